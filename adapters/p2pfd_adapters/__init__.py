@@ -1,0 +1,1 @@
+"""Learning adapters that come with p2pfd."""

@@ -1,0 +1,1 @@
+"""Local meshes: real nodes, real sockets, a real chain, on one machine."""

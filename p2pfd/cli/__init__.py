@@ -1,0 +1,1 @@
+"""The command p2pfd: parse, call, render."""

@@ -1,0 +1,1 @@
+"""Values and the machine protocol. Pure: no I/O, no clock, no global randomness."""

@@ -1,0 +1,60 @@
+"""Labels as they are committed to, paid and stored: four bits a sample, sixty-four samples to a 256-bit word.
+
+Sample ``k`` sits in bits ``4·(k mod 64)`` of word ``k div 64``, words big-endian, unused places hold fifteen: so up to
+fifteen classes fit, and a contract reads the same words that a node hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from p2pfd.core.ids import Account, Digest, RoundId, TaskId, account_bytes
+from p2pfd.errors import DecodeError
+
+PER_WORD = 64
+WORD_BYTES = 32
+MAX_CLASSES = 15
+BLANK = 15
+SALT_BYTES = 32
+_DOMAIN = b"p2pfd-labels-1".ljust(32, b"\0")
+
+
+def packed_size(samples: int) -> int:
+    """How many bytes so many labels take."""
+    return -(-samples // PER_WORD) * WORD_BYTES
+
+
+def pack(labels: bytes) -> bytes:
+    """One byte a label in, whole words out."""
+    if labels and max(labels) >= MAX_CLASSES:
+        raise ValueError(f"label {max(labels)}: only {MAX_CLASSES} classes fit in four bits")
+    padded = labels + bytes([BLANK]) * (-len(labels) % PER_WORD)
+    out = bytearray()
+    for start in range(0, len(padded), PER_WORD):
+        word = padded[start : start + PER_WORD][::-1]  # the last sample of a word is its most significant nibble
+        out += bytes(word[i] << 4 | word[i + 1] for i in range(0, PER_WORD, 2))
+    return bytes(out)
+
+
+def unpack(packed: bytes, samples: int, classes: int) -> bytes:
+    """One byte a label; a wrong length, a label that is no class and a used padding are refused."""
+    if len(packed) != packed_size(samples):
+        raise DecodeError(f"{len(packed)} bytes of labels, {packed_size(samples)} expected for {samples} samples")
+    out = bytearray()
+    for start in range(0, len(packed), WORD_BYTES):
+        for byte in reversed(packed[start : start + WORD_BYTES]):
+            out += bytes((byte & 15, byte >> 4))
+    labels, padding = bytes(out[:samples]), out[samples:]
+    if any(place != BLANK for place in padding):
+        raise DecodeError("labels stand behind the last sample")
+    if labels and max(labels) >= classes:
+        raise DecodeError(f"label {max(labels)} is not one of {classes} classes")
+    return labels
+
+
+def commitment(task: TaskId, rnd: RoundId, who: Account, salt: bytes, packed: bytes) -> Digest:
+    """What binds an account to its labels of a round; contracts and nodes compute the same 32 bytes."""
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"a salt is {SALT_BYTES} bytes, not {len(salt)}")
+    owner = account_bytes(who).rjust(32, b"\0")
+    return Digest(hashlib.sha256(_DOMAIN + task + rnd.to_bytes(32, "big") + owner + salt + packed).digest())

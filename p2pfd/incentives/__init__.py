@@ -1,0 +1,1 @@
+"""Pure integer maths of pay and penalty: the oracle for the contracts."""

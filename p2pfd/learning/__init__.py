@@ -1,0 +1,1 @@
+"""The adapter SDK: interfaces, models, data, partitions, aggregators and codecs."""

@@ -1,0 +1,103 @@
+"""`LearningAdapter`: the interface that a decentralised-learning algorithm implements, and the values it handles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from p2pfd.core.ids import RoundId
+from p2pfd.core.rng import Rng
+from p2pfd.core.spec import TaskSpec
+
+S = TypeVar("S")
+Array = npt.NDArray[np.float32]
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples with their labels: ``x`` of shape (n, …) as float32, ``y`` of shape (n,) as int64."""
+
+    x: Array
+    y: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an adapter sees of a task: the spec and the public samples, which have no labels."""
+
+    spec: TaskSpec
+    public: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much training a round may take."""
+
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """One class index (a byte) per public sample."""
+
+    classes: bytes
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Named arrays, in the order of their names."""
+
+    arrays: Mapping[str, npt.NDArray[np.generic]]
+
+
+Payload = Labels | Tensors
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one participant sent in a round. Participants are named by their account, and stand in that order."""
+
+    sender: str
+    payload: Payload
+
+
+class LearningAdapter(Protocol[S]):
+    """A decentralised-learning algorithm. Synchronous, and pure given its rng: it sees no peer, clock, socket or chain."""
+
+    name: str
+
+    def init(self, task: Task, rng: Rng) -> S:
+        """The state before the first round; nodes with equal ``rng`` start equal."""
+        ...
+
+    def train(self, state: S, shard: Split, budget: Budget, rng: Rng) -> S:
+        """Learn from private data."""
+        ...
+
+    def share(self, state: S, task: Task, rnd: RoundId) -> Payload:
+        """What this node tells the others in this round."""
+        ...
+
+    def absorb(self, state: S, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> S:
+        """Learn from what was heard (one's own contribution among it): distil, merge, average."""
+        ...
+
+    def evaluate(self, state: S, split: Split) -> Metrics:
+        """At least ``accuracy``, between 0 and 1."""
+        ...
+
+    def dump(self, state: S) -> bytes:
+        """The state as bytes, never pickled; equal states give equal bytes."""
+        ...
+
+    def load(self, raw: bytes) -> S:
+        """The inverse of `dump`; DecodeError for anything else."""
+        ...

@@ -1,0 +1,1 @@
+"""Rules that combine what was heard (plug-ins)."""

@@ -1,0 +1,1 @@
+"""The node: the trio driver and everything a machine's effects need."""

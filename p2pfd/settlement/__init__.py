@@ -1,0 +1,1 @@
+"""The one settlement interface and the chains behind it."""

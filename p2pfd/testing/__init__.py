@@ -1,0 +1,1 @@
+"""Conformance kits that plug-in authors run on their own code."""

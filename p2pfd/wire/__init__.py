@@ -1,0 +1,1 @@
+"""What crosses the network: messages, their signed envelope, the bounded canonical codec and its limits."""

@@ -1,0 +1,50 @@
+"""The closed union of what peers say to one another by pubsub. Small things only: big ones are named here by hash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pfd.core.events import Message as MessageBase
+from p2pfd.core.ids import Account, Digest, PeerId, RoundId
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(MessageBase):
+    """A peer id and a chain account vouch for each other.
+
+    ``by_peer`` is the peer key's signature over the account, ``by_account`` the account's over the peer id; both cover
+    the task too. See `p2pfd.wire.vouch`.
+    """
+
+    peer: PeerId
+    account: Account
+    by_peer: bytes
+    by_account: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(MessageBase):
+    """The sender is bound to its labels of this round."""
+
+    round: RoundId
+    commitment: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal(MessageBase):
+    """The labels (packed, see `p2pfd.core.labels`) that the sender's commitment bound."""
+
+    round: RoundId
+    salt: bytes
+    labels: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reached(MessageBase):
+    """The sender ended a round with this consensus student: SHA-256 of its weights, fetchable as a blob by that hash."""
+
+    round: RoundId
+    weights: Digest
+
+
+Message = Hello | Commit | Reveal | Reached
