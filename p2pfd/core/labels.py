@@ -17,6 +17,10 @@ MAX_CLASSES = 15
 BLANK = 15
 SALT_BYTES = 32
 _DOMAIN = b"p2pfd-labels-1".ljust(32, b"\0")
+# A word's hexadecimal digits are its nibbles, most significant first: reading and writing them is one translation.
+_DIGITS = b"0123456789abcdef"
+_TO_DIGIT = bytes(_DIGITS[value] if value < len(_DIGITS) else 0 for value in range(256))
+_TO_VALUE = bytes(_DIGITS.index(letter) if letter in _DIGITS else 0 for letter in range(256))
 
 
 def packed_size(samples: int) -> int:
@@ -28,24 +32,19 @@ def pack(labels: bytes) -> bytes:
     """One byte a label in, whole words out."""
     if labels and max(labels) >= MAX_CLASSES:
         raise ValueError(f"label {max(labels)}: only {MAX_CLASSES} classes fit in four bits")
-    padded = labels + bytes([BLANK]) * (-len(labels) % PER_WORD)
-    out = bytearray()
-    for start in range(0, len(padded), PER_WORD):
-        word = padded[start : start + PER_WORD][::-1]  # the last sample of a word is its most significant nibble
-        out += bytes(word[i] << 4 | word[i + 1] for i in range(0, PER_WORD, 2))
-    return bytes(out)
+    digits = (labels + bytes([BLANK]) * (-len(labels) % PER_WORD)).translate(_TO_DIGIT).decode()
+    return b"".join(bytes.fromhex(digits[at : at + PER_WORD][::-1]) for at in range(0, len(digits), PER_WORD))
 
 
 def unpack(packed: bytes, samples: int, classes: int) -> bytes:
     """One byte a label; a wrong length, a label that is no class and a used padding are refused."""
     if len(packed) != packed_size(samples):
         raise DecodeError(f"{len(packed)} bytes of labels, {packed_size(samples)} expected for {samples} samples")
-    out = bytearray()
-    for start in range(0, len(packed), WORD_BYTES):
-        for byte in reversed(packed[start : start + WORD_BYTES]):
-            out += bytes((byte & 15, byte >> 4))
-    labels, padding = bytes(out[:samples]), out[samples:]
-    if any(place != BLANK for place in padding):
+    digits = packed.hex()
+    places = "".join(digits[at : at + PER_WORD][::-1] for at in range(0, len(digits), PER_WORD))
+    values = places.encode().translate(_TO_VALUE)
+    labels = values[:samples]
+    if values.count(BLANK, samples) != len(values) - samples:
         raise DecodeError("labels stand behind the last sample")
     if labels and max(labels) >= classes:
         raise DecodeError(f"label {max(labels)} is not one of {classes} classes")
