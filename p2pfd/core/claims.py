@@ -16,9 +16,9 @@ from p2pfd.core.ids import Account, Amount, Digest, RoundId, TaskId
 class MarketTerms:
     """The terms of a label market: what a task's contract enforces. All amounts in the token's smallest unit.
 
-    ``pot`` is set aside for each round; a worker earns ``rate`` for a mean score of one, and when that would exceed the pot
-    everybody is paid in proportion. ``bond`` is locked for the task's whole life; ``forfeit`` of it is lost by a worker
-    that commits and does not reveal. A round counts when at least ``quorum`` workers reveal.
+    ``pot`` is set aside for each round; a worker earns ``rate`` for a mean score of one, and when that would exceed
+    the pot everybody is paid in proportion. ``bond`` is locked for the task's whole life; ``forfeit`` of it is lost by
+    a worker that commits and does not reveal. A round counts when at least ``quorum`` workers reveal.
     """
 
     task: TaskId

@@ -35,7 +35,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A peer said something, and the signature is the peer's own. ``raw`` is what it signed: evidence, if it comes to that."""
+    """A peer said something, and the signature is the peer's own. ``raw`` is what it signed: it may become evidence."""
 
     delivery: int
     sender: PeerId

@@ -57,7 +57,7 @@ class Rng:
         """A uniform integer of `count` bits."""
         stream = self._stream
         if stream is None:  # seeding costs more than hashing: most nodes of the tree never draw
-            stream = self._stream = Random(int.from_bytes(self.seed, "big"))
+            stream = self._stream = Random(int.from_bytes(self.seed, "big"))  # noqa: S311 - not for secrets
         return stream.getrandbits(count)
 
     def below(self, limit: int) -> int:
