@@ -1,0 +1,48 @@
+# `make help` lists what can be done. PYTHON picks the interpreter (3.11 to 3.13), TORCH the build of torch, ARGS goes
+# to the command: make up ARGS="-n 4 --rounds 3".
+PYTHON ?= python3
+BIN := .venv/bin
+BENCHES := $(sort $(notdir $(basename $(wildcard tests/bench/bench_*.py))))
+.DEFAULT_GOAL := help
+.PHONY: help up install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: install ## a local mesh: ten nodes learn together, are paid, and a report is written
+	@$(BIN)/localnet up $(ARGS)
+
+install: ## .venv with what p2pfd needs to run; skipped when nothing changed
+	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); name a Python 3.11 to 3.13: make PYTHON=..." >&2; exit 9; }
+	@$(PYTHON) tools/install.py
+
+install-dev:
+	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); name a Python 3.11 to 3.13: make PYTHON=..." >&2; exit 9; }
+	@$(PYTHON) tools/install.py --dev
+
+test: install-dev ## all tests but the long ones
+	@$(BIN)/python -m pytest -q -m "not long" --durations=5 $(ARGS)
+
+test-all: install-dev ## all tests
+	@$(BIN)/python -m pytest -q --durations=10 $(ARGS)
+
+lint: install-dev ## style, types, and who may import whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install-dev ## write the code in the one style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(BENCHES:bench_%=bench-%) ## all measurements; one of them: make bench-NAME
+
+bench-%: install-dev
+	@echo "== $*"
+	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
+
+clean: ## remove the environment, the caches and the local mesh
+	@if [ -x $(BIN)/localnet ] && [ -d .localnet ]; then $(BIN)/localnet down || true; fi
+	rm -rf .venv .localnet build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
