@@ -18,6 +18,7 @@ Setting = int | str | bool
 
 VERSION = 1
 MAX_SEATS = 64
+MAX_PUBLIC = 1024
 S = TypeVar("S")
 
 
@@ -172,7 +173,7 @@ def _check(spec: TaskSpec) -> None:
     need(bool(spec.name) and len(spec.name) <= 64, "task.name is empty or long", "use 1 to 64 letters")
     need(len(spec.data.sha256) == 32, "data.sha256 is not 32 bytes", "write the hash of the data set")
     within("data.classes", spec.data.classes, 2, MAX_CLASSES)
-    within("data.public", spec.data.public, 1, 1024)
+    within("data.public", spec.data.public, 1, MAX_PUBLIC)
     within("data.validation", spec.data.validation, 0, 10**9)
     within("data.test", spec.data.test, 0, 10**9)
     within("task.rounds", spec.rounds, 1, 10_000)

@@ -1,0 +1,72 @@
+"""How large things from peers may be. Each limit is checked before anything is decoded.
+
+A limit is the size of the largest valid thing: more would only give an attacker room. It is part of the wire format: a
+change to one is a change of version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from p2pfd.core.ids import DIGEST_BYTES
+from p2pfd.core.labels import SALT_BYTES, WORD_BYTES, packed_size
+from p2pfd.core.spec import MAX_PUBLIC
+
+PEER_SIGNATURE_BYTES = 64
+"""Ed25519."""
+ACCOUNT_SIGNATURE_BYTES = 65
+"""secp256k1: r, s and v."""
+PEER_TEXT = 52
+"""Every Ed25519 peer id has as many letters: its 38 bytes begin alike."""
+ACCOUNT_TEXT = 42
+MAX_LABEL_BYTES = packed_size(MAX_PUBLIC)
+"""A task has at most `MAX_PUBLIC` public samples, at four bits each."""
+MIN_LABEL_BYTES = WORD_BYTES
+"""A task has at least one public sample, and labels come in whole words."""
+MAX_SEQ = 2**63 - 1
+"""A node keeps the numbers it has seen in a database whose integers have 64 bits and a sign."""
+
+_NAME = 1
+_ROUND = _NAME + len("round") + 5  # 32 bits
+_BYTES_HEADER = 2  # up to 255 bytes
+_LONG_BYTES_HEADER = 3  # up to 65,535 bytes
+
+
+def _kind(name: str) -> int:
+    return 1 + _NAME + len(name) + 1  # a list of two, the kind's name, a map
+
+
+MESSAGE_LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "commit": _kind("commit") + _ROUND + _NAME + len("commitment") + _BYTES_HEADER + DIGEST_BYTES,
+        "hello": (
+            _kind("hello")
+            + (_NAME + len("account") + _BYTES_HEADER + ACCOUNT_TEXT)
+            + (_NAME + len("by_account") + _BYTES_HEADER + ACCOUNT_SIGNATURE_BYTES)
+            + (_NAME + len("by_peer") + _BYTES_HEADER + PEER_SIGNATURE_BYTES)
+            + (_NAME + len("peer") + _BYTES_HEADER + PEER_TEXT)
+        ),
+        "reached": _kind("reached") + _ROUND + _NAME + len("weights") + _BYTES_HEADER + DIGEST_BYTES,
+        "reveal": (
+            _kind("reveal")
+            + (_NAME + len("labels") + _LONG_BYTES_HEADER + MAX_LABEL_BYTES)
+            + _ROUND
+            + (_NAME + len("salt") + _BYTES_HEADER + SALT_BYTES)
+        ),
+    }
+)
+"""The largest encoding of each kind of message, in bytes."""
+
+MAX_MESSAGE = max(MESSAGE_LIMITS.values())
+
+MAX_ENVELOPE = (
+    1  # the version
+    + 1  # a map
+    + (_NAME + len("body") + _LONG_BYTES_HEADER + MAX_MESSAGE)
+    + (_NAME + len("sender") + _BYTES_HEADER + PEER_TEXT)
+    + (_NAME + len("seq") + 9)
+    + (_NAME + len("signature") + _BYTES_HEADER + PEER_SIGNATURE_BYTES)
+    + (_NAME + len("task") + _BYTES_HEADER + DIGEST_BYTES)
+)
+"""The largest envelope of the largest message, in bytes: what a topic's frames need to hold."""
