@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from p2pfd.core.events import Message
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from p2pfd.core.claims import Claim
 
 Field = str | int | bool | bytes | None | tuple["Field", ...]
-_NOTHING: Mapping[str, Field] = MappingProxyType({})
 
 
 class Work:
@@ -89,7 +87,7 @@ class Emit:
     """Tell whoever watches; it changes nothing."""
 
     name: str
-    fields: Mapping[str, Field] = field(default=_NOTHING)
+    fields: Mapping[str, Field] = field(default_factory=dict)
 
 
 Effect = Answer | Publish | Send | SetTimer | CancelTimer | Compute | Submit | Persist | Emit

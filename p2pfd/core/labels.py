@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from p2pfd.core.ids import Account, Digest, RoundId, TaskId, account_bytes
+from p2pfd.core.ids import DIGEST_BYTES, Account, Digest, RoundId, TaskId, account_bytes
 from p2pfd.errors import DecodeError
 
 PER_WORD = 64
@@ -41,7 +41,10 @@ def unpack(packed: bytes, samples: int, classes: int) -> bytes:
     if len(packed) != packed_size(samples):
         raise DecodeError(f"{len(packed)} bytes of labels, {packed_size(samples)} expected for {samples} samples")
     digits = packed.hex()
-    places = "".join(digits[at : at + PER_WORD][::-1] for at in range(0, len(digits), PER_WORD))
+    if len(digits) == PER_WORD:
+        places = digits[::-1]
+    else:
+        places = "".join(digits[at : at + PER_WORD][::-1] for at in range(0, len(digits), PER_WORD))
     values = places.encode().translate(_TO_VALUE)
     labels = values[:samples]
     if values.count(BLANK, samples) != len(values) - samples:
@@ -55,5 +58,7 @@ def commitment(task: TaskId, rnd: RoundId, who: Account, salt: bytes, packed: by
     """What binds an account to its labels of a round; contracts and nodes compute the same 32 bytes."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"a salt is {SALT_BYTES} bytes, not {len(salt)}")
+    if len(task) != DIGEST_BYTES:
+        raise ValueError(f"a task's id is {DIGEST_BYTES} bytes, not {len(task)}")
     owner = account_bytes(who).rjust(32, b"\0")
     return Digest(hashlib.sha256(_DOMAIN + task + rnd.to_bytes(32, "big") + owner + salt + packed).digest())

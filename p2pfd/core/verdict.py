@@ -10,6 +10,10 @@ class Accept:
     """Valid and new: pass it on."""
 
 
+ACCEPT = Accept()
+"""The only one there is: compare by identity."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """Provably wrong: do not pass it on, and hold it against the sender. The evidence convinces a third party."""

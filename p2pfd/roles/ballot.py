@@ -1,0 +1,169 @@
+"""Who is bound to which labels, and who has shown them: commit–reveal book-keeping for the rounds that matter now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from p2pfd.core.canonical import Plain
+from p2pfd.core.ids import Account, Digest, RoundId, TaskId
+from p2pfd.core.labels import commitment as commitment_of
+from p2pfd.core.labels import unpack
+from p2pfd.core.verdict import ACCEPT, Ignore, Reject, Verdict
+from p2pfd.errors import DecodeError
+
+LOOKAHEAD = 2
+"""Peers that are a little ahead are heard; whoever is further ahead is ignored, so that memory stays bounded."""
+
+_LATE = Ignore("late")
+_EARLY = Ignore("too early")
+_AGAIN = Ignore("heard before")
+_UNKNOWN = Ignore("no commitment known")
+
+
+@dataclass(slots=True)
+class RoundBook:
+    """One round's commitments, with the signed bytes as evidence, and the labels that were shown."""
+
+    commitments: dict[Account, tuple[Digest, bytes]] = field(default_factory=dict)
+    labels: dict[Account, bytes] = field(default_factory=dict)
+    parked: dict[Account, tuple[bytes, bytes, bytes]] = field(default_factory=dict)
+    """Labels that overtook their commitment (salt, labels, signed bytes): one a peer, looked at when it arrives."""
+
+
+class Ballot:
+    """The books of the present round and the few after it."""
+
+    __slots__ = ("_books", "classes", "current", "present", "samples", "task")
+
+    def __init__(self, task: TaskId, samples: int, classes: int) -> None:
+        self.task = task
+        self.samples = samples
+        self.classes = classes
+        self.current = 0
+        self.present = RoundBook()
+        """The book of the current round, which is asked for more often than all others."""
+        self._books: dict[int, RoundBook] = {0: self.present}
+
+    def turn_to(self, rnd: RoundId) -> None:
+        """This round is the present one now; older books are closed."""
+        for old in [known for known in self._books if known < rnd]:
+            del self._books[old]
+        self.current = rnd
+        self.present = self._books.setdefault(rnd, RoundBook())
+
+    def book(self, rnd: int) -> RoundBook:
+        """The book of a round."""
+        if rnd == self.current:
+            return self.present
+        book = self._books.get(rnd)
+        if book is None:
+            book = self._books[rnd] = RoundBook()
+        return book
+
+    def hear_commit(self, who: Account, rnd: RoundId, commitment: Digest, raw: bytes) -> Verdict:
+        """A peer says that it is bound. The first word counts; a second, different one is equivocation."""
+        ahead = rnd - self.current
+        if ahead < 0:
+            return _LATE
+        if ahead > LOOKAHEAD:
+            return _EARLY
+        held = self.book(rnd).commitments
+        first = held.get(who)
+        if first is None:
+            held[who] = (commitment, raw)
+            self._unpark(who, rnd)
+            return ACCEPT
+        if first[0] == commitment:
+            if first[1]:
+                return _AGAIN
+            held[who] = (commitment, raw)  # the chain was faster; what the peer signed is worth keeping all the same
+            return ACCEPT
+        if not first[1]:
+            return Ignore("not what the chain holds")
+        return Reject("equivocation: two commitments for one round", (first[1], raw))
+
+    def hear_reveal(self, who: Account, rnd: RoundId, salt: bytes, packed: bytes, raw: bytes) -> Verdict:
+        """A peer shows its labels. Only what contradicts a commitment that it signed itself is held against it."""
+        ahead = rnd - self.current
+        if ahead < 0:
+            return _LATE
+        if ahead > LOOKAHEAD:
+            return _EARLY
+        book = self.book(rnd)
+        if who in book.labels:
+            return _AGAIN
+        held = book.commitments.get(who)
+        if held is None:
+            book.parked.setdefault(who, (salt, packed, raw))
+            return _UNKNOWN
+        if commitment_of(self.task, rnd, who, salt, packed) != held[0]:
+            if not held[1]:
+                return Ignore("not what the chain holds")
+            return Reject("labels that contradict the commitment", (held[1], raw))
+        try:
+            book.labels[who] = unpack(packed, self.samples, self.classes)
+        except DecodeError as error:
+            return Reject(f"labels that are none: {error.what}", (raw,))
+        return ACCEPT
+
+    def chain_commit(self, who: Account, rnd: RoundId, commitment: Digest) -> None:
+        """The chain says that an account is bound: that is what counts."""
+        if rnd >= self.current:
+            held = self.book(rnd).commitments
+            first = held.get(who)
+            if first is None or first[0] != commitment:
+                held[who] = (commitment, b"")
+                self._unpark(who, rnd)
+
+    def chain_reveal(self, who: Account, rnd: RoundId, packed: bytes) -> None:
+        """The chain shows an account's labels. Labels that are none were paid nothing, and teach nothing."""
+        if rnd >= self.current:
+            book = self.book(rnd)
+            try:
+                book.labels[who] = unpack(packed, self.samples, self.classes)
+            except DecodeError:
+                book.labels.pop(who, None)
+
+    def _unpark(self, who: Account, rnd: int) -> None:
+        parked = self.book(rnd).parked.pop(who, None)
+        if parked is not None:
+            self.hear_reveal(who, RoundId(rnd), *parked)
+
+    def votes(self, rnd: RoundId, counted: Iterable[Account]) -> tuple[tuple[Account, bytes], ...]:
+        """The labels of those who count, as far as they are known and are labels, in the order of the accounts."""
+        shown = self.book(rnd).labels
+        return tuple((who, shown[who]) for who in sorted(counted) if who in shown)
+
+    def to_plain(self) -> Plain:
+        """The books, for a snapshot."""
+        return {
+            "current": self.current,
+            "books": [
+                [
+                    rnd,
+                    [[who, commitment, raw] for who, (commitment, raw) in sorted(book.commitments.items())],
+                    [[who, labels] for who, labels in sorted(book.labels.items())],
+                    [[who, *parked] for who, parked in sorted(book.parked.items())],
+                ]
+                for rnd, book in sorted(self._books.items())
+            ],
+        }
+
+    def fill(self, value: Plain) -> None:
+        """Take over what `to_plain` wrote; the caller has checked where it comes from."""
+        if not isinstance(value, dict):
+            raise DecodeError("the ballot of a snapshot is not a map")
+        try:
+            self.current = int(value["current"])
+            self._books = {
+                rnd: RoundBook(
+                    {who: (Digest(bound), raw) for who, bound, raw in commitments},
+                    dict(labels),
+                    {who: (salt, packed, raw) for who, salt, packed, raw in parked},
+                )
+                for rnd, commitments, labels, parked in value["books"]
+            }
+            self.present = self._books.setdefault(self.current, RoundBook())
+        except (KeyError, TypeError, ValueError) as error:
+            raise DecodeError("the ballot of a snapshot is damaged") from error

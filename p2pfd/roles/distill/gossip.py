@@ -1,0 +1,114 @@
+"""Distillation with no chain: each node rules on the phases itself, by what it heard and by deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from p2pfd.core.canonical import Plain
+from p2pfd.core.effects import CancelTimer, Effect, Publish, SetTimer
+from p2pfd.core.events import Restored, Started, TimerFired
+from p2pfd.core.ids import Account, RoundId
+from p2pfd.core.ticks import Tick, after
+from p2pfd.roles.distill.round import DistillRound, Phase
+
+DEADLINE = "deadline"
+
+
+class GossipDistill(DistillRound):
+    """A phase ends when everyone on the roster has acted, or at this node's own deadline."""
+
+    __slots__ = ("committed", "revealing", "waits_until")
+    kind = "distill.gossip"
+
+    def __init__(self, *args: object, **keywords: object) -> None:
+        super().__init__(*args, **keywords)  # type: ignore[arg-type]
+        self.revealing = False
+        self.committed: frozenset[Account] = frozenset()
+        self.waits_until = Tick(0)
+
+    def _state(self) -> dict[str, Plain]:
+        return {
+            **super()._state(),
+            "revealing": self.revealing,
+            "committed": sorted(self.committed),
+            "waits_until": self.waits_until,
+        }
+
+    def _fill(self, value: Mapping[str, Any]) -> None:
+        super()._fill(value)
+        self.revealing = bool(value["revealing"])
+        self.committed = frozenset(value["committed"])
+        self.waits_until = Tick(value["waits_until"])
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _on_started(self, now: Tick, event: Started) -> list[Effect]:
+        hello: list[Effect] = [Publish(self.seat.hello)] if self.seat.hello is not None else []
+        return [*hello, *self._open(now, RoundId(0))]
+
+    def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
+        if self.phase is Phase.IDLE:
+            return self._on_started(now, Started())
+        if self.phase is Phase.REST:
+            return self._rested(now)
+        effects = self._resume()
+        if self.phase in (Phase.STUDY, Phase.COMMIT, Phase.REVEAL, Phase.WATCH):
+            effects.append(SetTimer(DEADLINE, max(now, self.waits_until)))
+        return effects
+
+    def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
+        if event.name != DEADLINE:
+            return []
+        if self.phase not in (Phase.STUDY, Phase.COMMIT, Phase.REVEAL, Phase.WATCH):
+            return []
+        return self._close_reveals(now) if self.revealing else self._open_reveals(now)
+
+    def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
+        return self._check(now) if rnd == self.round else []
+
+    def _studied(self, now: Tick, labels: bytes) -> list[Effect]:
+        _, effects = self.bind(labels)
+        return effects + self._check(now)
+
+    def _rested(self, now: Tick) -> list[Effect]:
+        following = RoundId(self.round + 1)
+        return self._open(now, following) if following < self.seat.rounds else self.conclude()
+
+    # -- the referee ---------------------------------------------------------------------------------------------------
+
+    def _open(self, now: Tick, rnd: RoundId) -> list[Effect]:
+        effects = self.begin(rnd, tuple(sorted(self.roster.values())))
+        self.revealing, self.committed = False, frozenset()
+        return [*effects, self._wait(now, self.seat.commit_ticks)]
+
+    def _check(self, now: Tick) -> list[Effect]:
+        """End the phase if nobody is missing any more."""
+        phase = self.phase
+        if phase is Phase.COMMIT:
+            # Everyone who may commit is on the roster, so the number alone tells.
+            missing = len(self.ballot.present.commitments) < len(self.workers)
+            return [] if missing else self._open_reveals(now)
+        if self.revealing and (phase is Phase.REVEAL or phase is Phase.WATCH):
+            shown = self.ballot.present.labels
+            missing = len(shown) < len(self.committed) or not shown.keys() >= self.committed
+            return [] if missing else self._close_reveals(now)
+        return []
+
+    def _open_reveals(self, now: Tick) -> list[Effect]:
+        self.revealing, self.committed = True, frozenset(self.ballot.book(self.round).commitments)
+        wait = self._wait(now, self.seat.reveal_ticks)
+        if self.phase is not Phase.COMMIT:  # still studying: too late for this round
+            self.phase = Phase.WATCH
+            return [self.tell("round.late"), wait, *self._check(now)]
+        return [Publish(self.show()), wait, *self._check(now)]
+
+    def _close_reveals(self, now: Tick) -> list[Effect]:
+        # Only who was bound before the reveals began counts: a later commitment may have been copied from them.
+        counted = tuple(sorted(self.committed & self.ballot.book(self.round).labels.keys()))
+        effects: list[Effect] = [CancelTimer(DEADLINE), *self.close(counted)]
+        return effects if self.phase is Phase.ABSORB else [*effects, *self._rested(now)]
+
+    def _wait(self, now: Tick, length: int) -> Effect:
+        self.waits_until = after(now, length)
+        return SetTimer(DEADLINE, self.waits_until)

@@ -1,0 +1,365 @@
+"""What every distillation round has in common, whoever rules on its phases."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from p2pfd.core.canonical import Plain, decode, encode
+from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish
+from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Restored, Settled, Started, TimerFired
+from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
+from p2pfd.core.labels import commitment, pack
+from p2pfd.core.ticks import Tick
+from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
+from p2pfd.errors import DecodeError
+from p2pfd.roles.ballot import Ballot
+from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
+from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
+
+SNAPSHOT_LIMIT = 64 * 1024 * 1024
+_SNAPSHOT_VERSION = 1
+_STRANGER = Ignore("no account vouches for this peer yet")
+
+
+class Phase(StrEnum):
+    """Where a node stands in the round."""
+
+    IDLE = "idle"
+    """No round is open."""
+    STUDY = "study"
+    """Training and labelling."""
+    COMMIT = "commit"
+    """Bound; waiting until all are, or the deadline."""
+    REVEAL = "reveal"
+    """Labels shown; waiting until all are, or the deadline."""
+    WATCH = "watch"
+    """Too late, or not enrolled: the round goes on without this node, and it learns from it all the same."""
+    ABSORB = "absorb"
+    """Learning from the labels that count."""
+    REST = "rest"
+    """Done with this round; the next one is not open."""
+    OVER = "over"
+    """The task is closed and the last figures are taken."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What a node knows before the task starts: itself, the task's numbers, and whom it knows already.
+
+    ``secret`` feeds the salts and leaves the node only as those. ``members`` is the roster known in advance; it grows
+    by every Hello. ``commit_ticks`` and ``reveal_ticks`` are the deadlines where no chain keeps them.
+    """
+
+    task: TaskId
+    peer: PeerId
+    account: Account
+    secret: bytes = field(repr=False)
+    samples: int
+    classes: int
+    rounds: int
+    quorum: int
+    commit_ticks: int = 0
+    reveal_ticks: int = 0
+    bond: int = 0
+    announce: bool = True
+    """Tell the others which student this node reached. Where each node hears other peers there is no common student."""
+    hello: Hello | None = None
+    members: Mapping[PeerId, Account] = field(default_factory=dict)
+
+
+class DistillRound:
+    """The machine's common part. Subclasses rule on phases: they call `begin`, `show` and `close`."""
+
+    __slots__ = (
+        "ballot",
+        "counted",
+        "labels",
+        "phase",
+        "reached",
+        "roster",
+        "round",
+        "seat",
+        "student",
+        "workers",
+    )
+    kind: ClassVar[str] = "distill"
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.phase = Phase.IDLE
+        self.round = RoundId(0)
+        self.workers: tuple[Account, ...] = ()
+        self.counted: tuple[Account, ...] = ()
+        self.labels = b""
+        self.student: Digest | None = None
+        self.roster: dict[PeerId, Account] = {**seat.members, seat.peer: seat.account}
+        self.ballot = Ballot(seat.task, seat.samples, seat.classes)
+        self.reached: dict[Account, Digest] = {}
+
+    # -- the machine protocol ------------------------------------------------------------------------------------------
+
+    def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
+        """What follows from this event."""
+        if isinstance(event, Heard):
+            return self._on_heard(now, event)
+        return tuple(self._react(now, event))
+
+    def _react(self, now: Tick, event: Event) -> list[Effect]:
+        match event:
+            case TimerFired():
+                return self._on_timer(now, event)
+            case Computed():
+                return self._on_computed(now, event)
+            case ChainSaw():
+                return self._on_chain(now, event)
+            case Settled():
+                return self._on_settled(now, event)
+            case Started():
+                return self._on_started(now, event)
+            case Restored():
+                return self._on_restored(now, event)
+            case Heard():
+                return list(self._on_heard(now, event))
+
+    def snapshot(self) -> bytes:
+        """The whole state as canonical bytes."""
+        return encode({"kind": self.kind, "version": _SNAPSHOT_VERSION, "task": self.seat.task, **self._state()})
+
+    def restore(self, raw: bytes) -> None:
+        """Become the machine of a snapshot of the same role in the same task."""
+        value = decode(raw, limit=SNAPSHOT_LIMIT)
+        if not isinstance(value, dict) or (value.get("kind"), value.get("version")) != (self.kind, _SNAPSHOT_VERSION):
+            raise DecodeError(f"not a snapshot of {self.kind}, version {_SNAPSHOT_VERSION}")
+        if value.get("task") != self.seat.task:
+            raise DecodeError("a snapshot of another task")
+        try:
+            self._fill(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DecodeError(f"a damaged snapshot of {self.kind}") from error
+
+    def _state(self) -> dict[str, Plain]:
+        return {
+            "phase": self.phase.value,
+            "round": self.round,
+            "workers": list(self.workers),
+            "counted": list(self.counted),
+            "labels": self.labels,
+            "student": self.student,
+            "roster": [[peer, account] for peer, account in sorted(self.roster.items())],
+            "reached": [[account, weights] for account, weights in sorted(self.reached.items())],
+            "ballot": self.ballot.to_plain(),
+        }
+
+    def _fill(self, value: Mapping[str, Any]) -> None:
+        self.phase = Phase(value["phase"])
+        self.round = RoundId(value["round"])
+        self.workers = tuple(value["workers"])
+        self.counted = tuple(value["counted"])
+        self.labels = value["labels"]
+        self.student = value["student"]
+        self.roster = dict(value["roster"])
+        self.reached = dict(value["reached"])
+        self.ballot.fill(value["ballot"])
+
+    # -- what the referees of the subclasses bring about ---------------------------------------------------------------
+
+    def begin(self, rnd: RoundId, workers: tuple[Account, ...]) -> list[Effect]:
+        """A round is open: study, or first take over the student that the others agree on."""
+        self.round, self.workers, self.labels = rnd, workers, b""
+        self.ballot.turn_to(rnd)
+        self.phase = Phase.STUDY if self.seat.account in workers else Phase.WATCH
+        effects: list[Effect] = [self.tell("round.opened", workers=len(workers))]
+        astray = self._agreed_student()
+        self.reached = {}
+        if astray is not None:
+            effects.append(self.tell("student.astray", agreed=astray.hex()))
+            effects.append(Compute(f"adopt/{rnd}", Adopt(RoundId(rnd - 1), astray)))
+        elif self.phase is Phase.STUDY:
+            effects.append(Compute(f"study/{rnd}", Study(rnd)))
+        return effects
+
+    def bind(self, labels: bytes) -> tuple[Digest, list[Effect]]:
+        """Bind this node to its labels, on disk before anyone hears of it."""
+        self.labels = labels
+        self.phase = Phase.COMMIT
+        bound = commitment(self.seat.task, self.round, self.seat.account, self._salt(), pack(labels))
+        self.ballot.hear_commit(self.seat.account, self.round, bound, b"")
+        return bound, [Persist(), Publish(Commit(self.round, bound))]
+
+    def show(self) -> Reveal:
+        """Show this node's labels."""
+        self.phase = Phase.REVEAL
+        reveal = Reveal(self.round, self._salt(), pack(self.labels))
+        self.ballot.hear_reveal(self.seat.account, reveal.round, reveal.salt, reveal.labels, b"")
+        return reveal
+
+    def close(self, counted: tuple[Account, ...]) -> list[Effect]:
+        """The labels that count are known: learn from them, or keep one's own model where the quorum was missed."""
+        self.counted = counted
+        votes = self.ballot.votes(self.round, counted)
+        if len(votes) < self.seat.quorum:
+            self.phase = Phase.REST
+            return [self.tell("round.short", votes=len(votes), quorum=self.seat.quorum)]
+        self.phase = Phase.ABSORB
+        return [Compute(f"absorb/{self.round}", Absorb(self.round, votes))]
+
+    def conclude(self) -> list[Effect]:
+        """No further round."""
+        self.phase = Phase.OVER
+        return [Persist(), Compute("conclude", Conclude())]
+
+    def tell(self, name: str, **fields: Field) -> Emit:
+        """Tell whoever watches, with the round."""
+        return Emit(name, {"round": self.round, **fields})
+
+    def _salt(self) -> bytes:
+        """The round's salt: the same after a restart, and nobody else's to guess."""
+        seed = self.seat.secret + self.seat.task + int(self.round).to_bytes(8, "big")
+        return hashlib.blake2b(seed, digest_size=32, person=b"p2pfd-salt").digest()
+
+    def _agreed_student(self) -> Digest | None:
+        """The student that more than half of all workers report and that is not this node's own."""
+        tally: dict[Digest, int] = {}
+        for weights in self.reached.values():
+            tally[weights] = tally.get(weights, 0) + 1
+        for weights, count in tally.items():
+            if 2 * count > len(self.workers) and weights != self.student:
+                return weights
+        return None
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _on_heard(self, now: Tick, event: Heard) -> tuple[Effect, ...]:
+        """What peers say is most of what happens: this path is kept short."""
+        message = event.message
+        who = self.roster.get(event.sender)
+        verdict: Verdict
+        if isinstance(message, Hello):
+            return self._heard_hello(event, message)
+        if who is None:
+            verdict = _STRANGER
+        elif isinstance(message, Commit):
+            verdict = self.ballot.hear_commit(who, message.round, message.commitment, event.raw)
+            if verdict is ACCEPT:
+                return (Answer(event.delivery, verdict), *self._took(now, who, message.round))
+        elif isinstance(message, Reveal):
+            verdict = self.ballot.hear_reveal(who, message.round, message.salt, message.labels, event.raw)
+            if verdict is ACCEPT:
+                return (Answer(event.delivery, verdict), *self._took(now, who, message.round))
+        elif isinstance(message, Reached):
+            verdict = self._heard_reached(who, message)
+        else:
+            verdict = Ignore(f"a {type(message).__name__} means nothing to this role")
+        return (Answer(event.delivery, verdict),)
+
+    def _heard_hello(self, event: Heard, hello: Hello) -> tuple[Effect, ...]:
+        known = self.roster.get(hello.peer)
+        if known is not None:
+            reason = "heard before" if known == hello.account else "this peer is bound to another account"
+            return (Answer(event.delivery, Ignore(reason)),)
+        if hello.account in self.roster.values():
+            return (Answer(event.delivery, Ignore("this account is bound to another peer")),)
+        self.roster[hello.peer] = hello.account
+        accepted = Answer(event.delivery, ACCEPT)
+        # The newcomer has not heard of this node either.
+        return (accepted, Publish(self.seat.hello)) if self.seat.hello is not None else (accepted,)
+
+    def _heard_reached(self, who: Account, message: Reached) -> Verdict:
+        if message.round != self.round:
+            return Ignore("another round's student")
+        if who in self.reached:
+            return Ignore("heard before")
+        self.reached[who] = message.weights
+        return ACCEPT
+
+    def _on_computed(self, now: Tick, event: Computed) -> list[Effect]:
+        outcome = event.outcome
+        kind, _, rnd = event.job.partition("/")
+        if rnd and rnd != str(self.round):
+            return [self.tell("compute.late", job=event.job)]
+        if outcome is None:
+            return [self.tell("compute.failed", job=event.job, why=event.failure), *self._failed(now, kind)]
+        if isinstance(outcome, Studied) and self.phase is Phase.STUDY:
+            return self._studied(now, outcome.labels)
+        if isinstance(outcome, Absorbed) and self.phase is Phase.ABSORB:
+            self.student = outcome.weights
+            self.phase = Phase.REST
+            self.reached[self.seat.account] = outcome.weights
+            announced = [Publish(Reached(self.round, outcome.weights))] if self.seat.announce else []
+            return [
+                Persist(),
+                *announced,
+                self.tell("round.absorbed", weights=outcome.weights.hex(), **outcome.figures),
+                *self._rested(now),
+            ]
+        if isinstance(outcome, Adopted):
+            self.student = outcome.weights
+            effects: list[Effect] = [Persist(), self.tell("student.adopted", weights=outcome.weights.hex())]
+            if self.phase is Phase.STUDY:
+                effects.append(Compute(f"study/{self.round}", Study(self.round)))
+            return effects
+        if isinstance(outcome, Concluded):
+            return [self.tell("task.finished", weights=outcome.weights.hex(), **outcome.figures)]
+        return [self.tell("compute.late", job=event.job)]
+
+    def _failed(self, now: Tick, kind: str) -> list[Effect]:
+        """A computation failed: sit the round out; study anyway when only the others' student could not be had."""
+        if kind == "adopt" and self.phase is Phase.STUDY:
+            return [Compute(f"study/{self.round}", Study(self.round))]
+        if kind == "study" and self.phase is Phase.STUDY:
+            self.phase = Phase.WATCH
+        elif kind == "absorb" and self.phase is Phase.ABSORB:
+            self.phase = Phase.REST
+            return self._rested(now)
+        return []
+
+    def _resume(self) -> list[Effect]:
+        """Ask again for what was under way when the node stopped."""
+        match self.phase:
+            case Phase.STUDY:
+                return [Compute(f"study/{self.round}", Study(self.round))]
+            case Phase.COMMIT | Phase.REVEAL:
+                bound = self.ballot.book(self.round).commitments[self.seat.account][0]
+                again: list[Effect] = [Publish(Commit(self.round, bound))]
+                if self.phase is Phase.REVEAL:
+                    again.append(Publish(self.show()))
+                return again
+            case Phase.ABSORB:
+                votes = self.ballot.votes(self.round, self.counted)
+                return [Compute(f"absorb/{self.round}", Absorb(self.round, votes))]
+            case Phase.OVER:
+                return [Compute("conclude", Conclude())]
+            case _:
+                return []
+
+    # -- what subclasses decide ----------------------------------------------------------------------------------------
+
+    def _on_started(self, now: Tick, event: Started) -> list[Effect]:
+        raise TypeError(f"{type(self).__name__} does not say how it starts")
+
+    def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
+        raise TypeError(f"{type(self).__name__} does not say how it resumes")
+
+    def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
+        return []
+
+    def _on_chain(self, now: Tick, event: ChainSaw) -> list[Effect]:
+        return []
+
+    def _on_settled(self, now: Tick, event: Settled) -> list[Effect]:
+        return []
+
+    def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
+        """A message of this round or a later one was accepted."""
+        return []
+
+    def _studied(self, now: Tick, labels: bytes) -> list[Effect]:
+        raise TypeError(f"{type(self).__name__} does not say what to do with labels")
+
+    def _rested(self, now: Tick) -> list[Effect]:
+        """The round is over for this node."""
+        return []

@@ -1,0 +1,270 @@
+"""Distillation that settles on a chain: the chain rules on the phases, counts and pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from p2pfd.core.canonical import Plain
+from p2pfd.core.claims import (
+    Advance,
+    BondForfeited,
+    Claim,
+    CommitLabels,
+    Deposit,
+    Enrol,
+    Enrolled,
+    Included,
+    LabelsCommitted,
+    LabelsRevealed,
+    RevealLabels,
+    RevealsClosed,
+    RevealsOpened,
+    RoundOpened,
+    RoundSettled,
+    SettleRound,
+    TaskClosed,
+    TaskOpened,
+    WorkerPaid,
+    WorkerSuspended,
+)
+from p2pfd.core.effects import CancelTimer, Effect, Emit, Publish, SetTimer, Submit
+from p2pfd.core.events import ChainSaw, Restored, Settled, Started, TimerFired
+from p2pfd.core.ids import Account, Amount, RoundId
+from p2pfd.core.labels import pack
+from p2pfd.core.ticks import SECOND, Tick, after
+from p2pfd.roles.distill.round import DistillRound, Phase
+
+ADVANCE = "advance"
+SETTLE = "settle"
+SLACK = 1 * SECOND
+"""How long after a deadline the first node asks for the timed exit: the chain's clock may lag a little."""
+STAGGER = 2 * SECOND
+"""Anyone may settle and advance. Nodes take turns, so far apart, so that one transaction does and nobody is needed."""
+PATIENCE = 64
+"""A timed exit that the chain refused is asked for again, so often at the most."""
+
+
+class SettledDistill(DistillRound):
+    """The chain's events are the referee. This node claims, watches, and does what anyone may when its turn comes."""
+
+    __slots__ = ("attempts", "closing", "enrolments", "stage", "waiting")
+    kind = "distill.settled"
+
+    def __init__(self, *args: object, **keywords: object) -> None:
+        super().__init__(*args, **keywords)  # type: ignore[arg-type]
+        self.stage = "new"
+        """The chain's phase as this node last saw it: it names intents, and drops what is seen twice."""
+        self.waiting: tuple[RoundId, tuple[Account, ...], int] | None = None
+        """The next round, open on chain already while this node still learns from the last one."""
+        self.closing = False
+        self.enrolments = 0
+        self.attempts = 0
+
+    def _state(self) -> dict[str, Plain]:
+        waiting: Plain = None if self.waiting is None else [self.waiting[0], list(self.waiting[1]), self.waiting[2]]
+        return {
+            **super()._state(),
+            "stage": self.stage,
+            "waiting": waiting,
+            "closing": self.closing,
+            "enrolments": self.enrolments,
+            "attempts": self.attempts,
+        }
+
+    def _fill(self, value: Mapping[str, Any]) -> None:
+        super()._fill(value)
+        self.stage = str(value["stage"])
+        waiting = value["waiting"]
+        self.waiting = None
+        if waiting is not None:
+            rnd, workers, deadline = waiting
+            self.waiting = (RoundId(rnd), tuple(workers), int(deadline))
+        self.closing = bool(value["closing"])
+        self.enrolments = int(value["enrolments"])
+        self.attempts = int(value["attempts"])
+
+    # -- entering ------------------------------------------------------------------------------------------------------
+
+    def _on_started(self, now: Tick, event: Started) -> list[Effect]:
+        effects: list[Effect] = [Publish(self.seat.hello)] if self.seat.hello is not None else []
+        if self.seat.bond:
+            return [*effects, Submit("deposit", Deposit(Amount(self.seat.bond)))]
+        return [*effects, *self._enrol()]
+
+    def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
+        if self.stage == "new":
+            return self._on_started(now, Started())
+        effects = self._resume()
+        if self.phase is Phase.COMMIT:
+            bound = self.ballot.book(self.round).commitments[self.seat.account][0]
+            effects.append(self._claim("commit", CommitLabels(self.seat.task, self.round, bound)))
+        elif self.phase is Phase.REVEAL:
+            effects += self._reveal()
+        if self.stage in ("gather", "commits", "reveals"):
+            effects.append(SetTimer(ADVANCE, after(now, STAGGER)))
+        elif self.stage == "settle":
+            effects.append(SetTimer(SETTLE, after(now, STAGGER)))
+        return effects
+
+    def _enrol(self) -> list[Effect]:
+        self.enrolments += 1
+        return [Submit(f"enrol/{self.enrolments}", Enrol(self.seat.task))]
+
+    def _on_settled(self, now: Tick, event: Settled) -> list[Effect]:
+        accepted = isinstance(event.receipt, Included)
+        if event.intent == "deposit" and accepted:
+            return self._enrol()
+        if accepted:
+            return []
+        why = getattr(event.receipt, "reason", "")
+        return [self.tell("claim.refused", intent=event.intent, why=why)]
+
+    # -- the chain rules -----------------------------------------------------------------------------------------------
+
+    def _on_chain(self, now: Tick, event: ChainSaw) -> list[Effect]:
+        saw = event.event
+        match saw:
+            case TaskOpened():
+                if self.stage != "new":
+                    return []
+                self.stage = "gather"
+                return [self._turn(ADVANCE, Tick(saw.deadline * SECOND + SLACK))]
+            case Enrolled():
+                return [Emit("task.enrolled", {"account": saw.worker, "seats_taken": saw.seats_taken})]
+            case RoundOpened():
+                return self._round_opened(now, saw)
+            case TaskClosed():
+                self.closing = True
+                done: list[Effect] = [CancelTimer(ADVANCE), CancelTimer(SETTLE)]
+                busy = self.phase in (Phase.ABSORB, Phase.OVER)
+                return done if busy else [*done, *self.conclude()]
+            case WorkerSuspended():
+                effects: list[Effect] = [self.tell("worker.suspended", account=saw.worker)]
+                mine = saw.worker == self.seat.account and saw.round + 1 < self.seat.rounds
+                return [*effects, *self._enrol()] if mine else effects
+            case BondForfeited():
+                return [self.tell("bond.forfeited", account=saw.worker, amount=saw.amount)]
+            case WorkerPaid():
+                return [Emit("round.paid", _payment(saw))]
+            case _:
+                return [] if saw.round != self.round else self._in_round(now, saw)
+
+    def _in_round(
+        self, now: Tick, saw: LabelsCommitted | RevealsOpened | LabelsRevealed | RevealsClosed | RoundSettled
+    ) -> list[Effect]:
+        match saw:
+            case LabelsCommitted():
+                self.ballot.chain_commit(saw.worker, saw.round, saw.commitment)
+                have = len(self.ballot.book(saw.round).commitments)
+                return [self.tell("round.committed", have=have, of=len(self.workers))]
+            case RevealsOpened():
+                return self._reveals_opened(now, saw)
+            case LabelsRevealed():
+                self.ballot.chain_reveal(saw.worker, saw.round, saw.labels)
+                have = len(self.ballot.book(saw.round).labels)
+                return [self.tell("round.revealed", have=have, of=len(self.ballot.book(saw.round).commitments))]
+            case RevealsClosed():
+                return self._reveals_closed(now, saw)
+            case RoundSettled():
+                return self._round_settled(saw)
+
+    def _round_opened(self, now: Tick, saw: RoundOpened) -> list[Effect]:
+        first = self.stage in ("new", "gather")
+        if self.closing or (not first and saw.round <= self.round):
+            return []
+        if self.phase is Phase.ABSORB:
+            self.waiting = (saw.round, saw.workers, saw.deadline)
+            return []
+        self.stage = "commits"
+        self.attempts = 0
+        effects = self.begin(saw.round, saw.workers)
+        return [*effects, CancelTimer(SETTLE), self._turn(ADVANCE, Tick(saw.deadline * SECOND + SLACK))]
+
+    def _studied(self, now: Tick, labels: bytes) -> list[Effect]:
+        if self.stage != "commits":
+            self.phase = Phase.WATCH
+            return [self.tell("round.late")]
+        bound, effects = self.bind(labels)
+        return [*effects, self._claim("commit", CommitLabels(self.seat.task, self.round, bound))]
+
+    def _reveals_opened(self, now: Tick, saw: RevealsOpened) -> list[Effect]:
+        if self.stage != "commits":
+            return []
+        self.stage = "reveals"
+        self.attempts = 0
+        turn = self._turn(ADVANCE, Tick(saw.deadline * SECOND + SLACK))
+        if self.seat.account not in saw.committed or not self.labels:
+            self.phase = Phase.WATCH
+            return [turn]
+        return [Publish(self.show()), *self._reveal(), turn]
+
+    def _reveal(self) -> list[Effect]:
+        claim = RevealLabels(self.seat.task, self.round, self._salt(), pack(self.labels))
+        return [self._claim("reveal", claim)]
+
+    def _reveals_closed(self, now: Tick, saw: RevealsClosed) -> list[Effect]:
+        if self.stage not in ("commits", "reveals"):
+            return []
+        self.stage = "settle"
+        self.attempts = 0
+        effects: list[Effect] = [CancelTimer(ADVANCE)]
+        effects += self._settle() if self._rank() == 0 else [self._turn(SETTLE, now)]
+        return [*effects, *self.close(saw.counted)]
+
+    def _round_settled(self, saw: RoundSettled) -> list[Effect]:
+        if self.stage == "settled":
+            return []
+        self.stage = "settled"
+        effects: list[Effect] = [
+            CancelTimer(SETTLE),
+            CancelTimer(ADVANCE),
+            self.tell("round.settled", counted=saw.counted, paid=saw.paid, refunded=saw.refunded),
+        ]
+        if not saw.counted:
+            self.phase = Phase.REST
+            effects.append(self.tell("round.short", votes=0, quorum=self.seat.quorum))
+        return effects
+
+    def _rested(self, now: Tick) -> list[Effect]:
+        if self.waiting is not None:
+            rnd, workers, deadline = self.waiting
+            self.waiting = None
+            opened = self._round_opened(now, RoundOpened(self.seat.task, rnd, deadline, workers))
+            if opened:
+                return opened
+        return self.conclude() if self.closing else []
+
+    # -- what anyone may do, in turns ----------------------------------------------------------------------------------
+
+    def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
+        if self.attempts >= PATIENCE:
+            return [self.tell("chain.stuck", stage=self.stage)]
+        if event.name == ADVANCE and self.stage in ("gather", "commits", "reveals"):
+            self.attempts += 1
+            claim = Submit(f"advance/{self.stage}/{self.round}/{self.attempts}", Advance(self.seat.task))
+            return [claim, SetTimer(ADVANCE, after(now, STAGGER * max(1, len(self.workers))))]
+        if event.name == SETTLE and self.stage == "settle":
+            return [*self._settle(), SetTimer(SETTLE, after(now, STAGGER * max(1, len(self.workers))))]
+        return []
+
+    def _settle(self) -> list[Effect]:
+        self.attempts += 1
+        return [self._claim("settle", SettleRound(self.seat.task, self.round), self.attempts)]
+
+    def _rank(self) -> int:
+        """Whose turn this node's is in this round: each round another one's is first."""
+        workers = self.workers
+        if self.seat.account not in workers:
+            return len(workers)
+        return (workers.index(self.seat.account) - self.round) % len(workers)
+
+    def _turn(self, timer: str, first: Tick) -> Effect:
+        return SetTimer(timer, after(first, STAGGER * self._rank()))
+
+    def _claim(self, kind: str, claim: Claim, attempt: int = 1) -> Effect:
+        return Submit(f"{kind}/{self.round}/{attempt}", claim)
+
+
+def _payment(saw: WorkerPaid) -> dict[str, int | str]:
+    return {"round": saw.round, "account": saw.worker, "score": saw.score, "amount": saw.amount}

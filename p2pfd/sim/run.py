@@ -1,0 +1,147 @@
+"""A whole simulated mesh: many distillation rounds, a toy learner, faults from a seed, one report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from p2pfd.core.effects import Compute, Emit
+from p2pfd.core.events import Outcome, Started
+from p2pfd.core.ids import Account, PeerId, TaskId, peer_id_of
+from p2pfd.core.machine import Machine
+from p2pfd.core.rng import Rng
+from p2pfd.core.ticks import MILLISECOND, SECOND, Tick
+from p2pfd.errors import PlanError
+from p2pfd.roles.distill import GossipDistill, Seat
+from p2pfd.sim.heap import HeapDriver
+from p2pfd.sim.mortal import Killed, Mortal, Returned
+from p2pfd.sim.toy import CLASSES, SAMPLES, ToyLearner
+from p2pfd.sim.trace import Trace
+from p2pfd.sim.world import World, WorldPlan
+
+_STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
+_PHASE_TICKS = 10 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class SimPlan:
+    """What to simulate. The same plan gives the same report, to the bit."""
+
+    world: WorldPlan
+    rounds: int = 10
+    seed: int = 0
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= 100_000:
+            raise PlanError(f"{self.rounds} rounds", "between 1 and 100,000 can be simulated")
+
+
+@dataclass(frozen=True, slots=True)
+class SimReport:
+    """What came of it. Accuracies are fractions; ``digest`` is over every node's last beliefs."""
+
+    nodes: int
+    rounds: int
+    virtual_seconds: float
+    events: int
+    deliveries: int
+    finished: int
+    short_rounds: int
+    accuracy_alone: float
+    accuracy_together: float
+    digest: str
+    trace: str | None = field(default=None)
+
+
+class Cast:
+    """The nodes of a simulation: machines that know their neighbours, and their toys. Any driver can run them."""
+
+    def __init__(self, plan: SimPlan) -> None:
+        root = Rng(plan.seed)
+        nodes = plan.world.nodes
+        self.plan = plan
+        self.world = World(plan.world, root.split("world"))
+        truth = ToyLearner.truth(root.split("truth"))
+        self.task = TaskId(hashlib.sha256(b"p2pfd-sim").digest())
+        self.peers: list[PeerId] = [peer_id_of(root.split("peer", node).bytes(32)) for node in range(nodes)]
+        self.accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in range(nodes)]
+        self.toys = [ToyLearner(root.split("toy", node), truth) for node in range(nodes)]
+        self._pace = [root.split("pace", node) for node in range(nodes)]
+        mortal = {absence.node for absence in plan.world.absences}
+        self.machines: list[Machine] = [
+            Mortal(lambda node=node: self._machine(node)) if node in mortal else self._machine(node)  # type: ignore[misc]
+            for node in range(nodes)
+        ]
+
+    def _machine(self, node: int) -> Machine:
+        heard = self.world.neighbours[node]
+        return GossipDistill(
+            Seat(
+                task=self.task,
+                peer=self.peers[node],
+                account=self.accounts[node],
+                secret=self.accounts[node].encode(),
+                samples=SAMPLES,
+                classes=CLASSES,
+                rounds=self.plan.rounds,
+                quorum=min(2, 1 + len(heard)),
+                commit_ticks=_PHASE_TICKS,
+                reveal_ticks=_PHASE_TICKS,
+                announce=False,
+                members={self.peers[other]: self.accounts[other] for other in heard},
+            )
+        )
+
+    def lives(self) -> list[tuple[Tick, int, Started]]:
+        """When each node starts, is killed and returns."""
+        events: list[tuple[Tick, int, Started]] = [(Tick(0), node, Started()) for node in range(self.plan.world.nodes)]
+        for absence in self.plan.world.absences:
+            events.append((absence.begin, absence.node, Killed()))
+            events.append((absence.end, absence.node, Returned()))
+        return events
+
+    def work(self, node: int, effect: Compute) -> tuple[int, Outcome]:
+        """What a node's toy makes of a work, and how long that takes in virtual time."""
+        low, high = _STUDY_TICKS
+        ticks = low + (self._pace[node].bits(32) * (high - low) >> 32)
+        return ticks, self.toys[node].do(effect.work)
+
+
+def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None = None) -> SimReport:
+    """Run the plan. `progress` is told virtual seconds, events so far and rounds absorbed, now and then."""
+    cast = Cast(plan)
+    nodes = plan.world.nodes
+    trace = Trace(nodes) if plan.trace else None
+    last = [0] * nodes
+    finished, short, absorbed = [0], [0], [0]
+
+    def watch(now: Tick, node: int, told: Emit) -> None:
+        if told.name == "round.absorbed":
+            absorbed[0] += 1
+        elif told.name == "task.finished":
+            finished[0] += 1
+            last[node] = int(str(told.fields["accuracy"]))
+        elif told.name == "round.short":
+            short[0] += 1
+
+    driver = HeapDriver(cast.machines, cast.peers, cast.world, cast.work, watch, trace)
+    for at, node, event in cast.lives():
+        driver.post(at, node, event)
+    driver.run(progress=None if progress is None else lambda at, events: progress(at / SECOND, events, absorbed[0]))
+    beliefs = hashlib.sha256(b"".join(toy.believes for toy in cast.toys)).hexdigest()
+    alone = sum(toy.skill for toy in cast.toys) / (256 * nodes)
+    return SimReport(
+        nodes=nodes,
+        rounds=plan.rounds,
+        virtual_seconds=driver.now / SECOND,
+        events=driver.events,
+        deliveries=driver.deliveries,
+        finished=finished[0],
+        short_rounds=short[0],
+        accuracy_alone=alone,
+        accuracy_together=sum(last) / (1_000_000 * nodes),
+        digest=beliefs,
+        trace=None if trace is None else trace.digest().hex(),
+    )
