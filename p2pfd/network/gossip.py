@@ -1,0 +1,188 @@
+"""Pubsub with verdicts: a message is shown to the node, and passed on only once the node has accepted it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from libp2p.peer.id import ID
+from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
+
+from p2pfd.core.ids import PeerId, public_key_of
+from p2pfd.core.verdict import Accept, Ignore, Reject
+from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.api import Topic
+from p2pfd.network.inbox import Inbox, Recall
+from p2pfd.network.patches import SafeGossipSub, SafePubsub
+from p2pfd.network.settings import NetworkSettings, degrees
+
+HEARTBEAT_DELAY = 0.1
+SUBSCRIPTIONS_PER_PEER = 100
+RPC_BYTES = 1024 * 1024
+MAX_TOPIC = 256
+Strike = Callable[[PeerId, str], None]
+
+log = logging.getLogger("p2pfd.network")
+
+
+def router(settings: NetworkSettings) -> SafeGossipSub:
+    """Gossipsub 1.1 with the parameters of `docs/reference/network.md`."""
+    degree = degrees(settings.mesh_nodes)
+    return SafeGossipSub(
+        # 1.2's IDONTWANT saves bytes and costs more processor time than it saves, at every size measured.
+        protocols=[PROTOCOL_ID_V11],
+        degree=degree.target,
+        degree_low=degree.low,
+        degree_high=degree.high,
+        gossip_window=3,
+        gossip_history=5,
+        heartbeat_initial_delay=HEARTBEAT_DELAY,
+        heartbeat_interval=settings.heartbeat_seconds,  # the library's 120 s would leave a mesh broken for so long
+        spam_protection_enabled=True,
+        max_messages_per_topic_per_second=settings.messages_per_second,
+        # These two judge by IP address and by rate; on one machine, or behind one router, all peers look alike.
+        adaptive_gossip_enabled=False,
+        eclipse_protection_enabled=False,
+    )
+
+
+def author_of(message: rpc_pb2.Message) -> PeerId:
+    """Who signed the message; DecodeError unless the signature is that of the Ed25519 key in its sender's id."""
+    author = PeerId(ID(message.from_id).to_base58())
+    key = Ed25519PublicKey.from_public_bytes(public_key_of(author))
+    signed = rpc_pb2.Message(data=message.data, topicIDs=message.topicIDs, from_id=message.from_id, seqno=message.seqno)
+    try:
+        key.verify(message.signature, PUBSUB_SIGNING_PREFIX.encode() + signed.SerializeToString())
+    except InvalidSignature:
+        raise DecodeError("a message whose signature is not its author's") from None
+    return author
+
+
+class Gossip(SafePubsub):
+    """The topics of one node."""
+
+    def __init__(self, host: Any, nursery: trio.Nursery, settings: NetworkSettings, strike: Strike) -> None:
+        super().__init__(
+            host,
+            router(settings),
+            nursery,
+            settings.outbound_queue,
+            strict_signing=True,
+            max_inbound_rpc_size=RPC_BYTES,
+            max_subscriptions_per_peer=SUBSCRIPTIONS_PER_PEER,
+        )
+        self._settings = settings
+        self._strike = strike
+        self._inboxes: dict[Topic, Inbox] = {}
+        self._recall = Recall(settings.remembered)
+        self._changed = trio.Event()
+
+    async def say(self, topic: Topic, raw: bytes) -> None:
+        """Publish; waits while a neighbour's queue is full."""
+        check_message(topic, raw, self._settings)
+        await self.room(topic)
+        await self.publish(topic, raw)
+        await trio.lowlevel.checkpoint()  # the library's publish never yields, and its queues would never drain
+
+    async def take(self, via: ID, message: rpc_pb2.Message) -> None:
+        """A message comes in, from ourselves or from a neighbour; unlike the library, mark it seen before it is judged.
+
+        Copies of one message arrive close together. The first is verified and shown to the node once, the others cost
+        a look-up.
+        """
+        if via == self.my_id:
+            self._mark_msg_seen(message)
+            await self.router.publish(via, message)
+            return
+        if self._is_msg_seen(message):
+            return
+        neighbour = PeerId(via.to_base58())
+        try:
+            if len(message.topicIDs) != 1 or len(message.data) > self._settings.message_bytes:
+                raise DecodeError(f"a message of {len(message.data)} bytes on {len(message.topicIDs)} topics")
+            author = author_of(message)
+        except DecodeError as error:
+            self._strike(neighbour, str(error))
+            return
+        self._mark_msg_seen(message)
+        if author == self.my_id.to_base58():
+            return  # our own words of a former life, or an echo
+        await self._judge(author, neighbour, via, message)
+
+    async def _judge(self, author: PeerId, neighbour: PeerId, via: ID, message: rpc_pb2.Message) -> None:
+        topic = Topic(message.topicIDs[0])
+        inbox = self._inboxes.get(topic)
+        if inbox is None or not self._recall.first_time(author, topic, message.data):
+            return
+        match await inbox.offer(author, neighbour, message.data):
+            case Accept():
+                await self.router.publish(via, message)
+            case Reject(reason=reason):
+                for guilty in {author, neighbour}:  # the neighbour passed on what it should have rejected
+                    self._strike(guilty, reason)
+            case Ignore(reason=reason):
+                log.debug("ignored on %s from %s: %s", topic, author, reason)
+
+    def misbehaved(self, peer: ID, why: str) -> None:
+        """A peer broke the protocol."""
+        self._strike(PeerId(peer.to_base58()), why)
+
+    async def listen(self, topic: Topic) -> Inbox:
+        """Subscribe, and hand out the topic's inbox; whoever listened before hears no more."""
+        check_topic(topic)
+        former = self._inboxes.pop(topic, None)
+        if former is not None:
+            former.close()
+        inbox = self._inboxes[topic] = Inbox(self._settings.inbound_queue, self._settings.answer_seconds)
+        await self.subscribe(topic)
+        return inbox
+
+    async def unlisten(self, topic: Topic, inbox: Inbox) -> None:
+        """Unsubscribe, unless another inbox has taken the topic over."""
+        inbox.close()
+        if self._inboxes.get(topic) is inbox:
+            del self._inboxes[topic]
+            await self.unsubscribe(topic)
+
+    def close_inboxes(self) -> None:
+        """End every listener's iteration."""
+        for inbox in self._inboxes.values():
+            inbox.close()
+        self._inboxes.clear()
+
+    def subscribers(self, topic: Topic) -> tuple[PeerId, ...]:
+        """The connected peers that listen to a topic."""
+        return tuple(sorted(PeerId(peer.to_base58()) for peer in self.peer_topics.get(topic, ())))
+
+    async def wait_for_subscribers(self, topic: Topic, count: int) -> None:
+        """Wait until so many connected peers listen to a topic."""
+        while len(self.peer_topics.get(topic, ())) < count:
+            await self._changed.wait()
+
+    def handle_subscription(self, origin_id: ID, sub_message: rpc_pb2.RPC.SubOpts) -> None:
+        """Keep track of who listens to what."""
+        super().handle_subscription(origin_id, sub_message)
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def check_topic(topic: Topic) -> None:
+    """NetworkError unless it can be a topic's name."""
+    if not 0 < len(topic.encode()) <= MAX_TOPIC:
+        raise NetworkError(f"the topic {topic[:50]!r} is empty or long", f"a topic has 1 to {MAX_TOPIC} bytes")
+
+
+def check_message(topic: Topic, raw: bytes, settings: NetworkSettings) -> None:
+    """NetworkError unless this can be published."""
+    check_topic(topic)
+    if len(raw) > settings.message_bytes:
+        raise NetworkError(
+            f"a message of {len(raw)} bytes on {topic}, at most {settings.message_bytes}",
+            "put it as a blob, and publish its hash",
+        )

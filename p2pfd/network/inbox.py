@@ -1,0 +1,144 @@
+"""What came in on a topic and waits for its verdict. Both transports use it, so that they mean the same by it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Protocol
+
+import trio
+
+from p2pfd.core.ids import PeerId
+from p2pfd.core.verdict import Ignore, Verdict
+from p2pfd.network.api import Delivery, Topic
+
+
+class Recall:
+    """Remembers what was said by whom, up to a bound; the oldest is forgotten first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+
+    def first_time(self, author: PeerId, topic: Topic, raw: bytes) -> bool:
+        """Whether this author says this on this topic for the first time."""
+        name = f"{author}\n{topic}\n".encode()
+        key = hashlib.blake2b(len(name).to_bytes(4, "big") + name + raw, digest_size=16).digest()
+        if key in self._known:
+            return False
+        self._known[key] = None
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return True
+
+
+class _Answer:
+    """One verdict to come; the first one counts."""
+
+    __slots__ = ("_given", "verdict")
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | None = None
+        self._given = trio.Event()
+
+    def give(self, verdict: Verdict) -> None:
+        if self.verdict is None:
+            self.verdict = verdict
+            self._given.set()
+
+    async def wait(self, seconds: float) -> Verdict:
+        with trio.move_on_after(seconds):
+            await self._given.wait()
+        if self.verdict is None:
+            self.verdict = Ignore("no verdict in time")
+        return self.verdict
+
+
+class Inbox:
+    """The deliveries of one topic: bounded, and when it is full the newest is turned away."""
+
+    def __init__(self, limit: int, answer_seconds: float) -> None:
+        self._limit = limit
+        self._seconds = answer_seconds
+        self._pending = 0
+        self.turned_away = 0
+        self._send, self._receive = trio.open_memory_channel[Delivery](limit)
+
+    async def offer(self, sender: PeerId, via: PeerId, raw: bytes) -> Verdict:
+        """Put it before the listener and wait for the verdict; Ignore when there is no room, or no verdict in time."""
+        if self._pending >= self._limit:
+            self.turned_away += 1
+            return Ignore("the inbound queue is full")
+        answer = _Answer()
+        try:
+            self._send.send_nowait(Delivery(sender, via, raw, answer.give))
+        except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+            # Old deliveries, whose time is over, may still stand in the channel; or the listener has just gone.
+            self.turned_away += 1
+            return Ignore("the inbound queue is full")
+        self._pending += 1
+        try:
+            return await answer.wait(self._seconds)
+        finally:
+            self._pending -= 1
+
+    async def take(self) -> Delivery:
+        """The next delivery; StopAsyncIteration once the inbox is closed."""
+        try:
+            return await self._receive.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        """Nothing comes in any more; what stands in the inbox can still be taken."""
+        self._send.close()
+
+
+class Listening(AsyncIterator[Delivery]):
+    """The iterator behind `heard`. Its first step subscribes; `aclose`, or leaving it as a context, unsubscribes."""
+
+    def __init__(self, host: Subscriber, topic: Topic) -> None:
+        self._host = host
+        self._topic = topic
+        self._inbox: Inbox | None = None
+        self._closed = False
+
+    def __aiter__(self) -> Listening:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        if self._closed:
+            raise StopAsyncIteration
+        if self._inbox is None:
+            self._inbox = await self._host.listen(self._topic)
+        return await self._inbox.take()
+
+    async def aclose(self) -> None:
+        """Stop listening; a listener that came later on the same topic is not disturbed."""
+        self._closed = True
+        if self._inbox is not None:
+            await self._host.unlisten(self._topic, self._inbox)
+
+    async def __aenter__(self) -> Listening:
+        if self._inbox is None:
+            self._inbox = await self._host.listen(self._topic)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Subscriber(Protocol):
+    """What a `Listening` needs of its transport."""
+
+    async def listen(self, topic: Topic) -> Inbox:
+        """Subscribe, and hand out the topic's inbox."""
+        ...
+
+    async def unlisten(self, topic: Topic, inbox: Inbox) -> None:
+        """Unsubscribe, unless another inbox has taken the topic over."""
+        ...

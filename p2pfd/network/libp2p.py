@@ -1,0 +1,270 @@
+"""`open_transport`: a `Transport` over py-libp2p: TCP with Noise and Yamux, and gossipsub 1.1."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.crypto.keys import KeyPair
+from libp2p.crypto.x25519 import create_new_key_pair as create_noise_pair
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStore
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as Noise
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.tools.anyio_service import background_trio_service
+from libp2p.transport.upgrader import TransportUpgrader
+from multiaddr import Multiaddr
+
+from p2pfd.core.ids import PeerId, peer_id_of
+from p2pfd.errors import NetworkError, PlanError
+from p2pfd.network import patches
+from p2pfd.network.api import Cid, Topic, Traffic
+from p2pfd.network.blobs import BlobStore, cid_of, open_store
+from p2pfd.network.exchange import Exchange
+from p2pfd.network.gossip import Gossip
+from p2pfd.network.inbox import Inbox, Listening
+from p2pfd.network.links import Links, parse_address, reason_of
+from p2pfd.network.settings import NetworkSettings
+from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
+
+LISTEN = "/ip4/127.0.0.1/tcp/0"
+SEED_BYTES = 32
+GREETING_SECONDS = 2.0
+FLUSH_SECONDS = 0.5
+CLOSE_SECONDS = 1.0
+SILENT = logging.CRITICAL + 1
+DEFAULT = NetworkSettings()
+
+log = logging.getLogger("p2pfd.network")
+
+
+class Libp2pTransport:
+    """A peer on the libp2p network, as `p2pfd.network.api.Transport` describes it. Made by `open_transport`."""
+
+    def __init__(
+        self, peer: PeerId, addresses: tuple[str, ...], gossip: Gossip, links: Links, exchange: Exchange, meter: Meter,
+        store: BlobStore,
+    ) -> None:  # fmt: skip
+        self._peer = peer
+        self._addresses = addresses
+        self._gossip = gossip
+        self._links = links
+        self._exchange = exchange
+        self._meter = meter
+        self._store = store
+
+    @property
+    def peer(self) -> PeerId:
+        """Who this node is."""
+        return self._peer
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where others can dial it, each ending in ``/p2p/<peer id>``."""
+        return self._addresses
+
+    async def connect(self, address: str) -> PeerId:
+        """Dial a peer; NetworkError when it cannot be reached in time or is somebody else."""
+        peer = await self._links.connect(address)
+        # What is published from here on reaches the peer; one that speaks no gossipsub is a peer all the same.
+        with contextlib.suppress(trio.TooSlowError):
+            await self._gossip.wait_for_peer(ID.from_base58(peer), GREETING_SECONDS)
+        return peer
+
+    def keep_connected(self, address: str) -> None:
+        """Dial an address in the background until it is connected, and again whenever it is lost."""
+        self._links.keep(address)
+
+    async def disconnect(self, peer: PeerId) -> None:
+        """Close every connection to a peer."""
+        await self._links.drop(peer)
+
+    def peers(self) -> tuple[PeerId, ...]:
+        """The peers connected now."""
+        return self._links.peers()
+
+    async def wait_for_peers(self, count: int) -> None:
+        """Wait until so many peers are connected."""
+        await self._links.wait_for_peers(count)
+
+    def subscribers(self, topic: Topic) -> tuple[PeerId, ...]:
+        """The connected peers that listen to a topic."""
+        return self._gossip.subscribers(topic)
+
+    async def wait_for_subscribers(self, topic: Topic, count: int) -> None:
+        """Wait until so many connected peers listen to a topic."""
+        await self._gossip.wait_for_subscribers(topic, count)
+
+    def traffic(self) -> Traffic:
+        """What went over the wire, counted at the sockets."""
+        return self._meter.reading()
+
+    async def publish(self, topic: Topic, raw: bytes) -> None:
+        """Say it to all who subscribe; waits while a neighbour's queue is full."""
+        await self._gossip.say(topic, raw)
+
+    def heard(self, topic: Topic) -> Listening:
+        """What others say on a topic. The first step subscribes; a later call takes the topic over."""
+        return Listening(self, topic)
+
+    async def listen(self, topic: Topic) -> Inbox:
+        """Subscribe; for `heard`."""
+        return await self._gossip.listen(topic)
+
+    async def unlisten(self, topic: Topic, inbox: Inbox) -> None:
+        """Unsubscribe; for `heard`."""
+        await self._gossip.unlisten(topic, inbox)
+
+    async def put(self, blob: bytes) -> Cid:
+        """Offer a blob to whoever asks for it by hash."""
+        cid = cid_of(blob)
+        await self._store.put(cid, blob)
+        return cid
+
+    async def get(self, cid: Cid, limit: int) -> bytes:
+        """Fetch a blob from whoever of the connected peers has it, and offer it too from then on."""
+        blob = await self._store.get(cid)
+        if blob is not None:
+            if len(blob) > limit:
+                raise NetworkError(f"the blob {cid.hex()} has {len(blob)} bytes, the limit is {limit}")
+            return blob
+        failures = []
+        asked = self.peers()
+        for peer in asked:
+            try:
+                blob = await self._exchange.fetch(peer, cid, limit)
+            except NetworkError as error:
+                log.info("%s", error)
+                failures.append(error.what)
+                continue
+            if blob is not None:
+                await self._store.put(cid, blob)
+                return blob
+        found = f"; {failures[-1]}" if failures else ""
+        raise NetworkError(f"none of {len(asked)} connected peers has the blob {cid.hex()}{found}", "try again later")
+
+    async def request(self, peer: PeerId, protocol: str, raw: bytes, limit: int) -> bytes:
+        """Ask one peer one thing."""
+        if peer not in self.peers():
+            raise NetworkError(f"{peer} is not connected", "connect to it first")
+        return await self._exchange.request(peer, protocol, raw, limit)
+
+    def serve(self, protocol: str, limit: int, answer: Callable[[PeerId, bytes], bytes]) -> None:
+        """Answer `request`s under this protocol name."""
+        self._exchange.serve(protocol, limit, answer)
+
+
+def _identity(private_key: bytes) -> tuple[KeyPair, PeerId]:
+    if len(private_key) != SEED_BYTES:
+        raise PlanError(f"a private key of {len(private_key)} bytes", f"give the {SEED_BYTES}-byte Ed25519 seed")
+    pair = create_new_key_pair(private_key)
+    return pair, peer_id_of(pair.public_key.to_bytes())
+
+
+def _build(pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: NetworkSettings) -> patches.SafeHost:
+    me = ID.from_pubkey(pair.public_key)
+    peerstore = PeerStore()
+    peerstore.add_key_pair(me, pair)
+    upgrader = TransportUpgrader(
+        secure_transports_by_protocol={NOISE: Noise(pair, noise_privkey=create_noise_pair().private_key)},
+        muxer_transports_by_protocol={YAMUX: Yamux},
+    )
+    # No resource manager: the library's default one opens a circuit breaker for everybody once five peers misbehave.
+    # The limits that it would hold are held by `sockets.accept`, `SafeHost` and `Exchange`.
+    swarm = Swarm(
+        me,
+        peerstore,
+        upgrader,
+        [CountedTcp(meter)],
+        retry_config=RetryConfig(max_retries=0),
+        connection_config=ConnectionConfig(
+            max_connections=settings.connections,
+            high_watermark=settings.connections,
+            min_connections=0,  # with less than so many, the library dials whomever it has heard of
+            low_watermark=0,
+            dial_timeout=settings.connect_seconds,
+            inbound_upgrade_timeout=settings.connect_seconds,
+            outbound_upgrade_timeout=settings.connect_seconds,
+        ),
+    )
+    swarm.listeners[str(addresses[0])] = Bound(addresses)
+    return patches.SafeHost(swarm, addresses, settings.streams_per_peer, disable_identify_address_discovery=True)
+
+
+@asynccontextmanager
+async def open_transport(
+    private_key: bytes, listen: str = LISTEN, settings: NetworkSettings = DEFAULT, bootstrap: Sequence[str] = ()
+) -> AsyncGenerator[Libp2pTransport]:
+    """A node on the network for as long as the context lasts; addresses in `bootstrap` are kept connected.
+
+    Closing it ends every task and socket within two seconds, whatever the peers do.
+    """
+    logging.getLogger("libp2p").setLevel(logging.NOTSET if settings.debug else SILENT)
+    patches.apply()
+    for address in bootstrap:
+        parse_address(address)
+    pair, me = _identity(private_key)
+    listener = await bind(listen)
+    body: Exception | None = None
+    try:
+        meter = Meter(settings.stall_seconds)
+        bound = list(settings.announce) or addresses_of(listener)
+        host = _build(pair, [Multiaddr(address) for address in bound], meter, settings)
+        async with trio.open_nursery() as nursery:
+            links = Links(host.get_network(), me, nursery, settings)
+            gossip = Gossip(host, nursery, settings, links.strike)
+            store = open_store(settings)
+            exchange = Exchange(host, store, settings)
+            addresses = tuple(f"{address}/p2p/{me}" for address in bound)
+            transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store)
+            services = (host.get_network(), gossip, gossip.router)
+            async with contextlib.AsyncExitStack() as stack:
+                for service in services:
+                    await stack.enter_async_context(background_trio_service(service))
+                await gossip.wait_until_ready()
+                nursery.start_soon(accept, listener, meter, settings.connections, links.take)
+                for address in bootstrap:
+                    links.keep(address)
+                try:
+                    yield transport
+                except Exception as error:  # noqa: BLE001 - held until all is closed: nurseries would wrap it in groups
+                    body = error
+                finally:
+                    await _close(host, gossip, links, meter)
+                    nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        crash, rest = group.split(Exception)
+        if rest is not None or crash is None:
+            raise
+        leaf: BaseException = crash
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        raise NetworkError(f"the network stack stopped: {reason_of(leaf)}", "start the node again") from crash
+    finally:
+        listener.socket.close()
+    if body is not None:
+        raise body
+
+
+async def _close(host: patches.SafeHost, gossip: Gossip, links: Links, meter: Meter) -> None:
+    with trio.CancelScope(shield=True):
+        with trio.move_on_after(FLUSH_SECONDS):
+            await gossip.flush()
+        gossip.close_inboxes()
+        # The library closes connections one after another, each with a farewell and a pause. A closed socket ends its
+        # tasks at once, all of them together, and whoever hangs on a peer that is gone.
+        meter.cut()
+        with trio.move_on_after(CLOSE_SECONDS):
+            await links.wait_until_alone()
+            await host.close()
+        for scope in host._identify_tasks:
+            scope.cancel()
+        gossip.seen_messages.stop()

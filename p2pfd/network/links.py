@@ -1,0 +1,180 @@
+"""Who we are connected to: dialling, dialling again, and who is no longer welcome."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+
+import trio
+from libp2p.abc import INetConn, INetStream, INetwork, INotifee, IRawConnection
+from libp2p.exceptions import BaseLibp2pError
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+from multiaddr import Multiaddr
+
+from p2pfd.core.ids import PeerId, peer_id
+from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.settings import NetworkSettings
+
+KNOWN_OFFENDERS = 4096
+HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
+
+log = logging.getLogger("p2pfd.network")
+
+
+def reason_of(error: BaseException) -> str:
+    """The innermost thing that was said, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
+    """A multiaddr that ends in an Ed25519 peer id; NetworkError for any other text."""
+    try:
+        maddr = Multiaddr(address)
+        protocols = [protocol.name for protocol in maddr.protocols()]
+        if protocols[-1:] != ["p2p"] or "tcp" not in protocols:
+            raise NetworkError(f"{address!r} is not a TCP address that ends in /p2p/ and a peer id", HOW_TO_WRITE)
+        return maddr, peer_id(str(maddr.value_for_protocol("p2p")))
+    except (ValueError, LookupError, DecodeError) as error:
+        raise NetworkError(f"{address[:200]!r} is no address: {reason_of(error)}", HOW_TO_WRITE) from error
+
+
+class Links(INotifee):  # type: ignore[misc]
+    """The connections of one node."""
+
+    def __init__(self, swarm: Swarm, me: PeerId, nursery: trio.Nursery, settings: NetworkSettings) -> None:
+        self._swarm = swarm
+        self._me = me
+        self._nursery = nursery
+        self._settings = settings
+        self._strikes: OrderedDict[PeerId, int] = OrderedDict()
+        self._refused: dict[PeerId, float] = {}
+        self._changed = trio.Event()
+        swarm.register_notifee(self)
+
+    def peers(self) -> tuple[PeerId, ...]:
+        """The peers connected now, in the order of their ids."""
+        live = [peer for peer, links in self._swarm.connections.items() if any(not link.is_closed for link in links)]
+        return tuple(sorted(PeerId(peer.to_base58()) for peer in live))
+
+    async def connect(self, address: str) -> PeerId:
+        """Dial this very address, once."""
+        maddr, peer = parse_address(address)
+        if peer == self._me:
+            raise NetworkError(f"{address} is this node itself", "connect to another one")
+        if self._is_refused(peer):
+            raise NetworkError(f"{peer} is refused for its conduct", "wait until network.refuse_seconds are over")
+        if peer in self.peers():
+            return peer
+        try:
+            with trio.fail_after(self._settings.connect_seconds):
+                # Not `host.connect`: that would choose among all addresses it ever heard of, and after one failure
+                # refuse to dial the peer for a minute.
+                await self._swarm.dial_addr(maddr, ID.from_base58(peer))
+        except trio.TooSlowError:
+            seconds = self._settings.connect_seconds
+            raise NetworkError(f"{address} did not answer within {seconds:g} s", "does the node run there?") from None
+        except (BaseLibp2pError, OSError, ValueError) as error:
+            reason = reason_of(error)
+            fix = (
+                "take the address from the node itself" if "mismatch" in reason.lower() else "does the node run there?"
+            )
+            raise NetworkError(f"cannot connect to {address}: {reason}", fix) from error
+        return peer
+
+    def keep(self, address: str) -> None:
+        """Dial an address until it is connected, and again whenever the connection is lost."""
+        _, peer = parse_address(address)
+        if peer != self._me:
+            self._nursery.start_soon(self._hold, address)
+
+    async def _hold(self, address: str) -> None:
+        pause = self._settings.redial_first_seconds
+        while True:
+            try:
+                peer = await self.connect(address)
+            except NetworkError as error:
+                log.info("will dial again in %g s: %s", pause, error.what)
+            else:
+                pause = self._settings.redial_first_seconds
+                while peer in self.peers():
+                    await self._changed.wait()
+            await trio.sleep(pause)
+            pause = min(2 * pause, self._settings.redial_max_seconds)
+
+    async def wait_for_peers(self, count: int) -> None:
+        """Wait until so many peers are connected."""
+        while len(self.peers()) < count:
+            await self._changed.wait()
+
+    async def wait_until_alone(self) -> None:
+        """Wait until nobody is connected."""
+        while self._swarm.connections:
+            await self._changed.wait()
+
+    async def take(self, connection: IRawConnection) -> None:
+        """Shake hands with whoever dialled us."""
+        try:
+            # The address is only used in what the library logs.
+            await self._swarm.upgrade_inbound_raw_conn(connection, Multiaddr("/ip4/0.0.0.0/tcp/0"))
+        except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger bring about ends with the connection
+            log.debug("a stranger did not come in: %r", error)
+            await connection.close()
+
+    def strike(self, peer: PeerId, reason: str) -> None:
+        """Hold something against a peer; after enough of it the peer is disconnected, and refused for a time."""
+        count = self._strikes.pop(peer, 0) + 1
+        log.debug("strike %d against %s: %s", count, peer, reason)
+        if count < self._settings.rejects:
+            self._strikes[peer] = count
+            if len(self._strikes) > KNOWN_OFFENDERS:
+                self._strikes.popitem(last=False)
+            return
+        log.warning("%s is disconnected after %d offences, the last: %s", peer, count, reason)
+        self._refused[peer] = trio.current_time() + self._settings.refuse_seconds
+        self._nursery.start_soon(self.drop, peer)
+
+    def _is_refused(self, peer: PeerId) -> bool:
+        until = self._refused.get(peer)
+        if until is not None and trio.current_time() >= until:
+            del self._refused[peer]
+            until = None
+        return until is not None
+
+    async def drop(self, peer: PeerId) -> None:
+        """Close every connection to a peer."""
+        await self._swarm.close_peer(ID.from_base58(peer))
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def connected(self, network: INetwork, conn: INetConn) -> None:
+        """A connection is up: close it again when it is nobody we want."""
+        text = conn.muxed_conn.peer_id.to_base58()
+        try:
+            unwelcome = self._is_refused(peer_id(text))
+        except DecodeError:
+            unwelcome = True  # not an Ed25519 key
+        if unwelcome:
+            self._nursery.start_soon(self.drop, PeerId(text))
+        self._tell()
+
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+        """A connection is gone."""
+        self._tell()
+
+    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Of no interest."""
+
+    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Of no interest."""
+
+    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Of no interest."""
+
+    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Of no interest."""

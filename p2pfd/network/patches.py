@@ -1,0 +1,279 @@
+"""What py-libp2p 0.8.1 needs before one node can be left alone with strangers. Each repair says why.
+
+Two kinds. Repairs of a class that we create ourselves are subclasses, which change nobody else's libp2p. Repairs of
+what libp2p creates inside itself replace a function in the library; `apply` does so once, and only in the version they
+were written for: in another one it warns, and the node is slower, not less safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import libp2p
+import trio
+from libp2p.abc import INetStream
+from libp2p.exceptions import BaseLibp2pError, ParseError
+from libp2p.host.basic_host import BasicHost
+from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError, MessageTooLarge
+from libp2p.network.connection import swarm_connection
+from libp2p.network.connection.exceptions import RawConnError
+from libp2p.network.stream.exceptions import StreamError
+from libp2p.peer.id import ID
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.utils import maybe_consume_signed_record
+from libp2p.stream_muxer.yamux.yamux import YamuxStream
+from multiaddr import Multiaddr
+
+WRITTEN_FOR = "0.8.1"
+CREDIT_BATCH = 32 * 1024
+MAX_VARINT_BYTES = 10
+FRAME_READ = 64 * 1024
+
+log = logging.getLogger("p2pfd.network")
+
+
+# --- Replaced inside the library -------------------------------------------------------------------------------------
+
+
+async def _credit_in_batches(self: Any, *, bytes_read: int = 0) -> None:
+    """Give a yamux sender its window back once 32 KiB were read, not after every read.
+
+    0.8.1 sends a WINDOW_UPDATE for each read, be it of one byte: three frames of credit for each gossip message, which
+    is 38 % of a node's processor time. An eighth of the smallest window is withheld at most, so nobody starves.
+    """
+    self._pending_recv_release += bytes_read
+    credit = self._pending_recv_release
+    if credit < CREDIT_BATCH:
+        return
+    self._pending_recv_release = 0
+    self.recv_window += credit
+    credit += self._apply_autotune_epoch(len(self.conn.stream_buffers.get(self.stream_id, b"")))
+    await self.send_window_update(credit, skip_lock=True)
+
+
+def apply(version: str = libp2p.__version__) -> bool:
+    """Replace what has to be replaced; False, with a warning, in a version these repairs were not written for.
+
+    Calling it again changes nothing.
+    """
+    if version != WRITTEN_FOR:
+        log.warning(
+            "libp2p is %s, the speed repairs are for %s: left out, expect gossip to cost 1.6 times the processor time",
+            version,
+            WRITTEN_FOR,
+        )
+        return False
+    YamuxStream._auto_tune_and_send_window_update = _credit_in_batches
+    # This module logs through the root logger, whose first use installs a handler that prints everybody's warnings.
+    swarm_connection.logging = logging.getLogger("libp2p.network.connection")
+    return True
+
+
+# --- Subclasses ------------------------------------------------------------------------------------------------------
+
+
+class SafeHost(BasicHost):  # type: ignore[misc]
+    """A host that outlives its stream handlers."""
+
+    def __init__(self, network: Any, addresses: Sequence[Multiaddr], streams_per_peer: int, **options: Any) -> None:
+        suffix = Multiaddr(f"/p2p/{network.get_peer_id()}")
+        self._fixed = [address.encapsulate(suffix) for address in addresses]
+        self._streams_per_peer = streams_per_peer
+        super().__init__(network, **options)
+
+    def get_addrs(self) -> list[Multiaddr]:
+        """Ours do not change. 0.8.1 builds the list anew for every RPC that it sends."""
+        return list(self._fixed)
+
+    async def _swarm_stream_handler(self, stream: INetStream) -> None:
+        """In 0.8.1 an exception in any stream handler ends the swarm: one bad stream and the node is gone."""
+        held = stream.swarm_conn.get_streams() if stream.swarm_conn is not None else ()
+        if len(held) > self._streams_per_peer:
+            await stream.reset()
+            return
+        try:
+            await super()._swarm_stream_handler(stream)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises concerns this stream alone
+            log.warning("stream %s of %s: %r", stream.get_protocol(), stream.muxed_conn.peer_id, error)
+            await stream.reset()
+
+
+class FrameReader:
+    """Reads length-prefixed frames through a buffer. 0.8.1 reads the prefix byte by byte, which costs 20 %."""
+
+    def __init__(self, stream: INetStream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._buffer = bytearray()
+
+    async def next(self) -> bytes:
+        """The next frame; the length is checked before the body is waited for."""
+        while True:
+            size = shift = 0
+            for index, byte in enumerate(self._buffer[:MAX_VARINT_BYTES]):
+                size |= (byte & 0x7F) << shift
+                shift += 7
+                if byte & 0x80:
+                    continue
+                if size > self._limit:
+                    raise MessageTooLarge(f"a frame of {size} bytes, at most {self._limit}")
+                end = index + 1 + size
+                if len(self._buffer) >= end:
+                    frame = bytes(self._buffer[index + 1 : end])
+                    del self._buffer[:end]
+                    return frame
+                break
+            else:
+                if len(self._buffer) >= MAX_VARINT_BYTES:
+                    raise ParseError("a frame's length of more than ten bytes")
+            more = await self._stream.read(FRAME_READ)
+            if not more:
+                raise IncompleteReadError("the stream ended within a frame", expected_bytes=1, received_bytes=0)
+            self._buffer += more
+
+
+class SafePubsub(Pubsub):  # type: ignore[misc]
+    """Pubsub that outlives bad frames, keys and validators, and whose queues hold more than thirty-two messages."""
+
+    def __init__(self, host: Any, router: GossipSub, nursery: trio.Nursery, queue: int, **options: Any) -> None:
+        super().__init__(host, router, **options)
+        self.queue_limit = queue
+        self._nursery = nursery
+        self._room = trio.Event()
+        self._records: dict[ID, bytes] = {}
+        # 0.8.1 counts up from the second at which it started. A node that said more than one thing a second, and was
+        # restarted, repeats numbers it has used, and its neighbours take what it says for old.
+        self.counter = secrets.randbits(62)
+
+    async def continuously_read_stream(self, stream: INetStream) -> None:
+        """In 0.8.1 a frame that is no protobuf, or a key that is none, raises through the service and ends the node."""
+        peer = stream.muxed_conn.peer_id
+        frames = FrameReader(stream, self.max_inbound_rpc_size)
+        try:
+            while self.manager.is_running:
+                rpc = rpc_pb2.RPC()
+                rpc.ParseFromString(await frames.next())
+                await self._hear(peer, rpc)
+        except (StreamError, RawConnError, ConnectionClosedError) as error:
+            log.debug("%s ended its stream: %r", peer, error)
+        except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger bring about ends here
+            self.misbehaved(peer, f"a frame that cannot be read: {error!r}")
+            await stream.reset()
+            self._handle_dead_peer(peer)
+
+    async def _hear(self, peer: ID, rpc: rpc_pb2.RPC) -> None:
+        # 0.8.1 verifies the signature of the peer record in every RPC, though it hardly ever differs from the last.
+        if rpc.HasField("senderRecord") and self._records.get(peer) != rpc.senderRecord:
+            if not maybe_consume_signed_record(rpc, self.host, peer):
+                return
+            self._records[peer] = rpc.senderRecord
+        for message in rpc.publish:
+            if self._is_subscribed_to_msg(message):
+                # The manager of 0.8.1 walks through all of its tasks to start one; a nursery does not.
+                self._nursery.start_soon(self.push_msg, peer, message)
+        if len(rpc.subscriptions) <= self.max_subscriptions_per_rpc:
+            for subscription in rpc.subscriptions:
+                self.handle_subscription(peer, subscription)
+        if rpc.HasField("control"):
+            await self.router.handle_rpc(rpc, peer)
+
+    def _handle_dead_peer(self, peer_id: ID) -> None:
+        self._records.pop(peer_id, None)
+        super()._handle_dead_peer(peer_id)
+        self._tell_room()
+
+    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
+        """In 0.8.1 a validator that raises, or a malformed key, ends the service."""
+        try:
+            await self.take(msg_forwarder, msg)
+        except Exception as error:  # noqa: BLE001 - one message must not end the service
+            log.warning("a message by way of %s: %r", msg_forwarder, error)
+
+    async def take(self, via: ID, message: rpc_pb2.Message) -> None:
+        """Validate a message, deliver it, and pass it on."""
+        await super().push_msg(via, message)
+
+    def misbehaved(self, peer: ID, why: str) -> None:
+        """A peer broke the protocol."""
+        log.warning("%s misbehaved: %s", peer, why)
+
+    async def handle_sending_messages(self, peer_id: ID, stream: INetStream, queue: RpcQueue) -> None:
+        """Send what is queued for a peer, and tell whoever waits for room.
+
+        0.8.1 holds thirty-two messages for a neighbour and drops the rest without a word. Here `publish` waits at the
+        limit, and there is room for as much again, for what is passed on for others and for control.
+        """
+        queue._queue.max_size = 2 * self.queue_limit
+        try:
+            while (rpc := await queue.pop()) is not None and await self.write_msg(stream, rpc):
+                self._tell_room()
+            await stream.close()  # 0.8.1 leaves it open, and opens another
+        except (BaseLibp2pError, OSError) as error:
+            log.debug("sending to %s ended: %r", peer_id, error)
+            self._handle_dead_peer(peer_id)
+
+    def _tell_room(self) -> None:
+        self._room.set()
+        self._room = trio.Event()
+
+    async def room(self, topic: str) -> None:
+        """Wait until no neighbour on the topic has a full queue."""
+        while any(len(queue) >= self.queue_limit for queue in self._queues(topic)):
+            await self._room.wait()
+
+    async def flush(self) -> None:
+        """Wait until nothing is queued for anybody."""
+        while any(len(queue) for queue in self.peer_queues.values()):
+            await self._room.wait()
+
+    def _queues(self, topic: str) -> list[RpcQueue]:
+        peers = self.router.mesh.get(topic) or self.router.fanout.get(topic, ())
+        return [queue for peer in peers if (queue := self.peer_queues.get(peer)) is not None]
+
+
+class SafeGossipSub(GossipSub):  # type: ignore[misc]
+    """The router, without three faults of 0.8.1."""
+
+    async def _emit_control_msgs(self, graft: Any, prune: Any, gossip: Any) -> None:
+        """0.8.1 lets what it tells one peer pile up and tells it the next one too: grafts and prunes go astray."""
+        for peer in {*graft, *prune, *gossip}:
+            told = [
+                [rpc_pb2.ControlIHave(messageIDs=ids, topicID=topic) for topic, ids in gossip.get(peer, {}).items()],
+                [rpc_pb2.ControlGraft(topicID=topic) for topic in graft.get(peer, ())],
+                [rpc_pb2.ControlPrune(topicID=topic, backoff=self.prune_back_off) for topic in prune.get(peer, ())],
+            ]
+            await self.emit_control_message(self.pack_control_msgs(*told), peer)
+
+    def _check_equivocation(self, msg: rpc_pb2.Message) -> bool:
+        """0.8.1 keeps a thousand whole messages to compare with; their digests do as well."""
+        key = msg.from_id + msg.seqno
+        said = hashlib.blake2b(msg.data + b"\n" + "\n".join(msg.topicIDs).encode(), digest_size=16).digest()
+        return bool(self.equivocation_detection.setdefault(key, said) == said)
+
+    def _check_spam_protection(self, peer_id: ID, msg: rpc_pb2.Message) -> bool:
+        """0.8.1 counts what we say ourselves against the limit for neighbours, and drops it."""
+        if self.pubsub is not None and peer_id == self.pubsub.my_id:
+            return True
+        return bool(super()._check_spam_protection(peer_id, msg))
+
+    async def _do_px(self, px_peers: list[rpc_pb2.PeerInfo]) -> None:
+        """0.8.1 dials whatever addresses a neighbour sends along with a prune, even when told not to exchange peers."""
+
+    async def handle_rpc(self, rpc: rpc_pb2.RPC, sender_peer_id: ID) -> None:
+        """Control messages of gossipsub 1.1. 0.8.1 verifies the peer record a second time here."""
+        control = rpc.control
+        for ihave in control.ihave:
+            await self.handle_ihave(ihave, sender_peer_id)
+        for iwant in control.iwant:
+            await self.handle_iwant(iwant, sender_peer_id)
+        for graft in control.graft:
+            await self.handle_graft(graft, sender_peer_id)
+        for prune in control.prune:
+            await self.handle_prune(prune, sender_peer_id)

@@ -1,0 +1,240 @@
+"""TCP as this node uses it: counted at the socket, bound exclusively, read ahead, and aware of peers that are gone."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket as std
+from collections.abc import Awaitable, Callable
+
+import trio
+from libp2p.abc import IListener, IRawConnection
+from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.io.trio import TrioTCPStream
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.transport.exceptions import OpenConnectionError
+from libp2p.transport.tcp.tcp import TCP
+from libp2p.utils.multiaddr_utils import extract_ip_from_multiaddr
+from multiaddr import Multiaddr
+
+from p2pfd.errors import EnvironmentProblem, NetworkError
+from p2pfd.network.api import Traffic
+
+READ_AHEAD = 64 * 1024
+BACKLOG = 128
+# A peer that vanished without a word is noticed after idle + count × interval seconds, or when what we wrote stays
+# unacknowledged for as long. libp2p has no keep-alive of its own above yamux's thirty-second ping.
+KEEPALIVE_IDLE = 10
+KEEPALIVE_INTERVAL = 5
+KEEPALIVE_COUNT = 3
+UNACKNOWLEDGED_MS = 25_000
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+ACCEPT_PAUSE = 0.1
+
+log = logging.getLogger("p2pfd.network")
+
+
+class Meter:
+    """Counts what crosses the sockets, and knows which are open."""
+
+    def __init__(self, stall_seconds: float) -> None:
+        self.stall_seconds = stall_seconds
+        self.sent = 0
+        self.received = 0
+        self.open: set[CountedStream] = set()
+
+    def reading(self) -> Traffic:
+        """The counts so far."""
+        return Traffic(self.sent, self.received)
+
+    def cut(self) -> None:
+        """Close every socket at once, without a farewell: whoever waits on one is woken."""
+        for stream in tuple(self.open):
+            stream.cut()
+
+
+class CountedStream(TrioTCPStream):  # type: ignore[misc]
+    """A TCP connection whose bytes are counted, and which reads more than it is asked for.
+
+    Noise asks for two bytes of length and then for the body. Reading ahead makes one system call of the two, and one
+    of many when small frames come in a row. There is one reader per connection: the handshake, and then yamux.
+    """
+
+    def __init__(self, stream: trio.SocketStream, meter: Meter) -> None:
+        super().__init__(stream)
+        self._meter = meter
+        self._ahead = bytearray()
+        meter.open.add(self)
+        for level, name, value in (
+            (std.SOL_SOCKET, "SO_KEEPALIVE", 1),
+            (std.IPPROTO_TCP, "TCP_KEEPIDLE", KEEPALIVE_IDLE),
+            (std.IPPROTO_TCP, "TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+            (std.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_COUNT),
+            (std.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+        ):
+            if hasattr(std, name):  # not every platform has every one
+                stream.setsockopt(level, getattr(std, name), value)
+
+    async def read(self, n: int | None = None) -> bytes:
+        """At most `n` bytes; nothing at the end."""
+        if not self._ahead:
+            got: bytes = await super().read(READ_AHEAD)
+            self._meter.received += len(got)
+            if n is None or len(got) <= n:
+                return bytes(got)
+            self._ahead += got
+        wanted = len(self._ahead) if n is None else n
+        out = bytes(self._ahead[:wanted])
+        del self._ahead[:wanted]
+        return out
+
+    async def write(self, data: bytes) -> None:
+        """All of the bytes, even when cancelled meanwhile; the socket is closed when the peer takes none of them.
+
+        What comes here is encrypted, and the cipher has counted it as sent. Were the write dropped or cut short by a
+        cancellation, say because a request took too long, nothing that follows on this connection could be decrypted.
+        """
+        deadline = trio.current_time() + self._meter.stall_seconds
+        with trio.CancelScope(deadline=deadline, shield=True) as patience:
+            await super().write(data)
+        if patience.cancelled_caught:
+            self.cut()
+            raise ConnectionClosedError("the peer takes nothing", transport="tcp")
+        if self in self._meter.open:  # the base class is silent about a socket that we closed ourselves
+            self._meter.sent += len(data)
+
+    async def close(self) -> None:
+        """Close the socket; it is no error when it is closed."""
+        self._meter.open.discard(self)
+        await super().close()
+
+    def cut(self) -> None:
+        """Close the socket at once."""
+        self._meter.open.discard(self)
+        self.stream.socket.close()
+
+
+class CountedTcp(TCP):  # type: ignore[misc]
+    """libp2p's TCP transport, dialling through `CountedStream`. Listening is done by `accept`, not by the swarm."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(dns_max_retries=1)
+        self._meter = meter
+
+    async def _dial_resolved(self, maddr: Multiaddr, source: tuple[str, int] | None = None) -> IRawConnection:
+        host, port = host_and_port(maddr)
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
+        try:
+            return RawConnection(CountedStream(stream, self._meter), True)
+        except OSError as error:  # reset by the other side before the options were set
+            stream.socket.close()
+            raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
+
+
+def host_and_port(maddr: Multiaddr) -> tuple[str, int]:
+    """The IP address and TCP port in a multiaddr; OpenConnectionError when it has none."""
+    host = extract_ip_from_multiaddr(maddr)
+    names = [protocol.name for protocol in maddr.protocols()]
+    if host is None or names[:1] not in (["ip4"], ["ip6"]) or names[1:2] != ["tcp"]:
+        raise OpenConnectionError(f"{maddr} is not /ip4/…/tcp/… or /ip6/…/tcp/…")
+    return host, int(maddr.value_for_protocol("tcp"))
+
+
+async def bind(listen: str) -> trio.SocketListener:
+    """A listening socket of our own.
+
+    libp2p's listener sets SO_REUSEPORT, and then a second node on the same port starts without a word and takes half
+    of the first one's connections. Ours does not share.
+    """
+    try:
+        host, port = host_and_port(Multiaddr(listen))
+    except (ValueError, OpenConnectionError) as error:
+        raise NetworkError(f"cannot listen on {listen!r}: {error}", "write it like /ip4/127.0.0.1/tcp/0") from error
+    sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET, trio.socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(std.SOL_SOCKET, std.SO_REUSEADDR, 1)  # or a restarted node waits for its old connections
+        await sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise EnvironmentProblem(
+                f"port {port} is in use", f"stop what listens on {host}:{port}, or choose another port, or 0 for any"
+            ) from error
+        raise EnvironmentProblem(
+            f"cannot listen on {host}:{port}: {error}", "choose an address of this machine, and a port above 1023"
+        ) from error
+    return trio.SocketListener(sock)
+
+
+def addresses_of(listener: trio.SocketListener) -> list[str]:
+    """Where the socket can be reached from outside; a wildcard is replaced by addresses of this machine."""
+    family = "ip6" if listener.socket.family == std.AF_INET6 else "ip4"
+    host, port = listener.socket.getsockname()[:2]
+    hosts = [host]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        hosts = ["127.0.0.1" if family == "ip4" else "::1"]
+        outward = _outward_address(listener.socket.family)
+        if outward is not None and outward not in hosts:
+            hosts.insert(0, outward)
+    return [f"/{family}/{each}/tcp/{port}" for each in hosts]
+
+
+def _outward_address(family: int) -> str | None:
+    """The address from which this machine would talk to the internet; nothing is sent to find out."""
+    somewhere = "192.0.2.1" if family == std.AF_INET else "2001:db8::1"  # reserved for documentation
+    with std.socket(family, std.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((somewhere, 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return None
+
+
+async def accept(
+    listener: trio.SocketListener, meter: Meter, limit: int, take: Callable[[IRawConnection], Awaitable[None]]
+) -> None:
+    """Accept connections until cancelled, at most `limit` open at one time; `take` shakes hands.
+
+    libp2p's swarm keeps a task and a slot of its inbound limit for each connection it ever accepted, until it stops:
+    after as many connections as the limit allows, all of them long closed, it accepts no more. Ours end with `take`.
+    """
+    async with listener, trio.open_nursery() as nursery:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in OUT_OF_DESCRIPTORS:
+                    raise
+                log.warning("cannot accept a connection: %s", error)
+                await trio.sleep(ACCEPT_PAUSE)
+                continue
+            if len(meter.open) >= limit:
+                stream.socket.close()
+                continue
+            try:
+                counted = CountedStream(stream, meter)
+            except OSError:  # gone already
+                stream.socket.close()
+                continue
+            nursery.start_soon(take, RawConnection(counted, False))
+
+
+class Bound(IListener):  # type: ignore[misc]
+    """Tells the swarm the addresses; the socket itself is ours."""
+
+    def __init__(self, addresses: list[str]) -> None:
+        self._addresses = tuple(Multiaddr(address) for address in addresses)
+
+    async def listen(self, maddr: Multiaddr) -> None:
+        """Nothing to do: the socket listens."""
+
+    def get_addrs(self) -> tuple[Multiaddr, ...]:
+        """Where it listens."""
+        return self._addresses
+
+    async def close(self) -> None:
+        """Nothing to do: `accept` closes the socket."""
