@@ -38,8 +38,7 @@ class Rng:
     __slots__ = ("_stream", "seed")
 
     def __init__(self, seed: int | bytes) -> None:
-        raw = str(seed).encode() if isinstance(seed, int) else seed
-        self.seed: bytes = _absorb(raw, ())
+        self.seed: bytes = _absorb(str(seed).encode(), ()) if isinstance(seed, int) else _absorb(b"", (seed,))
         self._stream: Random | None = None
 
     @classmethod
@@ -100,7 +99,7 @@ class Rng:
 
     def sample(self, items: Sequence[T], count: int) -> list[T]:
         """`count` different items, in random order."""
-        if count > len(items):
+        if not 0 <= count <= len(items):
             raise ValueError(f"cannot draw {count} from {len(items)}")
         pool = list(items)
         self.shuffle(pool)

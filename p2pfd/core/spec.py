@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from p2pfd.core.canonical import Plain, digest_of
 from p2pfd.core.ids import Account, Amount, TaskId, account
 from p2pfd.core.labels import MAX_CLASSES
-from p2pfd.errors import PlanError
+from p2pfd.errors import DecodeError, PlanError
 
 Setting = int | str | bool
 """A knob of an adapter. Fractions are written as decimal text ("0.05"): a digest must not depend on binary floats."""
@@ -19,6 +19,12 @@ Setting = int | str | bool
 VERSION = 1
 MAX_SEATS = 64
 MAX_PUBLIC = 1024
+MAX_NAME = 64
+MAX_CODECS = 8
+MAX_SETTINGS = 64
+MAX_SETTING_TEXT = 256
+MAX_INTEGER = 2**63 - 1
+"""The largest number in a spec: what databases, contracts and other languages all can hold."""
 S = TypeVar("S")
 
 
@@ -91,6 +97,12 @@ class TaskSpec:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
         _check(self)
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Callable[[object], TaskSpec], tuple[object]]:
+        return from_plain, (self.to_plain(),)  # a mapping proxy cannot be copied or sent to another process
+
     def to_plain(self) -> dict[str, Plain]:
         """The spec as maps and lists, as it is hashed and written to files."""
         return _plain(self)
@@ -108,7 +120,7 @@ def from_plain(value: object) -> TaskSpec:
     for key, kind in nested.items():
         if key in fields:
             fields[key] = kind(**_typed(kind, _record(kind, fields[key], key), key))
-    if not isinstance(fields["codecs"], (list, tuple)) or not all(isinstance(c, str) for c in fields["codecs"]):
+    if not isinstance(fields["codecs"], (list, tuple)):
         raise PlanError("task.codecs is not a list of names", "write it as a list of text")
     fields["codecs"] = tuple(fields["codecs"])
     settings = fields["settings"]
@@ -133,12 +145,12 @@ def _plain(record: Any) -> dict[str, Plain]:
 
 
 def _record(kind: type[object], value: object, where: str, optional: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
-    if not isinstance(value, Mapping):
-        raise PlanError(f"{where} is not a table")
     names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    if not isinstance(value, Mapping):
+        raise PlanError(f"{where} is not a table", f"the keys are {', '.join(names)}")
     unknown = [key for key in value if key not in names]
     if unknown:
-        raise PlanError(f"{where} has no key {unknown[0]!r}", f"the keys are {', '.join(names)}")
+        raise PlanError(f"{where} has no key {_shown(unknown[0])}", f"the keys are {', '.join(names)}")
     missing = [name for name in names if name not in value and name not in optional]
     if missing:
         raise PlanError(f"{where}.{missing[0]} is missing", f"the keys are {', '.join(names)}")
@@ -151,51 +163,97 @@ def _typed(kind: type[S], fields: dict[str, Any], where: str, skip: set[str] = f
             continue
         value = fields[entry.name]
         if entry.type == "Account":
-            if not isinstance(value, str):
-                raise PlanError(f"{where}.{entry.name} is not an account", "an account is 0x and forty hex digits")
-            fields[entry.name] = account(value)
+            fields[entry.name] = _account(f"{where}.{entry.name}", value)
             continue
         wanted: type = {"str": str, "bytes": bytes}.get(str(entry.type), int)
         if not isinstance(value, wanted) or isinstance(value, bool):
-            raise PlanError(f"{where}.{entry.name} is {value!r}", f"it must be of type {wanted.__name__}")
+            raise PlanError(f"{where}.{entry.name} is {_shown(value)}", f"it must be of type {wanted.__name__}")
     return fields
 
 
+def _account(where: str, value: object) -> Account:
+    try:
+        if isinstance(value, str):
+            return account(value)
+    except DecodeError as error:
+        raise PlanError(f"{where} is {error.what}", error.fix) from error
+    raise PlanError(f"{where} is {_shown(value)}", "an account is 0x and forty hex digits")
+
+
+def _shown(value: object) -> str:
+    """A value as an error quotes it: shortened, and without Python's refusal to print huge numbers."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value) if isinstance(value, (int, str, bytes, float, type(None))) else type(value).__name__
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _need(holds: bool, what: str, fix: str) -> None:
+    if not holds:
+        raise PlanError(what, fix)
+
+
+def _within(where: str, value: int, low: int, high: int) -> None:
+    _need(low <= value <= high, f"{where} is {_shown(value)}", f"it must lie between {low} and {high}")
+
+
+def _name(where: str, value: object) -> None:
+    good = isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+    _need(good, f"{where} is {_shown(value)}", f"use 1 to {MAX_NAME} printable characters")
+
+
 def _check(spec: TaskSpec) -> None:
-    def need(holds: bool, what: str, fix: str) -> None:
-        if not holds:
-            raise PlanError(what, fix)
+    _need(spec.version == VERSION, f"task.version is {_shown(spec.version)}", f"this release reads version {VERSION}")
+    _name("task.name", spec.name)
+    _name("data.name", spec.data.name)
+    _name("data.partition", spec.data.partition)
+    _name("task.adapter", spec.adapter)
+    _name("task.aggregator", spec.aggregator)
+    _need(len(spec.codecs) <= MAX_CODECS, "task.codecs is long", f"name at most {MAX_CODECS}")
+    for codec in spec.codecs:
+        _name("a name in task.codecs", codec)
+    _need(len(spec.data.sha256) == 32, "data.sha256 is not 32 bytes", "write the hash of the data set")
+    _within("data.classes", spec.data.classes, 2, MAX_CLASSES)
+    _within("data.seed", spec.data.seed, 0, MAX_INTEGER)
+    _within("data.public", spec.data.public, 1, MAX_PUBLIC)
+    _within("data.validation", spec.data.validation, 0, 10**9)
+    _within("data.test", spec.data.test, 0, 10**9)
+    _within("task.rounds", spec.rounds, 1, 10_000)
+    _within("task.seats", spec.seats, 1, MAX_SEATS)
+    _within("task.quorum", spec.quorum, 1, spec.seats)
+    _within("phases.enrol_seconds", spec.phases.enrol_seconds, 1, 30 * 86_400)
+    _within("phases.commit_seconds", spec.phases.commit_seconds, 1, 30 * 86_400)
+    _within("phases.reveal_seconds", spec.phases.reveal_seconds, 1, 30 * 86_400)
+    _within("money.pot", spec.money.pot, 0, 2**63)
+    _within("money.rate", spec.money.rate, 0, 2**63)
+    _within("money.bond", spec.money.bond, 0, 2**63)
+    _within("money.forfeit", spec.money.forfeit, 0, spec.money.bond)
+    _check_chain(spec.chain)
+    _check_settings(spec.settings)
 
-    def within(where: str, value: int, low: int, high: int) -> None:
-        need(low <= value <= high, f"{where} is {value}", f"it must lie between {low} and {high}")
 
-    need(spec.version == VERSION, f"task.version is {spec.version}", f"this release reads version {VERSION}")
-    need(bool(spec.name) and len(spec.name) <= 64, "task.name is empty or long", "use 1 to 64 letters")
-    need(len(spec.data.sha256) == 32, "data.sha256 is not 32 bytes", "write the hash of the data set")
-    within("data.classes", spec.data.classes, 2, MAX_CLASSES)
-    within("data.public", spec.data.public, 1, MAX_PUBLIC)
-    within("data.validation", spec.data.validation, 0, 10**9)
-    within("data.test", spec.data.test, 0, 10**9)
-    within("task.rounds", spec.rounds, 1, 10_000)
-    within("task.seats", spec.seats, 1, MAX_SEATS)
-    within("task.quorum", spec.quorum, 1, spec.seats)
-    for where, value in (
-        ("phases.enrol_seconds", spec.phases.enrol_seconds),
-        ("phases.commit_seconds", spec.phases.commit_seconds),
-        ("phases.reveal_seconds", spec.phases.reveal_seconds),
-    ):
-        within(where, value, 1, 30 * 86_400)
-    for where, value in (
-        ("money.pot", spec.money.pot),
-        ("money.rate", spec.money.rate),
-        ("money.bond", spec.money.bond),
-    ):
-        within(where, value, 0, 2**63)
-    within("money.forfeit", spec.money.forfeit, 0, spec.money.bond)
-    for key, setting in spec.settings.items():
-        need(isinstance(key, str), f"settings has the key {key!r}", "a key is text")
-        need(
-            isinstance(setting, (int, str, bool)),
-            f"settings.{key} is a {type(setting).__name__}",
-            'use a whole number, text or true/false; write a fraction as text, "0.05"',
-        )
+def _check_chain(chain: ChainSpec) -> None:
+    _name("chain.profile", chain.profile)
+    for where, value in (("chain.token", chain.token), ("chain.market", chain.market)):
+        _need(_account(where, value) == value, f"{where} has capital letters", "write the address in lower case")
+    if chain.profile == NO_CHAIN.profile:
+        _need(chain == NO_CHAIN, "chain.profile is 'none', yet the chain has an id or contracts", "leave them out")
+    else:
+        _within("chain.chain_id", chain.chain_id, 1, MAX_INTEGER)
+
+
+def _check_settings(settings: Mapping[str, Setting]) -> None:
+    _need(len(settings) <= MAX_SETTINGS, f"there are {len(settings)} settings", f"at most {MAX_SETTINGS} are taken")
+    for key, setting in settings.items():
+        _name("a key in settings", key)
+        match setting:
+            case int():
+                _within(f"settings.{key}", setting, -MAX_INTEGER, MAX_INTEGER)
+            case str():
+                good = len(setting) <= MAX_SETTING_TEXT and (setting.isprintable() or not setting)
+                _need(good, f"settings.{key} is {_shown(setting)}", f"at most {MAX_SETTING_TEXT} printable characters")
+            case _:
+                raise PlanError(
+                    f"settings.{key} is {_shown(setting)}",
+                    'use a whole number, text or true/false; write a fraction as text, "0.05"',
+                )

@@ -41,7 +41,7 @@ class Reveal(MessageBase):
 
 @dataclass(frozen=True, slots=True)
 class Reached(MessageBase):
-    """The sender ended a round with this consensus student: the SHA-256 of its weights, by which they can be fetched."""
+    """The sender ended a round with this consensus student: SHA-256 of its weights, which are fetched by it."""
 
     round: RoundId
     weights: Digest
