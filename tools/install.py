@@ -139,7 +139,7 @@ def main() -> None:
     now = fingerprint()
     if installed(now, dev):
         return
-    say(f"Python {platform.python_version()} into .venv, once; about 350 MB to fetch, of which torch is 190 MB")
+    say(f"Python {platform.python_version()} into .venv, once; about 300 MB to fetch, of which torch is 190 MB")
     make_environment()
     STAMP.unlink(missing_ok=True)
     install_torch()

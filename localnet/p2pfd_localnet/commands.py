@@ -1,0 +1,166 @@
+"""The other commands of `localnet`: status, logs, down, presets."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+
+from p2pfd.cli import exits
+from p2pfd.cli.app import Command
+from p2pfd.cli.parse import Parser, did_you_mean
+from p2pfd.cli.screen import Screen
+from p2pfd.errors import DeadlineError, NotRunningError, UsageError
+from p2pfd_localnet import plan, words
+from p2pfd_localnet.events import NodeEvent, Tail
+from p2pfd_localnet.state import State, running_pid
+from p2pfd_localnet.up import add_state
+from p2pfd_localnet.view import MeshView
+
+POLL = 0.2
+PATIENCE = 15.0
+
+
+def view_of(state: State) -> MeshView:
+    """The mesh in a directory, as its files tell it."""
+    rounds = state.read(state.mesh).get("plan", {}).get("rounds", 0)
+    view = MeshView(state.names(), rounds)
+    for name in state.names():
+        for event in Tail(state.node(name) / "events.jsonl").new():
+            view.take(event)
+    return view
+
+
+def _status(args: argparse.Namespace, screen: Screen) -> int:
+    state = State(args.state)
+    mesh = state.read(state.mesh)
+    view, running = view_of(state), state.running()
+    label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
+    screen.say(f"{args.state}  {label}, round {view.round}/{view.rounds}")
+    screen.table(("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"), words.status_rows(view, running=running))
+    screen.result(
+        {
+            "state": str(args.state),
+            "status": label,
+            "running": running,
+            "round": view.round,
+            "rounds": view.rounds,
+            "nodes": {
+                node.name: {
+                    "life": words.life(node, running=running),
+                    "round": node.round,
+                    "accuracy": node.accuracy.get(max(node.accuracy, default=0)),
+                    "paid": sum(node.paid.values()),
+                    "peer": node.peer,
+                    "account": node.account,
+                    "addresses": list(node.addresses),
+                    "pid": node.pid,
+                }
+                for node in view.nodes.values()
+            },
+        }
+    )
+    return exits.OK.code
+
+
+def _ended(status: str) -> str:
+    """A mesh that was cut off could not say so itself."""
+    return status if status in ("done", "failed", "interrupted") else "killed"
+
+
+def _logs(args: argparse.Namespace, screen: Screen) -> int:
+    state = State(args.state)
+    state.read(state.mesh)
+    names = state.names()
+    if args.node is not None and args.node not in names:
+        raise UsageError(f"there is no node {args.node!r}", did_you_mean(args.node, names))
+    try:
+        pattern = re.compile(args.match or "")
+    except re.error as error:
+        raise UsageError(
+            f"--match {args.match!r} is no regular expression: {error}", "for example: --match 'round'"
+        ) from None
+    tails = {name: Tail(state.node(name) / "events.jsonl") for name in names if args.node in (None, name)}
+    while True:
+        alive = args.follow and state.running()  # asked first, so that nothing written before the end is missed
+        fresh = sorted((event for tail in tails.values() for event in tail.new()), key=lambda event: event.t)
+        for line in _rendered(fresh, screen):
+            if pattern.search(line):
+                screen.out.write(line + "\n")
+        screen.out.flush()
+        if not alive:
+            return exits.OK.code
+        time.sleep(POLL)
+
+
+def _rendered(events: list[NodeEvent], screen: Screen) -> Iterator[str]:
+    import json
+
+    for event in events:
+        if screen.as_json:
+            yield json.dumps({"schema": 1, "t": event.t, "node": event.node, "event": event.name, **event.fields})
+            continue
+        stamp = time.strftime("%H:%M:%S", time.localtime(event.t / 1e6)) + f".{event.t // 1000 % 1000:03d}"
+        fields = " ".join(f"{key}={_short(value)}" for key, value in event.fields.items())
+        yield f"{stamp}  {event.node:<8}  {event.name:<16}  {fields}".rstrip()
+
+
+def _short(value: object) -> str:
+    text = (
+        ",".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:.4f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _down(args: argparse.Namespace, screen: Screen) -> int:
+    state = State(args.state)
+    if not state.exists():
+        raise NotRunningError(f"there is no mesh in {args.state}", "start one: localnet up")
+    stopped = state.running()
+    if stopped:
+        _stop(state)
+    state.delete()
+    screen.say(f"{'stopped and deleted' if stopped else 'deleted'} {args.state}")
+    screen.result({"state": str(args.state), "stopped": stopped, "deleted": True})
+    return exits.OK.code
+
+
+def _stop(state: State) -> None:
+    """Ask the supervisor to end the mesh; when it does not, end it, and its nodes follow."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, NotRunningError):
+            os.kill(running_pid(state), number)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if not state.running():
+                return
+            time.sleep(POLL / 4)
+    raise DeadlineError(f"the mesh in {state.home} still runs {2 * PATIENCE:g} s after it was told to end", "try again")
+
+
+def _presets(args: argparse.Namespace, screen: Screen) -> int:
+    rows = [(preset.name, str(preset.nodes), str(preset.rounds), preset.summary) for preset in plan.PRESETS]
+    screen.table(("PRESET", "NODES", "ROUNDS", ""), rows)
+    screen.result({"presets": [preset.to_plain() for preset in plan.PRESETS]})
+    return exits.OK.code
+
+
+def _log_options(parser: Parser) -> None:
+    parser.add_argument("node", nargs="?", help="one node; without it, all of them")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the mesh ends")
+    parser.add_argument("--match", metavar="RE", help="only lines in which this regular expression is found")
+    add_state(parser)
+
+
+STATUS = Command("status", "how the nodes of a mesh are, running or not", "localnet status --json", add_state, _status)
+LOGS = Command("logs", "what the nodes reported", "localnet logs -f node-0 --match round", _log_options, _logs)
+DOWN = Command("down", "stop a mesh and delete its directory", "localnet down", add_state, _down)
+PRESETS_COMMAND = Command("presets", "the plans that come with localnet", "localnet presets", lambda _: None, _presets)

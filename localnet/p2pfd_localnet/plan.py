@@ -1,0 +1,222 @@
+"""What a mesh will be: a preset or a file, changed by options, and checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from p2pfd.cli.parse import did_you_mean
+from p2pfd.core.claims import MarketTerms
+from p2pfd.core.ids import Amount
+from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
+from p2pfd.errors import PlanError
+
+CHAINS = ("embedded", "none")
+MAX_ROUNDS = 10_000
+UNIT = 10**6
+"""The smallest units in a token, for people to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlan:
+    """Which data, and how much of it for what; the nodes share the rest among themselves."""
+
+    name: str = "digits"
+    partition: str = "dirichlet:0.3"
+    public: int = 400
+    validation: int = 150
+    test: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A mesh. Every field can stand in a file; the same plan gives the same accounts, data, network and results."""
+
+    name: str
+    summary: str = ""
+    nodes: int = 10
+    rounds: int = 10
+    seed: int = 7
+    chain: str = "embedded"
+    adapter: str = "cfd"
+    aggregator: str = "serum"
+    codecs: tuple[str, ...] = ()
+    quorum: int = 0
+    """How many must reveal for a round to count; 0 stands for more than half."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    data: DataPlan = field(default_factory=DataPlan)
+    phases: PhaseSpec = field(default_factory=lambda: PhaseSpec(60, 60, 30))
+    money: MoneySpec = field(default_factory=lambda: MoneySpec(*(Amount(n * UNIT) for n in (400, 10, 100, 20))))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    def names(self) -> tuple[str, ...]:
+        """The nodes' names."""
+        return tuple(f"node-{place}" for place in range(self.nodes))
+
+    def budget(self) -> int:
+        """What the requester sets aside."""
+        return self.money.pot * self.rounds
+
+    def task(self, sha256: bytes, chain: ChainSpec = NO_CHAIN, classes: int = 10) -> TaskSpec:
+        """The task of this mesh; PlanError names what cannot be."""
+        data = self.data
+        return TaskSpec(
+            name=f"{self.name}-{self.seed}",
+            data=DataSpec(
+                data.name, sha256, classes, data.partition, self.seed, data.public, data.validation, data.test
+            ),
+            adapter=self.adapter,
+            settings=self.settings,
+            aggregator=self.aggregator,
+            codecs=self.codecs,
+            rounds=self.rounds,
+            seats=self.nodes,
+            quorum=self.quorum or self.nodes // 2 + 1,
+            phases=self.phases,
+            money=self.money,
+            chain=chain,
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """The plan as a file would have it."""
+        plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        for key in ("data", "phases", "money"):
+            plain[key] = dataclasses.asdict(plain[key])
+        return {**plain, "settings": dict(self.settings), "codecs": list(self.codecs)}
+
+
+def terms(task: TaskSpec) -> MarketTerms:
+    """What the chain has to enforce of a task."""
+    return MarketTerms(
+        task=task.id,
+        samples=task.data.public,
+        classes=task.data.classes,
+        rounds=task.rounds,
+        pot=task.money.pot,
+        rate=task.money.rate,
+        bond=task.money.bond,
+        forfeit=task.money.forfeit,
+        quorum=task.quorum,
+        seats=task.seats,
+        enrol_seconds=task.phases.enrol_seconds,
+        commit_seconds=task.phases.commit_seconds,
+        reveal_seconds=task.phases.reveal_seconds,
+    )
+
+
+PRESETS: tuple[Plan, ...] = (
+    Plan(name="digits-1bit", summary="ten nodes, ten rounds, unequal shares of scikit-learn's digits"),
+    Plan(name="small", summary="four nodes, three rounds of the same: a first look", nodes=4, rounds=3),
+    Plan(
+        name="equal",
+        summary="as digits-1bit, but every node has the same mix of classes",
+        data=DataPlan(partition="iid"),
+    ),
+)
+
+
+def find(text: str) -> Plan:
+    """The preset of this name, or the plan in this file."""
+    for preset in PRESETS:
+        if preset.name == text:
+            return preset
+    path = Path(text)
+    if path.suffix == ".toml" or "/" in text or path.exists():
+        return from_file(path)
+    names = [preset.name for preset in PRESETS]
+    raise PlanError(f"there is no preset {text!r}", f"{did_you_mean(text, names)}; or name a .toml file")
+
+
+def from_file(path: Path) -> Plan:
+    """The plan that a TOML file describes: a preset's values where it says nothing."""
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PlanError(f"there is no file {path}", "name a preset (localnet presets) or a .toml file") from error
+    except IsADirectoryError as error:
+        raise PlanError(f"{path} is a directory", "name a preset (localnet presets) or a .toml file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is not TOML: {error}", "docs/reference/commands.md has an example") from error
+    base_name = value.pop("preset", PRESETS[0].name)
+    base = next((preset for preset in PRESETS if preset.name == base_name), None)
+    if base is None:
+        raise PlanError(
+            f"{path}: there is no preset {base_name!r}", did_you_mean(str(base_name), [p.name for p in PRESETS])
+        )
+    named = dataclasses.replace(base, name=str(value.pop("name", path.stem)), summary="")
+    plan: Plan = _changed(named, value, str(path))
+    return plan
+
+
+def change(plan: Plan, **values: Any) -> Plan:
+    """The plan with the options that were given."""
+    return dataclasses.replace(plan, **{key: value for key, value in values.items() if value is not None})
+
+
+def check(plan: Plan) -> None:
+    """Whether the plan's own numbers make sense; PlanError names the first that does not."""
+
+    def within(key: str, value: int, low: int, high: int) -> None:
+        if not low <= value <= high:
+            raise PlanError(f"{key} is {value}", f"it must lie between {low} and {high}")
+
+    within("nodes", plan.nodes, 1, MAX_SEATS)
+    within("rounds", plan.rounds, 1, MAX_ROUNDS)
+    within("seed", plan.seed, 0, 2**63 - 1)
+    within("quorum", plan.quorum, 0, plan.nodes)
+    if plan.chain not in CHAINS:
+        raise PlanError(f"chain is {plan.chain!r}", did_you_mean(plan.chain, CHAINS))
+
+
+def _changed(record: Any, values: Mapping[str, Any], where: str) -> Any:
+    """A record with the values of a table; unknown keys and wrong types are named."""
+    fields = {entry.name: entry for entry in dataclasses.fields(record) if entry.name != "summary"}
+    new: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise PlanError(f"{where}: there is no key {key!r}", did_you_mean(key, fields))
+        old = getattr(record, key)
+        place = f"{where}: {key}"
+        if dataclasses.is_dataclass(old):
+            _need(isinstance(value, dict), f"{place} is not a table", f"write [{key}]")
+            new[key] = _changed(old, value, place)
+        elif isinstance(old, Mapping):
+            _need(isinstance(value, dict), f"{place} is not a table", f"write [{key}]")
+            new[key] = {**old, **value}
+        elif isinstance(old, tuple):
+            _need(
+                isinstance(value, list) and all(isinstance(item, str) for item in value),
+                f"{place} is not a list of names",
+                f'write {key} = ["…"]',
+            )
+            new[key] = tuple(value)
+        else:
+            kind = type(old)
+            _need(
+                isinstance(value, kind) and not isinstance(value, bool),
+                f"{place} is {value!r}",
+                "it must be a whole number" if kind is int else "it must be text",
+            )
+            new[key] = value
+    return dataclasses.replace(record, **new)
+
+
+def _need(holds: bool, what: str, fix: str) -> None:
+    if not holds:
+        raise PlanError(what, fix)
+
+
+def check_data(plan: Plan) -> bytes:
+    """The hash of the plan's data, once it is known that the data is here and can be dealt out as the plan says."""
+    from p2pfd.learning import data  # scikit-learn takes its time, and no other command needs it
+
+    sha256 = data.digest_of_set(plan.data.name)
+    data.deal(plan.task(sha256).data, plan.nodes)
+    return sha256

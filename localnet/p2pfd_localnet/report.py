@@ -1,0 +1,114 @@
+"""A run as one HTML page that needs nothing else: figures, plots, a table of the nodes."""
+
+from __future__ import annotations
+
+from html import escape
+
+from p2pfd.cli.screen import size
+from p2pfd_localnet import svg
+from p2pfd_localnet.summary import Summary
+from p2pfd_localnet.view import NodeView
+from p2pfd_localnet.words import percent, tokens
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 760px; margin: 2em auto; padding: 0 1em }
+h1 { font-size: 1.5em; margin-bottom: 0 } h2 { font-size: 1.1em; margin-top: 2em }
+svg { max-width: 100%; height: auto }
+p.lead { color: #57606a; margin-top: .2em }
+.figures { display: flex; flex-wrap: wrap; gap: 1.2em 2.5em; margin: 1.5em 0 }
+.figures div { display: flex; flex-direction: column } .figures b { font-size: 1.6em; font-weight: 600 }
+.figures span { color: #57606a } table { border-collapse: collapse; width: 100%; font-size: .9em }
+.wide { overflow-x: auto } th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid #eaeef2 }
+td.n { text-align: right; font-variant-numeric: tabular-nums } code { font-size: .92em; overflow-wrap: anywhere }
+"""
+
+
+def render(summary: Summary) -> str:
+    """The page."""
+    plan = summary.plan
+    parts = [
+        f"<h1>{escape(plan.name)}</h1>",
+        f'<p class="lead">{plan.nodes} nodes, {summary.rounds} rounds, seed {plan.seed}, '
+        f"adapter {escape(plan.adapter)}, chain {escape(plan.chain)}</p>",
+        _figures(summary),
+        "<h2>Accuracy after each round</h2>",
+        "<p>On the validation samples. Thin lines are nodes, the thick one is their mean.</p>",
+        _accuracy(summary),
+        *_money(summary),
+        "<h2>Bytes sent by each node</h2>",
+        "<p>Everything that left the node's sockets, all overhead included, beside what federated averaging would have "
+        "sent for its weights alone: one model a round.</p>",
+        svg.bars(_traffic(summary)),
+        "<h2>Nodes</h2>",
+        _nodes(summary),
+        "<h2>The same run again</h2>",
+        f"<p><code>localnet up {escape(plan.name)} -n {plan.nodes} --rounds {plan.rounds} --seed {plan.seed} "
+        f"--chain {escape(plan.chain)} --fresh</code></p>",
+    ]
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(plan.name)}</title>'
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n' + "\n".join(
+        [*parts, "</body></html>\n"]
+    )
+
+
+def _figures(summary: Summary) -> str:
+    ratio = summary.fedavg / summary.sent if summary.sent else 0
+    figures = [
+        (percent(summary.alone), "test accuracy alone"),
+        (percent(summary.together), "test accuracy together"),
+        (size(summary.sent), "sent per node"),
+        (f"×{ratio:.1f}", "less than FedAvg's weights") if ratio else ("–", "against FedAvg"),
+        (f"{summary.seconds:.0f} s", "from start to end"),
+    ]
+    return (
+        '<div class="figures">'
+        + "".join(f"<div><b>{escape(value)}</b><span>{escape(what)}</span></div>" for value, what in figures)
+        + "</div>"
+    )
+
+
+def _accuracy(summary: Summary) -> str:
+    series = [svg.Line(node.name, tuple(sorted(node.accuracy.items()))) for node in summary.nodes if node.accuracy]
+    series.append(svg.Line("mean", summary.curve, svg.ACCENT, 2.6))
+    values = [value for line in series for _, value in line.points]
+    low = max(0.0, (int(10 * min(values)) - 1) / 10) if values else 0.0
+    return svg.lines(series, low=low, high=1.0, y_label="accuracy", x_label="round", percent=True)
+
+
+def _money(summary: Summary) -> list[str]:
+    if summary.plan.chain == "none":
+        return []
+    rows = [(node.name, float(summary.payout(node)), tokens(summary.payout(node))) for node in summary.nodes]
+    return [
+        "<h2>What each node earned</h2>",
+        "<p>Tokens, as the difference of the account's balances on the chain before and after.</p>",
+        svg.bars(rows),
+    ]
+
+
+def _traffic(summary: Summary) -> list[tuple[str, float, str]]:
+    rows = [(node.name, float(node.sent), size(node.sent)) for node in summary.finished]
+    return [*rows, ("FedAvg", float(summary.fedavg), size(summary.fedavg))]
+
+
+def _nodes(summary: Summary) -> str:
+    head = ("node", "account", "alone", "together", "tokens", "weights", "state")
+    rows = [_row(summary, node) for node in summary.nodes]
+    cells = "".join(f"<th>{name}</th>" for name in head)
+    return f'<div class="wide"><table><tr>{cells}</tr>' + "".join(rows) + "</table></div>"
+
+
+def _row(summary: Summary, node: NodeView) -> str:
+    state = node.life.value + (f": {node.error}" if node.error else "")
+    cells = [
+        f"<td>{escape(node.name)}</td>",
+        f"<td><code>{escape(node.account)}</code></td>",
+        f'<td class="n">{percent(node.alone)}</td>',
+        f'<td class="n">{percent(node.together)}</td>',
+        f'<td class="n">{tokens(summary.payout(node))}</td>',
+        f"<td><code>{escape(node.weights[:12])}</code></td>",
+        f"<td>{escape(state)}</td>",
+    ]
+    return "<tr>" + "".join(cells) + "</tr>"

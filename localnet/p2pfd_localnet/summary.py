@@ -1,0 +1,98 @@
+"""How a run went: the figures of its end, as a value, as JSON, and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from p2pfd.core.ids import Account
+from p2pfd_localnet.plan import Plan
+from p2pfd_localnet.view import Life, MeshView, NodeView, mean
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished run. `payouts` are what the accounts own more, or less, than before, read from the chain."""
+
+    plan: Plan
+    nodes: tuple[NodeView, ...]
+    rounds: int
+    seconds: float
+    payouts: Mapping[Account, int]
+    report: str
+    curve: tuple[tuple[int, float], ...]
+    """Round, and the mean validation accuracy over the nodes."""
+
+    @property
+    def finished(self) -> tuple[NodeView, ...]:
+        """The nodes that came to the end."""
+        return tuple(node for node in self.nodes if node.life is Life.FINISHED)
+
+    @property
+    def lost(self) -> tuple[NodeView, ...]:
+        """The nodes that did not."""
+        return tuple(node for node in self.nodes if node.life is not Life.FINISHED)
+
+    @property
+    def alone(self) -> float | None:
+        """Mean test accuracy of what each node reaches on its own data only."""
+        return mean(node.alone for node in self.finished if node.alone is not None)
+
+    @property
+    def together(self) -> float | None:
+        """Mean test accuracy of what each node has in the end."""
+        return mean(node.together for node in self.finished if node.together is not None)
+
+    @property
+    def sent(self) -> int:
+        """Mean bytes that a node sent, everything included, as counted at its sockets."""
+        return round(mean(node.sent for node in self.finished) or 0)
+
+    @property
+    def fedavg(self) -> int:
+        """Mean bytes that the weights alone would have taken, had a node sent them once a round."""
+        return round(mean(node.fedavg_bytes for node in self.finished) or 0)
+
+    def payout(self, node: NodeView) -> int:
+        """What a node earned or lost."""
+        return self.payouts.get(Account(node.account), 0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The object that `up --json` ends with."""
+        return {
+            "nodes": self.plan.nodes,
+            "rounds": self.rounds,
+            "seed": self.plan.seed,
+            "plan": self.plan.name,
+            "chain": self.plan.chain,
+            "seconds": round(self.seconds, 3),
+            "accuracy": {
+                "alone": self.alone,
+                "together": self.together,
+                "by_node": {node.name: {"alone": node.alone, "together": node.together} for node in self.finished},
+                "by_round": dict(self.curve),
+            },
+            "bytes_per_node": self.sent,
+            "label_bytes_per_node": round(mean(node.label_bytes for node in self.finished) or 0),
+            "fedavg_bytes_per_node": self.fedavg,
+            "payouts": dict(sorted(self.payouts.items())),
+            "weights_sha256": {node.name: node.weights for node in self.finished},
+            "lost": {node.name: node.error for node in self.lost},
+            "report": self.report,
+        }
+
+
+def summarise(plan: Plan, view: MeshView, seconds: float, payouts: Mapping[Account, int], report: str) -> Summary:
+    """The figures of a run that is over."""
+    rounds = sorted({rnd for node in view.nodes.values() for rnd in node.accuracy})
+    curve = tuple((rnd, value) for rnd in rounds if (value := view.accuracy(rnd)) is not None)
+    return Summary(
+        plan=plan,
+        nodes=tuple(view.nodes.values()),
+        rounds=len(rounds),
+        seconds=seconds,
+        payouts=payouts,
+        report=report,
+        curve=curve,
+    )

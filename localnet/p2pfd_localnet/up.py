@@ -1,0 +1,86 @@
+"""`localnet up`: check the whole plan, then run it to the end."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import trio
+
+from p2pfd.cli import exits
+from p2pfd.cli.app import Command
+from p2pfd.cli.parse import Parser, number, one_of, seconds
+from p2pfd.cli.screen import Screen
+from p2pfd.core.spec import MAX_SEATS
+from p2pfd_localnet import machine, plan, state
+from p2pfd_localnet.words import Words
+from p2pfd_localnet.zygote import ENTRY
+
+START_TIMEOUT = 90.0
+
+
+def _options(parser: Parser) -> None:
+    parser.add_argument("plan", nargs="?", default=plan.PRESETS[0].name, help="a preset or a .toml file (digits-1bit)")
+    parser.add_argument(
+        "-n", "--nodes", type=number(1, MAX_SEATS), metavar="N", help=f"how many nodes, 1 to {MAX_SEATS}"
+    )
+    parser.add_argument("--rounds", type=number(1, plan.MAX_ROUNDS), metavar="R", help="how many rounds")
+    parser.add_argument(
+        "--seed", type=number(0, 2**63 - 1), metavar="S", help="decides accounts, data, network, training"
+    )
+    parser.add_argument(
+        "--chain", type=one_of(*plan.CHAINS), help="where the task settles: " + " or ".join(plan.CHAINS)
+    )
+    parser.add_argument("--port", type=number(1, 65535), default=0, metavar="P", help="the chain's port (any free one)")
+    add_state(parser)
+    parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
+    parser.add_argument("--dry-run", action="store_true", help="check the whole plan, print it, and stop")
+    parser.add_argument(
+        "--start-timeout",
+        type=seconds(0.1, 3600),
+        default=START_TIMEOUT,
+        metavar="S",
+        help=f"seconds until all nodes must be ready ({START_TIMEOUT:g})",
+    )
+
+
+def add_state(parser: Parser) -> None:
+    """The option that names the mesh's directory."""
+    parser.add_argument(
+        "--state", type=Path, default=state.DEFAULT, metavar="DIR", help=f"the mesh's directory ({state.DEFAULT})"
+    )
+
+
+def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
+    """Check, start, watch, report."""
+    chosen = plan.change(plan.find(args.plan), nodes=args.nodes, rounds=args.rounds, seed=args.seed, chain=args.chain)
+    plan.check(chosen)
+    home = state.State(args.state)
+    machine.check(chosen.nodes, args.state, chain=chosen.chain != "none", port=args.port)
+    sha256 = plan.check_data(chosen)
+    words = Words(screen, args.state)
+    if args.dry_run:
+        words.plan(chosen, dry=True)
+        screen.result({"plan": chosen.to_plain(), "task": chosen.task(sha256).id.hex(), "state": str(args.state)})
+        return exits.OK.code
+    lock = state.claim(home, fresh=args.fresh)
+    try:
+        from p2pfd_localnet.mesh import Mesh
+
+        words.plan(chosen)
+        mesh = Mesh(chosen, home, lock, words, sha256, args.start_timeout, args.port, entry)
+        summary = trio.run(mesh.run)
+    finally:
+        lock.release()
+    words.end(summary)
+    screen.result(summary.to_plain())
+    return exits.OK.code
+
+
+UP = Command(
+    name="up",
+    summary="start a mesh, run it to the end, and write a report",
+    example="localnet up digits-1bit -n 6 --rounds 5",
+    options=_options,
+    run=run,
+)

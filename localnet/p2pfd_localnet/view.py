@@ -1,0 +1,215 @@
+"""What is known of a mesh: the nodes' events folded into one picture. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from p2pfd_localnet.events import NodeEvent
+
+
+class Life(StrEnum):
+    """How a node is."""
+
+    STARTING = "starting"
+    LISTENING = "listening"
+    READY = "ready"
+    FINISHED = "finished"
+    FAILED = "failed"
+    """It said why it cannot go on."""
+    LOST = "lost"
+    """Its process ended without a word."""
+
+
+GONE = (Life.FAILED, Life.LOST)
+
+
+@dataclass
+class NodeView:
+    """What is known of a node."""
+
+    name: str
+    life: Life = Life.STARTING
+    peer: str = ""
+    account: str = ""
+    pid: int = 0
+    addresses: tuple[str, ...] = ()
+    round: int = 0
+    accuracy: dict[int, float] = field(default_factory=dict)
+    paid: dict[int, int] = field(default_factory=dict)
+    weights: str = ""
+    alone: float | None = None
+    together: float | None = None
+    sent: int = 0
+    received: int = 0
+    label_bytes: int = 0
+    fedavg_bytes: int = 0
+    error: str = ""
+    fix: str = ""
+    exit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How many of a round's workers have committed, revealed and absorbed, as far as anybody saw."""
+
+    workers: int = 0
+    committed: int = 0
+    revealed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What the chain says of a round that is over."""
+
+    counted: bool
+    paid: int
+    refunded: int
+
+
+class MeshView:
+    """The whole mesh. `take` is idempotent: the same event by file and by pipe, or twice, changes nothing."""
+
+    def __init__(self, names: Iterable[str], rounds: int) -> None:
+        self.nodes = {name: NodeView(name) for name in names}
+        self.rounds = rounds
+        self.phases: dict[int, Phase] = {}
+        self.settled: dict[int, RoundResult] = {}
+        self.short: set[int] = set()
+
+    def take(self, event: NodeEvent) -> None:
+        """Fold an event in; names of nodes or events that nobody knows are passed over."""
+        node = self.nodes.get(event.node)
+        handler = _HANDLERS.get(event.name.removeprefix("node."))
+        if node is not None and handler is not None:
+            handler(self, node, event)
+
+    @property
+    def round(self) -> int:
+        """The latest round that anybody opened."""
+        return max(self.phases, default=0)
+
+    def living(self) -> list[NodeView]:
+        """The nodes that neither failed nor were lost."""
+        return [node for node in self.nodes.values() if node.life not in GONE]
+
+    def gone(self) -> list[NodeView]:
+        """The others."""
+        return [node for node in self.nodes.values() if node.life in GONE]
+
+    def over(self) -> bool:
+        """Whether every node has finished or is gone."""
+        return all(node.life is Life.FINISHED for node in self.living())
+
+    def accuracy(self, rnd: int) -> float | None:
+        """The mean validation accuracy after a round, over the nodes that reported it."""
+        return mean(node.accuracy[rnd] for node in self.nodes.values() if rnd in node.accuracy)
+
+    def absorbed(self, rnd: int) -> int:
+        """How many nodes have learned from a round."""
+        return sum(rnd in node.accuracy for node in self.nodes.values())
+
+    # -- one method per event ------------------------------------------------------------------------------------------
+
+    def _started(self, node: NodeView, event: NodeEvent) -> None:
+        node.pid = event.whole("pid")
+        node.peer = event.text("peer") or node.peer
+        node.account = event.text("account") or node.account
+
+    def _listening(self, node: NodeView, event: NodeEvent) -> None:
+        node.addresses = tuple(text for text in event.fields.get("addresses", ()) if isinstance(text, str))
+        node.peer = event.text("peer") or node.peer
+        node.account = event.text("account") or node.account
+        if node.life is Life.STARTING:
+            node.life = Life.LISTENING
+
+    def _ready(self, node: NodeView, _event: NodeEvent) -> None:
+        if node.life in (Life.STARTING, Life.LISTENING):
+            node.life = Life.READY
+
+    def _opened(self, node: NodeView, event: NodeEvent) -> None:
+        rnd = event.whole("round")
+        node.round = max(node.round, rnd)
+        self._progress(rnd, Phase(workers=event.whole("workers")))
+
+    def _committed(self, _node: NodeView, event: NodeEvent) -> None:
+        self._progress(event.whole("round"), Phase(event.whole("of"), event.whole("have")))
+
+    def _revealed(self, _node: NodeView, event: NodeEvent) -> None:
+        self._progress(event.whole("round"), Phase(0, 0, event.whole("have")))
+
+    def _progress(self, rnd: int, new: Phase) -> None:
+        old = self.phases.get(rnd, Phase())
+        self.phases[rnd] = Phase(
+            max(old.workers, new.workers), max(old.committed, new.committed), max(old.revealed, new.revealed)
+        )
+
+    def _absorbed(self, node: NodeView, event: NodeEvent) -> None:
+        accuracy = event.fraction("accuracy")
+        if accuracy is not None:
+            node.accuracy[event.whole("round")] = accuracy
+        node.weights = event.text("weights") or node.weights
+
+    def _paid(self, _node: NodeView, event: NodeEvent) -> None:
+        """Every node sees every payment; the one with that account got it."""
+        for node in self.nodes.values():
+            if node.account and node.account == event.text("account"):
+                node.paid[event.whole("round")] = event.whole("amount")
+
+    def _settled(self, _node: NodeView, event: NodeEvent) -> None:
+        counted = event.fields.get("counted") is not False
+        self.settled[event.whole("round")] = RoundResult(counted, event.whole("paid"), event.whole("refunded"))
+
+    def _short(self, _node: NodeView, event: NodeEvent) -> None:
+        self.short.add(event.whole("round"))
+
+    def _finished(self, node: NodeView, event: NodeEvent) -> None:
+        if node.life not in GONE:
+            node.life = Life.FINISHED
+        if "accuracy_together" not in event.fields:
+            return  # the status pipe says only that; the file has the figures
+        node.weights = event.text("weights") or node.weights
+        node.together = event.fraction("accuracy_together")
+        node.alone = event.fraction("accuracy_alone")
+        node.sent, node.received = event.whole("bytes_sent"), event.whole("bytes_received")
+        node.label_bytes, node.fedavg_bytes = event.whole("label_bytes"), event.whole("fedavg_bytes")
+
+    def _failed(self, node: NodeView, event: NodeEvent) -> None:
+        node.life = Life.FAILED
+        node.error, node.fix = event.text("error"), event.text("fix")
+
+    def _exited(self, node: NodeView, event: NodeEvent) -> None:
+        code, signal = event.whole("code"), event.whole("signal")
+        node.exit = -signal if signal else code
+        if node.life in (Life.FINISHED, Life.FAILED):
+            return
+        node.life = Life.LOST
+        node.error = f"its process was ended by signal {signal}" if signal else f"its process ended with code {code}"
+
+
+_HANDLERS: Mapping[str, Any] = MappingProxyType(
+    {
+        "started": MeshView._started,
+        "listening": MeshView._listening,
+        "ready": MeshView._ready,
+        "round.opened": MeshView._opened,
+        "round.committed": MeshView._committed,
+        "round.revealed": MeshView._revealed,
+        "round.absorbed": MeshView._absorbed,
+        "round.paid": MeshView._paid,
+        "round.settled": MeshView._settled,
+        "round.short": MeshView._short,
+        "finished": MeshView._finished,
+        "failed": MeshView._failed,
+        "exited": MeshView._exited,
+    }
+)
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """The mean; None of nothing."""
+    found = list(values)
+    return sum(found) / len(found) if found else None

@@ -1,0 +1,200 @@
+"""What `localnet up` tells people: the plan, the table of nodes, the rounds as they go, and the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from p2pfd.cli.screen import Screen, shorten, size
+from p2pfd_localnet.plan import UNIT, Plan
+from p2pfd_localnet.summary import Summary
+from p2pfd_localnet.view import GONE, Life, MeshView, NodeView
+
+BAR = 20
+
+
+def tokens(units: int) -> str:
+    """An amount of money for people."""
+    return f"{units / UNIT:,.2f}"
+
+
+def percent(value: float | None) -> str:
+    """A fraction for people."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def count(number: int, noun: str) -> str:
+    """1 node, 2 nodes."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class Words:
+    """The run for people. On a terminal the round in progress is redrawn; elsewhere each round is a line."""
+
+    def __init__(self, screen: Screen, home: Path) -> None:
+        self.screen = screen
+        self.home = home
+        self._told: set[int] = set()
+        self._gone: set[str] = set()
+        self._open = False
+
+    def plan(self, plan: Plan, *, dry: bool = False) -> None:
+        """What is about to happen."""
+        chain = "no chain" if plan.chain == "none" else f"{plan.chain} chain"
+        parts = [
+            count(plan.nodes, "node"),
+            count(plan.rounds, "round"),
+            f"{plan.name} ({plan.adapter})",
+            chain,
+            f"seed {plan.seed}",
+            f"state {self.home}",
+        ]
+        self._line("plan", " · ".join(parts))
+        if plan.nodes == 1:
+            self._line(
+                "", "one node has nobody to learn from: it trains alone, and with nobody to compare it is not paid"
+            )
+        if dry:
+            data, phases, money = plan.data, plan.phases, plan.money
+            kept = f"{data.public} public samples, {data.validation} validation, {data.test} test"
+            self._line("data", f"{data.name}, {data.partition} · {kept}")
+            times = (
+                f"enrol {phases.enrol_seconds} s · commit {phases.commit_seconds} s · reveal {phases.reveal_seconds} s"
+            )
+            self._line("times", f"{times} at most; a phase ends at once when all have acted")
+            if plan.chain != "none":
+                pay = f"pot {tokens(money.pot)} a round · {tokens(money.rate)} for a score of one"
+                risk = f"bond {tokens(money.bond)}, of which a missing reveal costs {tokens(money.forfeit)}"
+                self._line("money", f"{pay} · {risk}")
+            self._line("", "the plan can be carried out; nothing was started")
+
+    def ready(self, view: MeshView, plan: Plan, seconds: float) -> None:
+        """The nodes, and what to do next."""
+        self._line("ready", f"{seconds:.1f} s")
+        self.screen.say()
+        stake = "–" if plan.chain == "none" else tokens(plan.money.bond)
+        rows = [
+            (
+                node.name,
+                "worker",
+                shorten(node.peer, 4, 4),
+                _dialled(node),
+                shorten(node.account, 6, 4),
+                stake,
+            )
+            for node in view.nodes.values()
+        ]
+        self.screen.table(("NODE", "ROLE", "PEER", "ADDRESS", "ACCOUNT", "STAKE"), rows)
+        self.screen.say()
+        where = self._where()
+        first = next(iter(view.nodes))
+        self._line("", f"status  localnet status{where}      logs  localnet logs -f {first}{where}")
+        self.screen.say()
+
+    def progress(self, view: MeshView) -> None:
+        """How far the rounds are."""
+        for node in view.gone():
+            if node.name not in self._gone:
+                self._gone.add(node.name)
+                self._clear()
+                self._line("lost", f"{node.name}: {node.error}" + (f" ({node.fix})" if node.fix else ""), "yellow")
+        self._finished_rounds(view)
+        if self.screen.fancy:
+            self._clear()
+            if not view.over() and view.round:
+                self.screen.words.write(self._now(view))
+                self.screen.words.flush()
+                self._open = True
+
+    def end(self, summary: Summary) -> None:
+        """The figures, and what to do next."""
+        self._clear()
+        self.screen.say()
+        ratio = f": ×{summary.fedavg / summary.sent:.0f}" if summary.sent and summary.fedavg else ""
+        fedavg = f" (FedAvg would send {size(summary.fedavg)}{ratio})" if summary.fedavg else ""
+        traffic = f" · {size(summary.sent)} sent per node{fedavg}" if summary.sent else ""
+        accuracy = f"accuracy alone {percent(summary.alone)} → together {percent(summary.together)}"
+        self._line(
+            "done",
+            f"{count(summary.rounds, 'round')} in {summary.seconds:.{0 if summary.seconds >= 10 else 1}f} s · {accuracy}{traffic}",
+            "green",
+        )
+        if summary.plan.chain != "none":
+            paid = sorted(summary.nodes, key=summary.payout, reverse=True)
+            shown = [f"{node.name} {tokens(summary.payout(node))}" for node in paid]
+            if len(shown) > 8:
+                shown = [*shown[:4], "…", *shown[-3:]]
+            self._line("", "paid    " + " · ".join(shown))
+        if summary.lost:
+            self._line("", "lost    " + ", ".join(node.name for node in summary.lost))
+        self._line("", f"report  {summary.report}")
+        where = self._where()
+        self._line("", f"again   localnet up --fresh{where}      remove  localnet down{where}")
+
+    def note(self, head: str, text: str, style: str = "bold") -> None:
+        """A line in between."""
+        self._clear()
+        self._line(head, text, style)
+
+    def _finished_rounds(self, view: MeshView) -> None:
+        for rnd in sorted(set(view.settled) | view.short | {r for n in view.nodes.values() for r in n.accuracy}):
+            whole = view.absorbed(rnd) >= len(view.living()) and (rnd in view.settled or view.over())
+            if rnd in self._told or not (whole or rnd < view.round - 1 or view.over()):
+                continue
+            self._told.add(rnd)
+            self._clear()
+            phase, result = view.phases.get(rnd), view.settled.get(rnd)
+            parts = []
+            if phase and phase.workers:
+                parts.append(f"commit {phase.committed}/{phase.workers}  reveal {phase.revealed}/{phase.workers}")
+            parts.append(f"accuracy {percent(view.accuracy(rnd))}")
+            if result is not None:
+                parts.append(f"paid {tokens(result.paid)}" if result.counted else "not counted: too few revealed")
+            elif rnd in view.short:
+                parts.append("too few revealed")
+            self._line("round", f"{rnd}/{view.rounds}".ljust(8) + "  ".join(parts))
+
+    def _now(self, view: MeshView) -> str:
+        rnd = view.round
+        phase = view.phases[rnd]
+        workers = phase.workers or len(view.nodes)
+        done = (phase.committed + phase.revealed + view.absorbed(rnd)) / (3 * workers)
+        full = round(BAR * min((rnd - 1 + done) / view.rounds, 1))
+        bar = "█" * full + "░" * (BAR - full)
+        best = max((r for r in view.phases if view.accuracy(r) is not None), default=0)
+        accuracy = f"   mesh accuracy {percent(view.accuracy(best))}" if best else ""
+        head = self.screen.style("round".ljust(8), "bold")
+        text = (
+            f"{head}{rnd}/{view.rounds}  {bar}  commit {phase.committed}/{workers}  reveal {phase.revealed}/{workers}"
+        )
+        return text + accuracy
+
+    def _clear(self) -> None:
+        if self._open:
+            self.screen.words.write("\r\x1b[K")
+            self._open = False
+
+    def _line(self, head: str, text: str, style: str = "bold") -> None:
+        self.screen.say(self.screen.style(head.ljust(8), style) + text if head else " " * 8 + text)
+
+    def _where(self) -> str:
+        return "" if self.home == Path(".localnet/default") else f" --state {self.home}"
+
+
+def _dialled(node: NodeView) -> str:
+    return node.addresses[0].split("/p2p/")[0] if node.addresses else "–"
+
+
+def status_rows(view: MeshView, *, running: bool) -> list[tuple[str, ...]]:
+    """The nodes as `localnet status` lists them."""
+    rows: list[tuple[str, ...]] = []
+    for node in view.nodes.values():
+        last = max(node.accuracy, default=0)
+        accuracy = node.together if node.together is not None else node.accuracy.get(last)
+        paid = tokens(sum(node.paid.values())) if node.paid else "–"
+        rows.append((node.name, str(node.round), percent(accuracy), paid, _dialled(node), life(node, running=running)))
+    return rows
+
+
+def life(node: NodeView, *, running: bool) -> str:
+    """How a node is; one that was in the midst of things when its mesh ended has stopped."""
+    return node.life.value if running or node.life in (Life.FINISHED, *GONE) else "stopped"

@@ -1,0 +1,19 @@
+"""The command `p2pfd`."""
+
+from __future__ import annotations
+
+from p2pfd.cli.app import Program
+from p2pfd.cli.task import TASK
+from p2pfd.cli.version import VERSION
+
+PROGRAM = Program(
+    name="p2pfd",
+    summary="Peer-to-peer federated distillation: learn together without a server, paid on a chain.",
+    example="p2pfd task show .localnet/default/task.json",
+    commands=(TASK, VERSION),
+)
+
+
+def main() -> int:
+    """Run `p2pfd`; the exit code."""
+    return PROGRAM.main()

@@ -1,0 +1,91 @@
+"""argparse with the habits of this project: an example in every help, nothing abbreviated, a guess for every typo."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
+
+from p2pfd.errors import UsageError
+
+
+def did_you_mean(word: str, legal: Iterable[str]) -> str:
+    """A sentence with the nearest legal word and all of them."""
+    names = list(legal)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f"{guess}there {'is' if len(names) == 1 else 'are'} {', '.join(names)}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises UsageError instead of ending the process."""
+
+    def __init__(self, prog: str, description: str, example: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.example = example
+
+    def error(self, message: str) -> NoReturn:
+        """argparse calls this for whatever it cannot make sense of."""
+        raise UsageError(message, f"for example: {self.example}; all of it: {self.prog} --help")
+
+    def options(self) -> list[str]:
+        """Every long option."""
+        return [text for action in self._actions for text in action.option_strings if text.startswith("--")]
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """The values of these words; UsageError, with a guess, when they make no sense."""
+        values, rest = self.parse_known_args(list(words))
+        if rest:
+            word = rest[0].split("=")[0]
+            if word.startswith("-"):
+                raise UsageError(f"{self.prog} has no option {word}", did_you_mean(word, self.options()))
+            raise UsageError(f"{self.prog} cannot use the word {rest[0]!r}", f"for example: {self.example}")
+        return values
+
+
+def one_of(*legal: str) -> Callable[[str], str]:
+    """The type of an option that takes one of some words."""
+
+    def check(text: str) -> str:
+        if text not in legal:
+            raise argparse.ArgumentTypeError(f"{text!r} is unknown: {did_you_mean(text, legal)}")
+        return text
+
+    return check
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number between two."""
+
+    def check(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} does not lie between {low} and {high}")
+        return value
+
+    return check
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """The type of an option that takes a time in seconds."""
+
+    def check(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} does not lie between {low:g} and {high:g} seconds")
+        return value
+
+    return check
