@@ -1,0 +1,79 @@
+"""Compile the contracts and write their ABI and bytecode where the package finds them; ``--check`` only compares.
+
+Run as ``python contracts/build.py [--check]`` where the ``contracts`` extra is installed. Nothing needs it at run time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from importlib.metadata import distribution, version
+from pathlib import Path
+from typing import Any
+
+from vyper.compiler import compile_from_file_input
+from vyper.compiler.input_bundle import FilesystemInputBundle
+from vyper.compiler.settings import OptimizationLevel, Settings
+
+HERE = Path(__file__).resolve().parent
+SOURCES = HERE / "vyper"
+ARTIFACTS = HERE.parent / "p2pfd" / "settlement" / "artifacts"
+EVM = "shanghai"
+PARTS = {
+    "Token": ("Token.vy",),
+    "LabelMarket": ("LabelMarket.vy", "staking.vy", "serum.vy"),
+}
+
+
+def compiled(path: Path) -> dict[str, Any]:
+    """A contract's ABI and bytecode."""
+    libraries = Path(str(distribution("snekmate").locate_file("")))
+    bundle = FilesystemInputBundle([SOURCES, libraries])
+    out = compile_from_file_input(
+        bundle.load_file(path.resolve()),
+        input_bundle=bundle,
+        output_formats=["abi", "bytecode", "bytecode_runtime"],
+        settings=Settings(evm_version=EVM, optimize=OptimizationLevel.GAS),
+    )
+    return {key: out[key] for key in ("abi", "bytecode", "bytecode_runtime")}
+
+
+def artifact(name: str) -> str:
+    """The text of a contract's artifact file."""
+    out = compiled(SOURCES / f"{name}.vy")
+    value = {
+        "contract": name,
+        "compiler": f"vyper {version('vyper')}",
+        "libraries": f"snekmate {version('snekmate')}",
+        "evm": EVM,
+        "sources": {part: hashlib.sha256((SOURCES / part).read_bytes()).hexdigest() for part in PARTS[name]},
+        "runtime_bytes": len(out["bytecode_runtime"]) // 2 - 1,
+        "abi": out["abi"],
+        "bytecode": out["bytecode"],
+    }
+    return json.dumps(value, indent=1, sort_keys=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the artifacts, or say which of them are not what the sources compile to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    check = parser.parse_args(arguments).check
+    stale = []
+    for name in PARTS:
+        target = ARTIFACTS / f"{name}.json"
+        text = artifact(name)
+        if not target.exists() or target.read_text() != text:
+            stale.append(name)
+            if not check:
+                target.write_text(text)
+    if check and stale:
+        sys.stderr.write(f"stale: {', '.join(stale)}; run python contracts/build.py\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
