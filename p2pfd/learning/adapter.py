@@ -101,3 +101,19 @@ class LearningAdapter(Protocol[S]):
     def load(self, raw: bytes) -> S:
         """The inverse of `dump`; DecodeError for anything else."""
         ...
+
+
+class ConsensusAdapter(LearningAdapter[S], Protocol[S]):
+    """An adapter whose nodes all derive one student from what they heard, and can take it over from one another."""
+
+    def student(self, state: S) -> bytes:
+        """The student's weights; nodes that agree have equal bytes, and their SHA-256 is the student's name."""
+        ...
+
+    def adopt(self, state: S, student: bytes) -> S:
+        """Go on from another node's student; DecodeError for bytes that are none of this task's net."""
+        ...
+
+    def parameters(self, state: S) -> int:
+        """How many numbers the student has: what sending it would cost."""
+        ...

@@ -44,8 +44,7 @@ class GossipDistill(DistillRound):
     # -- events --------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick, event: Started) -> list[Effect]:
-        hello: list[Effect] = [Publish(self.seat.hello)] if self.seat.hello is not None else []
-        return [*hello, *self._open(now, RoundId(0))]
+        return [*self._greet(), *self._open(now, RoundId(0))]
 
     def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
         if self.phase is Phase.IDLE:

@@ -9,17 +9,19 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from p2pfd.core.canonical import Plain, decode, encode
-from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish
+from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Restored, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
-from p2pfd.core.ticks import Tick
+from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.errors import DecodeError
 from p2pfd.roles.ballot import Ballot
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
 
+GREET = "greet"
+GREET_AFTER = 1 * SECOND
 SNAPSHOT_LIMIT = 64 * 1024 * 1024
 _SNAPSHOT_VERSION = 1
 _STRANGER = Ignore("no account vouches for this peer yet")
@@ -77,6 +79,7 @@ class DistillRound:
     __slots__ = (
         "ballot",
         "counted",
+        "greeting",
         "labels",
         "phase",
         "reached",
@@ -99,6 +102,7 @@ class DistillRound:
         self.roster: dict[PeerId, Account] = {**seat.members, seat.peer: seat.account}
         self.ballot = Ballot(seat.task, seat.samples, seat.classes)
         self.reached: dict[Account, Digest] = {}
+        self.greeting = False
 
     # -- the machine protocol ------------------------------------------------------------------------------------------
 
@@ -110,6 +114,8 @@ class DistillRound:
 
     def _react(self, now: Tick, event: Event) -> list[Effect]:
         match event:
+            case TimerFired(name) if name == GREET:
+                return self._greet()
             case TimerFired():
                 return self._on_timer(now, event)
             case Computed():
@@ -173,6 +179,8 @@ class DistillRound:
         self.ballot.turn_to(rnd)
         self.phase = Phase.STUDY if self.seat.account in workers else Phase.WATCH
         effects: list[Effect] = [self.tell("round.opened", workers=len(workers))]
+        if len(self.roster) < len(workers):
+            effects += self._greet()  # somebody has not heard of this node, or this node not of them
         astray = self._agreed_student()
         self.reached = {}
         if astray is not None:
@@ -239,7 +247,7 @@ class DistillRound:
         who = self.roster.get(event.sender)
         verdict: Verdict
         if isinstance(message, Hello):
-            return self._heard_hello(event, message)
+            return self._heard_hello(now, event, message)
         if who is None:
             verdict = _STRANGER
         elif isinstance(message, Commit):
@@ -256,17 +264,23 @@ class DistillRound:
             verdict = Ignore(f"a {type(message).__name__} means nothing to this role")
         return (Answer(event.delivery, verdict),)
 
-    def _heard_hello(self, event: Heard, hello: Hello) -> tuple[Effect, ...]:
+    def _heard_hello(self, now: Tick, event: Heard, hello: Hello) -> tuple[Effect, ...]:
         known = self.roster.get(hello.peer)
+        if known == hello.account:
+            return (Answer(event.delivery, ACCEPT),)  # said again, for newcomers: it must get through to them
         if known is not None:
-            reason = "heard before" if known == hello.account else "this peer is bound to another account"
-            return (Answer(event.delivery, Ignore(reason)),)
+            return (Answer(event.delivery, Ignore("this peer is bound to another account")),)
         if hello.account in self.roster.values():
             return (Answer(event.delivery, Ignore("this account is bound to another peer")),)
         self.roster[hello.peer] = hello.account
-        accepted = Answer(event.delivery, ACCEPT)
-        # The newcomer has not heard of this node either.
-        return (accepted, Publish(self.seat.hello)) if self.seat.hello is not None else (accepted,)
+        if self.greeting or self.seat.hello is None:
+            return (Answer(event.delivery, ACCEPT),)
+        self.greeting = True  # newcomers come in crowds: greet them all at once, a little later
+        return (Answer(event.delivery, ACCEPT), SetTimer(GREET, after(now, GREET_AFTER)))
+
+    def _greet(self) -> list[Effect]:
+        self.greeting = False
+        return [Publish(self.seat.hello)] if self.seat.hello is not None else []
 
     def _heard_reached(self, who: Account, message: Reached) -> Verdict:
         if message.round != self.round:

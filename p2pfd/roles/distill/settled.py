@@ -87,7 +87,7 @@ class SettledDistill(DistillRound):
     # -- entering ------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick, event: Started) -> list[Effect]:
-        effects: list[Effect] = [Publish(self.seat.hello)] if self.seat.hello is not None else []
+        effects = self._greet()
         if self.seat.bond:
             return [*effects, Submit("deposit", Deposit(Amount(self.seat.bond)))]
         return [*effects, *self._enrol()]

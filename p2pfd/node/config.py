@@ -1,0 +1,103 @@
+"""What one node process needs to know, as a value and as a JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pfd.core.spec import TaskSpec, from_plain
+from p2pfd.errors import PlanError
+
+FILE = "node.json"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node. ``home`` is its directory; its keys are in ``home/keys``, its database, events and config beside them.
+
+    ``shard`` of ``shards`` says which part of a partitioned data set is this node's own; ``bootstrap`` are addresses to
+    dial at once, and ``task`` is the path of the task file, relative paths being relative to ``home``.
+    """
+
+    name: str
+    home: str
+    shard: int
+    shards: int
+    seed: int
+    listen: str
+    bootstrap: tuple[str, ...]
+    task: str
+    chain_url: str
+    data_dir: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shard < self.shards:
+            raise PlanError(f"shard {self.shard} of {self.shards}", "shards are counted from 0")
+
+    def save(self, path: Path) -> None:
+        """Write the config; a reader never sees half of it."""
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n")
+        draft.replace(path)
+
+    def load_task(self) -> TaskSpec:
+        """The task that this node takes part in."""
+        return load_task(Path(self.home) / self.task)
+
+
+def load(path: Path) -> NodeConfig:
+    """The config in a file; PlanError names what is wrong with it."""
+    value = _json(path)
+    fields = {entry.name: entry.type for entry in dataclasses.fields(NodeConfig)}
+    unknown = sorted(value.keys() - fields.keys())
+    missing = sorted(fields.keys() - value.keys())
+    if unknown or missing:
+        raise PlanError(
+            f"{path}: " + (f"unknown key {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"),
+            f"the keys are {', '.join(fields)}",
+        )
+    for key, kind in fields.items():
+        wanted = {"int": int, "str": str}.get(str(kind), list)
+        if not isinstance(value[key], wanted) or isinstance(value[key], bool):
+            raise PlanError(f"{path}: {key} is {value[key]!r}", f"it must be of type {wanted.__name__}")
+    if not all(isinstance(address, str) for address in value["bootstrap"]):
+        raise PlanError(f"{path}: bootstrap is not a list of addresses")
+    return NodeConfig(**{**value, "bootstrap": tuple(value["bootstrap"])})
+
+
+def load_task(path: Path) -> TaskSpec:
+    """The task in a JSON file, its data's hash as hexadecimal text."""
+    value = _json(path)
+    data = value.get("data")
+    if isinstance(data, dict) and isinstance(data.get("sha256"), str):
+        try:
+            data["sha256"] = bytes.fromhex(data["sha256"])
+        except ValueError as error:
+            raise PlanError(f"{path}: data.sha256 is not hexadecimal") from error
+    return from_plain(value)
+
+
+def save_task(spec: TaskSpec, path: Path) -> None:
+    """Write a task file; a reader never sees half of it."""
+    value = spec.to_plain()
+    data = value["data"]
+    if isinstance(data, dict):
+        value["data"] = {**data, "sha256": spec.data.sha256.hex()}
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    draft.replace(path)
+
+
+def _json(path: Path) -> dict[str, Any]:  # the values are checked by the callers
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise PlanError(f"{path} does not exist", "check the path") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is not JSON: {error}", "write it anew") from error
+    if not isinstance(value, dict):
+        raise PlanError(f"{path} is not a table of keys and values")
+    return value

@@ -1,0 +1,218 @@
+"""The real ports of a node: effects become gossip, threads, transactions, rows and lines."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from p2pfd.core.agenda import Kind
+from p2pfd.core.claims import Claim, Receipt, Unknown
+from p2pfd.core.effects import Effect, Field, Work
+from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Message, Outcome, Settled
+from p2pfd.core.ids import PeerId, TaskId
+from p2pfd.core.ticks import Tick
+from p2pfd.core.verdict import Reject, Verdict
+from p2pfd.errors import ChainError, DecodeError, P2pfdError
+from p2pfd.network.api import Cid, Delivery, Topic, Transport
+from p2pfd.node.keys import NodeKeys, verify
+from p2pfd.node.store import Saved, Store
+from p2pfd.node.telemetry import Emitter
+from p2pfd.node.workbench import Workbench
+from p2pfd.roles.work import Absorb, Adopt
+from p2pfd.settlement.accounts import recover
+from p2pfd.settlement.api import GENESIS, Cursor, Settlement, TxRef
+from p2pfd.wire.envelope import judge, open_envelope, seal
+from p2pfd.wire.messages import Hello, Reveal
+from p2pfd.wire.messages import Message as WireMessage
+from p2pfd.wire.vouch import check_vouch
+
+if TYPE_CHECKING:
+    from p2pfd.node.driver import Driver
+
+T = TypeVar("T")
+STUDENT_LIMIT = 256 * 1024 * 1024
+"""The largest student that is fetched from peers."""
+SENDS_AGAIN = 5
+SENDS_AGAIN_AFTER = 1.0
+
+
+def topic_of(task: TaskId) -> Topic:
+    """The pubsub topic of a task."""
+    return Topic(f"/p2pfd/task/1/{task.hex()}")
+
+
+async def in_thread(function: Callable[..., T], *args: object) -> T:
+    """Call it in a thread. A thread cannot be stopped: on cancellation nobody waits for it any longer."""
+    # A dependency installs stubs of an older trio, which know this argument by another name.
+    return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=True)  # type: ignore[call-arg]
+
+
+class NodePorts:
+    """Everything that a machine's effects need. `run_*` methods are the node's background tasks."""
+
+    def __init__(
+        self,
+        task: TaskId,
+        keys: NodeKeys,
+        transport: Transport,
+        settlement: Settlement | None,
+        bench: Workbench,
+        store: Store,
+        emit: Emitter,
+        nursery: trio.Nursery,
+        first_seq: int,
+    ) -> None:
+        self._task = task
+        self._keys = keys
+        self._transport = transport
+        self._settlement = settlement
+        self._bench = bench
+        self._store = store
+        self._emit = emit
+        self._nursery = nursery
+        self._seq = first_seq
+        self._deliveries: dict[int, Delivery] = {}
+        self._heard = 0
+        self._out, self._outbox = trio.open_memory_channel[WireMessage](math.inf)
+        self._jobs, self._jobbox = trio.open_memory_channel[tuple[str, Work]](math.inf)
+        self.cursor: Cursor = GENESIS
+        """Up to where the machine has handled the chain's events: it is saved with the machine, never ahead of it."""
+        self._cursors: deque[Cursor] = deque()
+        self.label_bytes = 0
+        self.driver: Driver | None = None
+        self.finished = trio.Event()
+        """Set when the task is over and its last figures are taken."""
+        self.figures: Mapping[str, Field] = {}
+
+    def _post(self, kind: Kind, event: Heard | Computed | Settled) -> None:
+        if self.driver is None:
+            raise RuntimeError("the ports have no driver yet")
+        self.driver.post(kind, event)
+
+    # -- network -------------------------------------------------------------------------------------------------------
+
+    def answer(self, delivery: int, verdict: Verdict) -> None:
+        """Tell the network what the machine thinks of a delivery."""
+        held = self._deliveries.pop(delivery, None)
+        if held is not None:
+            held.answer(verdict)
+        if isinstance(verdict, Reject):
+            self._emit("peer.rejected", {"reason": verdict.reason, "evidence": verdict.evidence})
+
+    def publish(self, message: Message) -> None:
+        """Queue it for `run_publishing`; a machine speaks a few times a round, so the queue stays short."""
+        if isinstance(message, Reveal):
+            self.label_bytes += len(message.labels)
+        self._out.send_nowait(message)  # type: ignore[arg-type]
+
+    def send(self, peer: PeerId, message: Message) -> None:
+        """No role of this release speaks to one peer alone."""
+        raise TypeError(f"no protocol carries a {type(message).__name__} to {peer} alone")
+
+    async def run_publishing(self) -> None:
+        """Sign and publish what the machine says, in its order."""
+        topic = topic_of(self._task)
+        async for message in self._outbox:
+            self._seq += 1
+            await self._transport.publish(topic, seal(message, self._task, self._seq, self._keys.peer, self._keys.sign))
+
+    async def run_listening(self) -> None:
+        """Check what is heard, and hand the machine what is worth its time."""
+        async for delivery in self._transport.heard(topic_of(self._task)):
+            try:
+                envelope = open_envelope(delivery.raw, verify, task=self._task)
+                if envelope.sender != delivery.sender:
+                    raise DecodeError("an envelope that somebody else published")
+                if isinstance(envelope.body, Hello):
+                    check_vouch(envelope.body, self._task, verify, recover)
+            except DecodeError as error:
+                verdict = judge(error)
+                delivery.answer(verdict)
+                self._emit("peer.garbled", {"peer": delivery.sender, "reason": verdict.reason})
+                continue
+            self._heard += 1
+            self._deliveries[self._heard] = delivery
+            self._post(Kind.HEARD, Heard(self._heard, envelope.sender, envelope.body, delivery.raw))
+
+    # -- computing -----------------------------------------------------------------------------------------------------
+
+    def compute(self, job: str, work: Work) -> None:
+        """Queue it: a model learns one thing after the other."""
+        self._jobs.send_nowait((job, work))
+
+    async def run_computing(self) -> None:
+        """Do the works in a thread, so that the event loop never waits for a model."""
+        async for job, work in self._jobbox:
+            outcome: Outcome | None = None
+            failure = ""
+            try:
+                if isinstance(work, Adopt):
+                    student = await self._transport.get(Cid(work.weights), STUDENT_LIMIT)
+                    outcome = await in_thread(self._bench.adopt, work, student)
+                else:
+                    outcome = await in_thread(self._bench.do, work)
+                if isinstance(work, (Absorb, Adopt)):
+                    await self._transport.put(self._bench.student)
+            except P2pfdError as error:
+                failure = str(error)
+            self._post(Kind.COMPUTED, Computed(job, outcome, failure))
+
+    # -- settling ------------------------------------------------------------------------------------------------------
+
+    def submit(self, intent: str, claim: Claim) -> None:
+        """Send a claim, unless it was sent before; then only ask what became of it."""
+        if self._settlement is not None:
+            self._nursery.start_soon(partial(self._settle, self._settlement, intent, claim))
+
+    async def _settle(self, settlement: Settlement, intent: str, claim: Claim) -> None:
+        ref = self._store.intend(self._task, intent)
+        receipt: Receipt = Unknown("", "the chain could not be reached")
+        for attempt in range(SENDS_AGAIN):
+            try:
+                if not ref:
+                    ref = await settlement.submit(claim)
+                    self._store.sent(self._task, intent, ref)
+                receipt = await settlement.final(TxRef(ref))
+                break
+            except ChainError as error:
+                receipt = Unknown(ref or "", str(error))
+                self._emit("chain.unreachable", {"intent": intent, "why": str(error), "attempt": attempt + 1})
+                await trio.sleep(SENDS_AGAIN_AFTER * 2**attempt)
+        self._post(Kind.CHAIN, Settled(intent, receipt))
+
+    async def run_following(self, settlement: Settlement) -> None:
+        """Hand the machine what the chain says of its task, from where it last was."""
+        if self.driver is None:
+            raise RuntimeError("the ports have no driver yet")
+        async for cursor, event in settlement.events(self.cursor, self._task):
+            self._cursors.append(cursor)
+            self.driver.post(Kind.CHAIN, ChainSaw(event))
+
+    def observe(self, _at: Tick, event: Event, _effects: tuple[Effect, ...]) -> None:
+        """For the driver: what has been handled, before its effects are carried out."""
+        if isinstance(event, ChainSaw):
+            self.cursor = self._cursors.popleft()
+
+    # -- keeping and telling -------------------------------------------------------------------------------------------
+
+    def persist(self, snapshot: bytes) -> None:
+        """On disk before anything that follows leaves this node."""
+        self._store.save(self._task, Saved(snapshot, self._bench.saved, self.cursor))
+
+    def emit(self, name: str, fields: Mapping[str, Field]) -> None:
+        """One line in the node's stream of events."""
+        if name == "task.finished":
+            self.figures = fields
+            self.finished.set()
+            return
+        shown: dict[str, object] = dict(fields)
+        if isinstance(shown.get("accuracy"), int):
+            shown["accuracy"] = int(str(shown["accuracy"])) / 1_000_000
+        with suppress(trio.ClosedResourceError):
+            self._emit(name, shown)

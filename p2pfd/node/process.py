@@ -1,0 +1,110 @@
+"""A node as a process: reads its config, hears commands on one file descriptor and reports on another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import trio
+
+from p2pfd import __version__
+from p2pfd.errors import EnvironmentProblem, P2pfdError
+from p2pfd.node.clock import SystemClock
+from p2pfd.node.config import NodeConfig, load
+from p2pfd.node.keys import load as load_keys
+from p2pfd.node.runtime import Command, run_node
+from p2pfd.node.telemetry import FILE as EVENTS_FILE
+from p2pfd.node.telemetry import event_stream
+
+LINE = 4096
+"""A status line is at most as long as what a pipe takes in one piece."""
+FAILED = 1
+
+
+def run(config_path: Path, control_fd: int, status_fd: int) -> int:
+    """Run a node until it is told to stop or nobody is left to tell it. Nonzero when it failed; the status says why."""
+    name = config_path.parent.name
+    try:
+        config = load(config_path)
+        name = config.name
+        trio.run(_main, config, control_fd, status_fd)
+    except P2pfdError as error:
+        _say(status_fd, name, "failed", {"error": error.what, "fix": error.fix, "kind": type(error).__name__})
+        return FAILED
+    except OSError as error:
+        what = EnvironmentProblem(f"{error.filename or config_path}: {error.strerror}", "check space and permissions")
+        _say(status_fd, name, "failed", {"error": what.what, "fix": what.fix, "kind": type(what).__name__})
+        return FAILED
+    return 0
+
+
+async def _main(config: NodeConfig, control_fd: int, status_fd: int) -> None:
+    clock = SystemClock()
+    home = Path(config.home)
+    emit, stream = event_stream(home / EVENTS_FILE, config.name, clock)
+    keys = load_keys(home / "keys")
+
+    def report(event: str, fields: dict[str, object]) -> None:
+        _say(status_fd, config.name, event, fields)
+
+    with stream:
+        who = {"pid": os.getpid(), "peer": keys.peer, "account": keys.account.account, "version": __version__}
+        emit("node.started", who)
+        try:
+            async with trio.open_nursery() as nursery:
+                send, commands = trio.open_memory_channel[Command](16)
+                nursery.start_soon(_hear, control_fd, send)
+                nursery.start_soon(_mind_signals, send.clone())
+                await run_node(config, clock, emit, report, commands)
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            error = _first(group)
+            emit("node.failed", {"error": str(error)})
+            raise error from group
+
+
+async def _hear(fd: int, send: trio.MemorySendChannel[Command]) -> None:
+    """Turn lines into commands; the end of the lines is the command to stop."""
+    async with send:
+        async for line in _lines(fd):
+            value = json.loads(line)
+            await send.send(Command(dial=tuple(value.get("dial", ())), stop=bool(value.get("stop"))))
+        await send.send(Command(stop=True))
+
+
+async def _mind_signals(send: trio.MemorySendChannel[Command]) -> None:
+    async with send:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                await send.send(Command(stop=True))
+
+
+async def _lines(fd: int) -> AsyncIterator[bytes]:
+    rest = b""
+    async with trio.lowlevel.FdStream(os.dup(fd)) as stream:
+        async for chunk in stream:
+            *whole, rest = (rest + bytes(chunk)).split(b"\n")
+            for line in whole:
+                yield line
+
+
+def _say(fd: int, node: str, event: str, fields: dict[str, object]) -> None:
+    line = json.dumps({"node": node, "event": event, **fields}).encode()
+    if len(line) >= LINE:
+        line = json.dumps({"node": node, "event": event}).encode()
+    try:
+        os.write(fd, line + b"\n")
+    except BrokenPipeError:
+        return  # whoever started the node is gone; its control channel has ended too, and that ends the node
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to tell of: one of ours if there is one, else whatever came first."""
+    ours, _ = group.split(P2pfdError)
+    found: BaseException = ours if ours is not None else group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,176 @@
+"""A running node: wires keys, network, chain, model, store and machine together, in one nursery."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from p2pfd import plugins
+from p2pfd.core.agenda import Kind
+from p2pfd.core.canonical import digest_of
+from p2pfd.core.events import Restored, Started
+from p2pfd.core.rng import Rng
+from p2pfd.core.spec import TaskSpec
+from p2pfd.core.ticks import SECOND, Clock
+from p2pfd.errors import NetworkError
+from p2pfd.learning.adapter import Task
+from p2pfd.learning.data import deal
+from p2pfd.network.api import Transport
+from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.node.config import NodeConfig
+from p2pfd.node.driver import Driver
+from p2pfd.node.keys import NodeKeys
+from p2pfd.node.keys import load as load_keys
+from p2pfd.node.keys import secret as secret_of
+from p2pfd.node.ports import NodePorts, topic_of
+from p2pfd.node.store import FILE as STORE_FILE
+from p2pfd.node.store import Store
+from p2pfd.node.telemetry import Emitter
+from p2pfd.node.workbench import MILLION, Materials, Workbench
+from p2pfd.roles.distill import DistillRound, GossipDistill, Seat, SettledDistill
+from p2pfd.settlement.api import Settlement
+from p2pfd.settlement.profiles import open_settlement
+from p2pfd.wire.vouch import vouch
+
+Report = Callable[[str, dict[str, object]], None]
+"""Tells whoever started the node: listening, ready, finished."""
+ADAPTERS = "p2pfd.adapters"
+PEERS_SECONDS = 10.0
+"""A node that has heard from no peer by then starts all the same: the others may come later."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a supervisor asks of a running node."""
+
+    dial: tuple[str, ...] = ()
+    stop: bool = False
+
+
+async def run_node(
+    config: NodeConfig, clock: Clock, emit: Emitter, report: Report, commands: AsyncIterator[Command]
+) -> None:
+    """Take part in a task until told to stop, or until the commands end."""
+    spec = config.load_task()
+    home = Path(config.home)
+    keys = load_keys(home / "keys")
+    bench = await trio.to_thread.run_sync(_workbench, spec, config, keys)
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(Store(home / STORE_FILE))
+        transport = await stack.enter_async_context(open_transport(keys.peer_private, config.listen))
+        told: dict[str, object] = {
+            "addresses": list(transport.addresses),
+            "peer": keys.peer,
+            "account": keys.account.account,
+        }
+        emit("node.listening", told)
+        report("listening", told)
+        settlement: Settlement | None = None
+        if spec.chain.profile != "none":
+            opened = open_settlement(spec.chain, config.chain_url, keys.account)
+            settlement = await stack.enter_async_context(opened)
+        async with trio.open_nursery() as nursery:
+            ports = NodePorts(
+                spec.id, keys, transport, settlement, bench, store, emit, nursery, first_seq=int(clock.now())
+            )
+            machine = machine_for(spec, keys)
+            saved = store.load(spec.id)
+            if saved is not None:
+                machine.restore(saved.machine)
+                await trio.to_thread.run_sync(bench.restore, saved.learner)
+                ports.cursor = saved.cursor
+            driver = ports.driver = Driver(machine, ports, clock, ports.observe)
+            dialled = trio.Event()
+            nursery.start_soon(_obey, commands, transport, dialled, nursery.cancel_scope, emit)
+            nursery.start_soon(ports.run_listening)
+            await transport.put(bench.student)
+            if config.bootstrap or spec.seats == 1:
+                dialled.set()
+            await dialled.wait()
+            with trio.move_on_after(PEERS_SECONDS):
+                await transport.wait_for_subscribers(topic_of(spec.id), min(1, spec.seats - 1))
+            told = {"peers": len(transport.peers())}
+            emit("node.ready", told)
+            report("ready", told)
+            driver.post(Kind.LIFE, Started() if saved is None else Restored())
+            nursery.start_soon(ports.run_publishing)
+            nursery.start_soon(ports.run_computing)
+            nursery.start_soon(driver.run)
+            if settlement is not None:
+                nursery.start_soon(ports.run_following, settlement)
+            nursery.start_soon(_finish, ports, spec, transport, emit, report)
+    emit("node.stopped", {})
+
+
+def machine_for(spec: TaskSpec, keys: NodeKeys) -> DistillRound:
+    """The distillation round of a task, for a node with these keys."""
+    settled = spec.chain.profile != "none"
+    seat = Seat(
+        task=spec.id,
+        peer=keys.peer,
+        account=keys.account.account,
+        secret=secret_of(keys),
+        samples=spec.data.public,
+        classes=spec.data.classes,
+        rounds=spec.rounds,
+        quorum=spec.quorum,
+        commit_ticks=spec.phases.commit_seconds * SECOND,
+        reveal_ticks=spec.phases.reveal_seconds * SECOND,
+        bond=spec.money.bond,
+        hello=vouch(spec.id, keys),
+    )
+    return SettledDistill(seat) if settled else GossipDistill(seat)
+
+
+def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Workbench:
+    adapter = plugins.load(ADAPTERS, spec.adapter)()
+    dealt = deal(spec.data, config.shards, Path(config.data_dir) if config.data_dir else None)
+    task = Task(spec, dealt.public)
+    materials = Materials(task, dealt.shards[config.shard], dealt.validation, dealt.test)
+    # What all nodes must derive alike hangs on what they agreed on to learn, not on the chain that they settle on.
+    plan = spec.to_plain()
+    del plan["chain"]
+    shared = Rng(digest_of("learning", plan)).split(config.seed)
+    return Workbench(adapter, materials, Rng(secret_of(keys)).split("learning"), shared)
+
+
+async def _obey(
+    commands: AsyncIterator[Command],
+    transport: Libp2pTransport,
+    dialled: trio.Event,
+    scope: trio.CancelScope,
+    emit: Emitter,
+) -> None:
+    async for command in commands:
+        if command.stop:
+            break
+        for address in command.dial:
+            try:
+                await transport.connect(address)
+            except NetworkError as error:
+                emit("peer.unreachable", {"address": address, "why": str(error)})
+            transport.keep_connected(address)
+        if command.dial:
+            dialled.set()
+    scope.cancel()
+
+
+async def _finish(ports: NodePorts, spec: TaskSpec, transport: Transport, emit: Emitter, report: Report) -> None:
+    await ports.finished.wait()
+    figures: dict[str, object] = dict(ports.figures)
+    for key in ("accuracy_together", "accuracy_alone"):
+        figures[key] = int(str(figures[key])) / MILLION
+    traffic = transport.traffic()
+    told: dict[str, object] = {
+        **figures,
+        "rounds": spec.rounds,
+        "bytes_sent": traffic.sent,
+        "bytes_received": traffic.received,
+        "label_bytes": ports.label_bytes,
+    }
+    emit("node.finished", told)
+    report("finished", told)

@@ -1,0 +1,109 @@
+"""Where a node learns: its adapter, its data and its model's state. Synchronous; the runtime calls it in a thread."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from p2pfd.core.effects import Work
+from p2pfd.core.events import Outcome
+from p2pfd.core.ids import Digest
+from p2pfd.core.rng import Rng
+from p2pfd.errors import DecodeError, PlanError
+from p2pfd.learning.adapter import Budget, ConsensusAdapter, Contribution, Labels, Metrics, Split, Task
+from p2pfd.learning.baseline import accuracy_alone
+from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What a node learns from: the task, its own shard, and two sets that it never trains on."""
+
+    task: Task
+    shard: Split
+    validation: Split
+    test: Split
+
+
+class Workbench:
+    """Turns works into outcomes. ``private`` is this node's own randomness, ``shared`` is the same on every node."""
+
+    def __init__(self, adapter: ConsensusAdapter[Any], materials: Materials, private: Rng, shared: Rng) -> None:
+        self._adapter = adapter
+        self._materials = materials
+        self._private = private
+        self._shared = shared
+        epochs = materials.task.spec.settings.get("epochs", 1)
+        if not isinstance(epochs, int):
+            raise PlanError(f"settings.epochs is {epochs!r}", "it must be a whole number")
+        self._budget = Budget(epochs)
+        self._state = adapter.init(materials.task, shared.split("init"))
+        self.saved = b""
+        """The state after the last round, for the store."""
+        self.student = adapter.student(self._state)
+        """The consensus student's weights, for peers that ask."""
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from a saved state; nothing saved means the state before the first round."""
+        if saved:
+            self._state = self._adapter.load(saved)
+            self.saved = saved
+            self.student = self._adapter.student(self._state)
+
+    def do(self, work: Work) -> Outcome:
+        """What comes of a work."""
+        match work:
+            case Study():
+                return self._study(work)
+            case Absorb():
+                return self._absorb(work)
+            case Conclude():
+                return self._conclude()
+            case _:
+                raise TypeError(f"a workbench cannot do {type(work).__name__}")
+
+    def adopt(self, work: Adopt, student: bytes) -> Outcome:
+        """Take over the student that was fetched."""
+        if hashlib.sha256(student).digest() != work.weights:
+            raise DecodeError("a student with other weights than were asked for")
+        self._keep(self._adapter.adopt(self._state, student))
+        return Adopted(work.weights)
+
+    def _study(self, work: Study) -> Outcome:
+        task = self._materials.task
+        rng = self._private.split("train", work.round)
+        self._state = self._adapter.train(self._state, self._materials.shard, self._budget, rng)
+        payload = self._adapter.share(self._state, task, work.round)
+        if not isinstance(payload, Labels):
+            raise PlanError(
+                f"the adapter {self._adapter.name} shares {type(payload).__name__}", "a label market takes labels"
+            )
+        return Studied(payload.classes)
+
+    def _absorb(self, work: Absorb) -> Outcome:
+        heard = [Contribution(account, Labels(labels)) for account, labels in work.votes]
+        self._keep(self._adapter.absorb(self._state, heard, work.round, self._shared.split("absorb", work.round)))
+        accuracy = self._adapter.evaluate(self._state, self._materials.validation)["accuracy"]
+        return Absorbed(self._weights(), {"accuracy": round(accuracy * MILLION), "votes": len(heard)})
+
+    def _conclude(self) -> Outcome:
+        spec = self._materials.task.spec
+        together: Metrics = self._adapter.evaluate(self._state, self._materials.test)
+        alone = accuracy_alone(self._materials.task, self._materials.shard, self._materials.test, self._shared)
+        figures = {
+            "accuracy_together": round(together["accuracy"] * MILLION),
+            "accuracy_alone": round(alone * MILLION),
+            "fedavg_bytes": 4 * self._adapter.parameters(self._state) * spec.rounds,
+        }
+        return Concluded(self._weights(), figures)
+
+    def _keep(self, state: Any) -> None:
+        self._state = state
+        self.saved = self._adapter.dump(state)
+        self.student = self._adapter.student(state)
+
+    def _weights(self) -> Digest:
+        return Digest(hashlib.sha256(self.student).digest())
