@@ -9,7 +9,7 @@ from tests.fuzz.mutations import TASK, sign, verify
 
 
 def check(raw: bytes) -> frozenset[str]:
-    """Which readers took the bytes. Nothing but a DecodeError may come out of a reader, and what one takes it writes."""
+    """Which readers took the bytes. A reader raises DecodeError and nothing else, and writes what it took alike."""
     took = set()
     try:
         value = canonical.decode(raw, limit=len(raw))

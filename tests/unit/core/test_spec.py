@@ -66,7 +66,7 @@ def test_the_id_never_changes() -> None:
 
 
 def test_the_id_does_not_depend_on_the_order_of_settings() -> None:
-    turned = dataclasses.replace(SPEC, settings=dict(reversed(SPEC.settings.items())))
+    turned = dataclasses.replace(SPEC, settings=dict(reversed(list(SPEC.settings.items()))))
     assert list(turned.settings) != list(SPEC.settings)
     assert turned.id == SPEC.id
     assert turned == SPEC
