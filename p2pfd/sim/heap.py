@@ -14,16 +14,20 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
 from p2pfd.core.agenda import Kind
-from p2pfd.core.effects import Answer, CancelTimer, Compute, Effect, Emit, Publish, SetTimer
+from p2pfd.core.effects import Answer, CancelTimer, Compute, Effect, Emit, Persist, Publish, SetTimer, Submit
 from p2pfd.core.events import Computed, Event, Heard, Outcome, TimerFired
-from p2pfd.core.ids import PeerId
+from p2pfd.core.ids import Account, PeerId
 from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import Tick
+from p2pfd.sim.chain import CLAIM_TICKS, NEWS_TICKS, Claimed, LedgerChain, News
+from p2pfd.sim.mortal import Returned
 from p2pfd.sim.trace import Trace
 from p2pfd.sim.world import World
 
 # Plain integers: they are compared some millions of times.
-_LIFE, _COMPUTED, _HEARD, _TIMER = int(Kind.LIFE), int(Kind.COMPUTED), int(Kind.HEARD), int(Kind.TIMER)
+_LIFE, _COMPUTED, _CHAIN = int(Kind.LIFE), int(Kind.COMPUTED), int(Kind.CHAIN)
+_HISTORY, _RECEIPT = 0, 1
+_HEARD, _TIMER = int(Kind.HEARD), int(Kind.TIMER)
 
 Entry = tuple[int, Tick, int, int, int, Event]
 """Node, tick, kind, source, number, event: sorted, each node's events stand together in the order of its agenda."""
@@ -43,6 +47,8 @@ class HeapDriver:
         work: Worker,
         watch: Watcher | None = None,
         trace: Trace | None = None,
+        chain: LedgerChain | None = None,
+        accounts: Sequence[Account] = (),
     ) -> None:
         self.machines = machines
         self.now = Tick(0)
@@ -53,6 +59,12 @@ class HeapDriver:
         self._work = work
         self._watch = watch
         self._trace = trace
+        self._chain = chain
+        self._accounts = accounts
+        self._chain_at = len(machines)
+        self._history: list[Event] = []
+        self._seen = [0] * len(machines)
+        self._saved = [0] * len(machines)
         self._window = world.plan.latency_low
         self._waiting: dict[int, list[Entry]] = {}
         self._order: list[int] = []
@@ -60,7 +72,7 @@ class HeapDriver:
         self._entries: list[Entry] = []
         self._at = 0
         self._timers: list[dict[str, int]] = [{} for _ in machines]
-        self._numbers = [0] * len(machines)
+        self._numbers = [0] * (len(machines) + 1)
         self._sent = [0] * len(machines)
 
     def post(self, at: Tick, node: int, event: Event) -> None:
@@ -70,19 +82,30 @@ class HeapDriver:
     def run(self, progress: Callable[[Tick, int], None] | None = None) -> None:
         """Handle events until there are none."""
         machines, timers, trace, perform = self.machines, self._timers, self._trace, self._perform
+        if self._chain is not None:
+            self._spread(self.now, self._chain.open(self.now))
         while self._order:
             self._present = heappop(self._order)
             entries = self._entries = self._waiting.pop(self._present)
             entries.sort()
             self._at = 0
             while self._at < len(entries):
-                node, at, kind, _, number, event = entries[self._at]
+                node, at, kind, source, number, event = entries[self._at]
                 self._at += 1
+                if node == self._chain_at:
+                    self._at_chain(at, event)
+                    continue
                 if kind == _TIMER:
                     name = event.name  # type: ignore[union-attr]
                     if timers[node].get(name) != number:
                         continue  # moved or cancelled
                     del timers[node][name]
+                elif kind == _CHAIN and source == _HISTORY:
+                    if number != self._seen[node]:
+                        continue  # on its way twice, because the node asked again after a restart
+                    self._seen[node] += 1
+                elif kind == _LIFE and isinstance(event, Returned):
+                    self._replay(node, at)
                 effects = machines[node].handle(at, event)
                 self.events += 1
                 if at > self.now:
@@ -109,6 +132,29 @@ class HeapDriver:
         self._numbers[node] += 1
         return self._numbers[node]
 
+    def _at_chain(self, now: Tick, event: Event) -> None:
+        if self._chain is None or not isinstance(event, Claimed):
+            raise RuntimeError(f"a {type(event).__name__} at a chain that is not there")
+        self.now = max(self.now, now)
+        self._spread(now, self._chain.take(now, event))
+
+    def _spread(self, now: Tick, news: News) -> None:
+        at = Tick(now + NEWS_TICKS)
+        for to, event in news:
+            if to is not None:
+                self._post((to, at, _CHAIN, _RECEIPT, self._number(to), event))
+                continue
+            self._history.append(event)
+            for node in range(len(self.machines)):
+                self._post((node, at, _CHAIN, _HISTORY, len(self._history) - 1, event))
+
+    def _replay(self, node: int, now: Tick) -> None:
+        """A node that comes back reads on in the chain's history where its last snapshot stood."""
+        self._seen[node] = self._saved[node]
+        at = Tick(now + NEWS_TICKS)
+        for number in range(self._saved[node], len(self._history)):
+            self._post((node, at, _CHAIN, _HISTORY, number, self._history[number]))
+
     def _perform(self, now: Tick, node: int, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             kind = type(effect)
@@ -132,5 +178,11 @@ class HeapDriver:
                 ticks, outcome = self._work(node, effect)  # type: ignore[arg-type]
                 done = Computed(effect.job, outcome)  # type: ignore[union-attr]
                 self._post((node, Tick(now + ticks), _COMPUTED, 0, self._number(node), done))
+            elif kind is Persist:
+                self._saved[node] = self._seen[node]
+            elif kind is Submit:
+                intent, claim = effect.intent, effect.claim  # type: ignore[union-attr]
+                claimed = Claimed(node, self._accounts[node], intent, claim)
+                self._post((self._chain_at, Tick(now + CLAIM_TICKS), _CHAIN, node, self._number(node), claimed))
             elif kind is Emit and self._watch is not None:
                 self._watch(now, node, effect)  # type: ignore[arg-type]

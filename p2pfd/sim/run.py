@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from p2pfd.core.claims import MarketTerms
 from p2pfd.core.effects import Compute, Emit
 from p2pfd.core.events import Outcome, Started
-from p2pfd.core.ids import Account, PeerId, TaskId, peer_id_of
+from p2pfd.core.ids import Account, Amount, PeerId, TaskId, peer_id_of
 from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
+from p2pfd.core.spec import MAX_SEATS
 from p2pfd.core.ticks import MILLISECOND, SECOND, Tick
 from p2pfd.errors import PlanError
-from p2pfd.roles.distill import GossipDistill, Seat
+from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
+from p2pfd.sim.chain import LedgerChain
 from p2pfd.sim.heap import HeapDriver
 from p2pfd.sim.mortal import Killed, Mortal, Returned
 from p2pfd.sim.toy import CLASSES, SAMPLES, ToyLearner
@@ -22,6 +25,7 @@ from p2pfd.sim.world import World, WorldPlan
 
 _STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
 _PHASE_TICKS = 10 * SECOND
+_POT, _RATE, _BOND = Amount(1_000_000), Amount(500_000), Amount(4_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ class SimPlan:
     rounds: int = 10
     seed: int = 0
     trace: bool = False
+    settled: bool = False
+    """Settle on the reference ledger: one market for all, so at most as many nodes as it has seats."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 100_000:
             raise PlanError(f"{self.rounds} rounds", "between 1 and 100,000 can be simulated")
+        if self.settled and self.world.nodes > MAX_SEATS:
+            raise PlanError(f"{self.world.nodes} nodes on one label market", f"it has {MAX_SEATS} seats at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,11 @@ class SimReport:
     accuracy_alone: float
     accuracy_together: float
     digest: str
-    trace: str | None = field(default=None)
+    trace: str | None = None
+    paid: int | None = None
+    """What the ledger paid to all nodes together, where the plan settles."""
+    refused: int = 0
+    """Claims that the ledger refused: nodes that came second, or too late."""
 
 
 class Cast:
@@ -75,9 +87,36 @@ class Cast:
             for node in range(nodes)
         ]
 
+    @property
+    def quorum(self) -> int:
+        """How many labels make a round."""
+        return min(2, self.plan.world.nodes)
+
+    def ledger(self) -> LedgerChain:
+        """A chain on which every node can pay its bond."""
+        requester = Account("0x" + "ee" * 20)
+        terms = MarketTerms(
+            task=self.task,
+            samples=SAMPLES,
+            classes=CLASSES,
+            rounds=self.plan.rounds,
+            pot=_POT,
+            rate=_RATE,
+            bond=_BOND,
+            forfeit=Amount(_BOND // 4),
+            quorum=self.quorum,
+            seats=self.plan.world.nodes,
+            enrol_seconds=_PHASE_TICKS // SECOND,
+            commit_seconds=_PHASE_TICKS // SECOND,
+            reveal_seconds=_PHASE_TICKS // SECOND,
+        )
+        wallets = dict.fromkeys(self.accounts, 2 * _BOND)
+        return LedgerChain({**wallets, requester: _POT * self.plan.rounds}, requester, terms)
+
     def _machine(self, node: int) -> Machine:
         heard = self.world.neighbours[node]
-        return GossipDistill(
+        role = SettledDistill if self.plan.settled else GossipDistill
+        return role(
             Seat(
                 task=self.task,
                 peer=self.peers[node],
@@ -86,10 +125,11 @@ class Cast:
                 samples=SAMPLES,
                 classes=CLASSES,
                 rounds=self.plan.rounds,
-                quorum=min(2, 1 + len(heard)),
+                quorum=self.quorum,
                 commit_ticks=_PHASE_TICKS,
                 reveal_ticks=_PHASE_TICKS,
-                announce=False,
+                bond=_BOND if self.plan.settled else 0,
+                announce=self.plan.settled,
                 members={self.peers[other]: self.accounts[other] for other in heard},
             )
         )
@@ -126,7 +166,8 @@ def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None =
         elif told.name == "round.short":
             short[0] += 1
 
-    driver = HeapDriver(cast.machines, cast.peers, cast.world, cast.work, watch, trace)
+    chain = cast.ledger() if plan.settled else None
+    driver = HeapDriver(cast.machines, cast.peers, cast.world, cast.work, watch, trace, chain, cast.accounts)
     for at, node, event in cast.lives():
         driver.post(at, node, event)
     driver.run(progress=None if progress is None else lambda at, events: progress(at / SECOND, events, absorbed[0]))
@@ -144,4 +185,6 @@ def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None =
         accuracy_together=sum(last) / (1_000_000 * nodes),
         digest=beliefs,
         trace=None if trace is None else trace.digest().hex(),
+        paid=None if chain is None else sum(chain.market.balances(who).total - 2 * _BOND for who in cast.accounts),
+        refused=0 if chain is None else len(chain.refused),
     )
