@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from p2pfd.errors import NetworkError
 from p2pfd.network.api import Cid
 from p2pfd.network.blobs import BlobStore
 from p2pfd.network.links import reason_of
+from p2pfd.network.names import check_request
 from p2pfd.network.settings import NetworkSettings
 
 BLOB_PROTOCOL = "/p2pfd/blob/1"
@@ -34,15 +34,13 @@ HASH_BYTES = 32
 SIZE_BYTES = 8
 LENGTH_BYTES = 4
 ABSENT = 2**64 - 1
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 
 log = logging.getLogger("p2pfd.network")
 
 
 def protocol_name(name: str) -> str:
     """The protocol on the wire behind the name of a request."""
-    if not _NAME.match(name):
-        raise NetworkError(f"{name!r} is no name for a request", "use 1 to 64 of a–z, 0–9, dot, dash and underscore")
+    check_request(name)
     return f"/p2pfd/req/{name}/1"
 
 

@@ -16,16 +16,16 @@ from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 
 from p2pfd.core.ids import PeerId, public_key_of
 from p2pfd.core.verdict import Accept, Ignore, Reject
-from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.errors import DecodeError
 from p2pfd.network.api import Topic
 from p2pfd.network.inbox import Inbox, Recall
+from p2pfd.network.names import check_message, check_topic
 from p2pfd.network.patches import SafeGossipSub, SafePubsub
 from p2pfd.network.settings import NetworkSettings, degrees
 
 HEARTBEAT_DELAY = 0.1
 SUBSCRIPTIONS_PER_PEER = 100
 RPC_BYTES = 1024 * 1024
-MAX_TOPIC = 256
 Strike = Callable[[PeerId, str], None]
 
 log = logging.getLogger("p2pfd.network")
@@ -170,19 +170,3 @@ class Gossip(SafePubsub):
         super().handle_subscription(origin_id, sub_message)
         self._changed.set()
         self._changed = trio.Event()
-
-
-def check_topic(topic: Topic) -> None:
-    """NetworkError unless it can be a topic's name."""
-    if not 0 < len(topic.encode()) <= MAX_TOPIC:
-        raise NetworkError(f"the topic {topic[:50]!r} is empty or long", f"a topic has 1 to {MAX_TOPIC} bytes")
-
-
-def check_message(topic: Topic, raw: bytes, settings: NetworkSettings) -> None:
-    """NetworkError unless this can be published."""
-    check_topic(topic)
-    if len(raw) > settings.message_bytes:
-        raise NetworkError(
-            f"a message of {len(raw)} bytes on {topic}, at most {settings.message_bytes}",
-            "put it as a blob, and publish its hash",
-        )

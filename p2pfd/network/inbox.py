@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Protocol
 
@@ -13,6 +13,9 @@ import trio
 from p2pfd.core.ids import PeerId
 from p2pfd.core.verdict import Ignore, Verdict
 from p2pfd.network.api import Delivery, Topic
+
+FULL = Ignore("the inbound queue is full")
+LATE = Ignore("no verdict in time")
 
 
 class Recall:
@@ -34,26 +37,14 @@ class Recall:
         return True
 
 
-class _Answer:
-    """One verdict to come; the first one counts."""
+class _Waiting:
+    """One delivery that waits for its verdict."""
 
-    __slots__ = ("_given", "verdict")
+    __slots__ = ("deadline", "decided")
 
-    def __init__(self) -> None:
-        self.verdict: Verdict | None = None
-        self._given = trio.Event()
-
-    def give(self, verdict: Verdict) -> None:
-        if self.verdict is None:
-            self.verdict = verdict
-            self._given.set()
-
-    async def wait(self, seconds: float) -> Verdict:
-        with trio.move_on_after(seconds):
-            await self._given.wait()
-        if self.verdict is None:
-            self.verdict = Ignore("no verdict in time")
-        return self.verdict
+    def __init__(self, deadline: float, decided: Callable[[Verdict], None]) -> None:
+        self.deadline = deadline
+        self.decided = decided
 
 
 class Inbox:
@@ -62,27 +53,51 @@ class Inbox:
     def __init__(self, limit: int, answer_seconds: float) -> None:
         self._limit = limit
         self._seconds = answer_seconds
-        self._pending = 0
+        self._waiting: dict[_Waiting, None] = {}  # a set that keeps its order, which is that of the deadlines
         self.turned_away = 0
         self._send, self._receive = trio.open_memory_channel[Delivery](limit)
 
+    def submit(self, sender: PeerId, via: PeerId, raw: bytes, decided: Callable[[Verdict], None]) -> None:
+        """Put it before the listener. `decided` is called once, within the call that brings the verdict.
+
+        That verdict is Ignore when there is no room, or when it comes too late.
+        """
+        now = trio.current_time()
+        while self._waiting and (oldest := next(iter(self._waiting))).deadline < now:
+            self._decide(oldest, LATE)
+        entry = _Waiting(now + self._seconds, decided)
+        if len(self._waiting) < self._limit:
+            self._waiting[entry] = None
+            try:
+                self._send.send_nowait(Delivery(sender, via, raw, lambda verdict: self._answer(entry, verdict)))
+                return
+            except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+                # Deliveries whose time is over may still stand in the channel; or the listener has just gone.
+                del self._waiting[entry]
+        self.turned_away += 1
+        decided(FULL)
+
+    def _answer(self, entry: _Waiting, verdict: Verdict) -> None:
+        self._decide(entry, verdict if trio.current_time() <= entry.deadline else LATE)
+
+    def _decide(self, entry: _Waiting, verdict: Verdict) -> None:
+        if entry in self._waiting:  # the first answer counts
+            del self._waiting[entry]
+            entry.decided(verdict)
+
     async def offer(self, sender: PeerId, via: PeerId, raw: bytes) -> Verdict:
-        """Put it before the listener and wait for the verdict; Ignore when there is no room, or no verdict in time."""
-        if self._pending >= self._limit:
-            self.turned_away += 1
-            return Ignore("the inbound queue is full")
-        answer = _Answer()
-        try:
-            self._send.send_nowait(Delivery(sender, via, raw, answer.give))
-        except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
-            # Old deliveries, whose time is over, may still stand in the channel; or the listener has just gone.
-            self.turned_away += 1
-            return Ignore("the inbound queue is full")
-        self._pending += 1
-        try:
-            return await answer.wait(self._seconds)
-        finally:
-            self._pending -= 1
+        """Put it before the listener and wait for the verdict."""
+        verdicts: list[Verdict] = []
+        done = trio.Event()
+
+        def decided(verdict: Verdict) -> None:
+            verdicts.append(verdict)
+            done.set()
+
+        self.submit(sender, via, raw, decided)
+        with trio.move_on_after(self._seconds):
+            await done.wait()
+        return verdicts[0] if verdicts else LATE
 
     async def take(self) -> Delivery:
         """The next delivery; StopAsyncIteration once the inbox is closed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee, IRawConnection
@@ -14,9 +13,9 @@ from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId, peer_id
 from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.conduct import Conduct
 from p2pfd.network.settings import NetworkSettings
 
-KNOWN_OFFENDERS = 4096
 HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
 
 log = logging.getLogger("p2pfd.network")
@@ -50,8 +49,7 @@ class Links(INotifee):  # type: ignore[misc]
         self._me = me
         self._nursery = nursery
         self._settings = settings
-        self._strikes: OrderedDict[PeerId, int] = OrderedDict()
-        self._refused: dict[PeerId, float] = {}
+        self._conduct = Conduct(settings)
         self._changed = trio.Event()
         swarm.register_notifee(self)
 
@@ -65,7 +63,7 @@ class Links(INotifee):  # type: ignore[misc]
         maddr, peer = parse_address(address)
         if peer == self._me:
             raise NetworkError(f"{address} is this node itself", "connect to another one")
-        if self._is_refused(peer):
+        if self._conduct.is_refused(peer):
             raise NetworkError(f"{peer} is refused for its conduct", "wait until network.refuse_seconds are over")
         if peer in self.peers():
             return peer
@@ -126,23 +124,8 @@ class Links(INotifee):  # type: ignore[misc]
 
     def strike(self, peer: PeerId, reason: str) -> None:
         """Hold something against a peer; after enough of it the peer is disconnected, and refused for a time."""
-        count = self._strikes.pop(peer, 0) + 1
-        log.debug("strike %d against %s: %s", count, peer, reason)
-        if count < self._settings.rejects:
-            self._strikes[peer] = count
-            if len(self._strikes) > KNOWN_OFFENDERS:
-                self._strikes.popitem(last=False)
-            return
-        log.warning("%s is disconnected after %d offences, the last: %s", peer, count, reason)
-        self._refused[peer] = trio.current_time() + self._settings.refuse_seconds
-        self._nursery.start_soon(self.drop, peer)
-
-    def _is_refused(self, peer: PeerId) -> bool:
-        until = self._refused.get(peer)
-        if until is not None and trio.current_time() >= until:
-            del self._refused[peer]
-            until = None
-        return until is not None
+        if self._conduct.strike(peer, reason):
+            self._nursery.start_soon(self.drop, peer)
 
     async def drop(self, peer: PeerId) -> None:
         """Close every connection to a peer."""
@@ -156,7 +139,7 @@ class Links(INotifee):  # type: ignore[misc]
         """A connection is up: close it again when it is nobody we want."""
         text = conn.muxed_conn.peer_id.to_base58()
         try:
-            unwelcome = self._is_refused(peer_id(text))
+            unwelcome = self._conduct.is_refused(peer_id(text))
         except DecodeError:
             unwelcome = True  # not an Ed25519 key
         if unwelcome:
