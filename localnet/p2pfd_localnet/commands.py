@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import signal
@@ -136,8 +135,12 @@ def _down(args: argparse.Namespace, screen: Screen) -> int:
 def _stop(state: State) -> None:
     """Ask the supervisor to end the mesh; when it does not, end it, and its nodes follow."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, NotRunningError):
+        try:
             os.kill(running_pid(state), number)
+        except NotRunningError:
+            return  # it ended on its own in between
+        except ProcessLookupError:
+            pass  # it was killed, and its nodes are about to notice
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if not state.running():

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from p2pfd.core.spec import TaskSpec
-from p2pfd.node import keys
+from p2pfd.node import config, keys
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.state import State
 
 
-def furnish(plan: Plan, state: State, name: str, shard: int, task: TaskSpec, chain_url: str) -> Path:
+def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> Path:
     """Write what the node needs; the path of its settings."""
     home = state.node(name).absolute()
     home.mkdir(parents=True)
     keys.save(keys.throwaway(plan.seed, name), home / "keys")
-    config = {
-        "name": name,
-        "home": str(home),
-        "shard": shard,
-        "shards": plan.nodes,
-        "seed": plan.seed,
-        "listen": "/ip4/127.0.0.1/tcp/0",
-        "bootstrap": [],
-        "task": str(state.task.absolute()),
-        "chain_url": chain_url,
-        "data_dir": "",
-    }
-    path = home / "node.json"
-    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    return path
+    settings = config.NodeConfig(
+        name=name,
+        home=str(home),
+        shard=shard,
+        shards=plan.nodes,
+        seed=plan.seed,
+        listen="/ip4/127.0.0.1/tcp/0",
+        bootstrap=(),
+        task=str(state.task.absolute()),
+        chain_url=chain_url,
+        data_dir="",
+    )
+    settings.save(home / config.FILE)
+    return home / config.FILE

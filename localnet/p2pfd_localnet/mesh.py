@@ -12,9 +12,9 @@ import trio
 from p2pfd.cli import exits
 from p2pfd.core.ids import Account
 from p2pfd.core.rng import Rng
-from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DeadlineError, EnvironmentProblem, P2pfdError
-from p2pfd.node import keys, taskfile
+from p2pfd.node import keys
+from p2pfd.node.config import save_task
 from p2pfd_localnet import topology
 from p2pfd_localnet.chain import Ledger, NoLedger, open_ledger
 from p2pfd_localnet.events import NodeEvent, Tail
@@ -92,9 +92,9 @@ class Mesh:
                     nursery.start_soon(self._listen, spawner)
                     nursery.start_soon(spawner.ended)
                     with trio.move_on_after(self.start_timeout) as patience:
-                        task = await self._found(ledger)
+                        await self._found(ledger)
                         before = await ledger.totals(self._accounts())
-                        await self._start_nodes(spawner, task)
+                        await self._start_nodes(spawner)
                     if patience.cancelled_caught:
                         raise self._late()
                     self.words.ready(self.view, plan, trio.current_time() - began)
@@ -112,16 +112,14 @@ class Mesh:
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
-    async def _found(self, ledger: Ledger) -> TaskSpec:
-        """The task, on the chain if there is one, and in its file."""
-        task = await ledger.open(self.plan, self.sha256)
-        taskfile.save(task, self.state.task)
-        return task
+    async def _found(self, ledger: Ledger) -> None:
+        """Found the task: on the chain if there is one, and in its file."""
+        save_task(await ledger.open(self.plan, self.sha256), self.state.task)
 
-    async def _start_nodes(self, spawner: Spawner, task: TaskSpec) -> None:
+    async def _start_nodes(self, spawner: Spawner) -> None:
         names = self.plan.names()
         for place, name in enumerate(names):
-            config = furnish(self.plan, self.state, name, place, task, self._ledger.url)
+            config = furnish(self.plan, self.state, name, place, self._ledger.url)
             await spawner.spawn(name, config)
         await self._until(Life.LISTENING)
         peers = topology.dials(names, Rng(self.plan.seed).split("topology"))
@@ -136,7 +134,7 @@ class Mesh:
         while True:
             gone = self.view.gone()
             if gone:
-                raise await self._fatal(gone[0])
+                raise self._fatal(gone[0])
             if all(order.index(node.life) >= order.index(life) for node in self.view.nodes.values()):
                 return
             await self._changed()
@@ -186,7 +184,7 @@ class Mesh:
         self.words.progress(self.view)
         gone = self.view.gone()
         if len(gone) == len(self.view.nodes):
-            raise await self._fatal(gone[0])
+            raise self._fatal(gone[0])
 
     def _has_figures(self) -> bool:
         return all(node.together is not None for node in self.view.living())
@@ -227,10 +225,7 @@ class Mesh:
     def _accounts(self) -> list[Account]:
         return [keys.throwaway(self.plan.seed, name).account.account for name in self.plan.names()]
 
-    async def _fatal(self, node: NodeView) -> P2pfdError:
-        with trio.move_on_after(_SETTLE):
-            while node.exit is None:  # the exit code says which kind of error it was
-                await self._changed()
+    def _fatal(self, node: NodeView) -> P2pfdError:
         return _failed(node, self.state.node(node.name) / "output.log")
 
     def _mark(self, status: str) -> None:
@@ -238,10 +233,10 @@ class Mesh:
 
 
 def _failed(node: NodeView, output: Path) -> P2pfdError:
-    """A node's end as an error of the whole run, with the exit code that the node itself had."""
+    """A node's end as an error of the whole run, of the kind that the node itself named."""
     kind: type[P2pfdError] = P2pfdError
     if node.exit is not None and node.exit < 0:
         kind = EnvironmentProblem
-    elif node.exit:
-        kind = next((kind for kind, way in exits.KINDS if way.code == node.exit), P2pfdError)
+    elif node.kind:
+        kind = next((known for known, _ in exits.KINDS if known.__name__ == node.kind), P2pfdError)
     return kind(f"{node.name}: {node.error}", node.fix or f"its last words: {last_line(output)} ({output})")

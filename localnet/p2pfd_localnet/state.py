@@ -163,7 +163,7 @@ def running_pid(state: State) -> int:
         raise NotRunningError(f"there is no mesh in {state.home}", "start one: localnet up")
     if not state.running():
         raise NotRunningError(f"the mesh in {state.home} does not run", "start it anew: localnet up --fresh")
-    pid = state.read(state.supervisor).get("pid")
+    pid = state.read(state.supervisor).get("pid") if state.supervisor.exists() else None
     if not isinstance(pid, int) or pid <= 1:
         raise StorageError(f"{state.supervisor} names no process", "start anew: localnet up --fresh")
     return pid

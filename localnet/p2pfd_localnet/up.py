@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import trio
@@ -12,6 +13,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of, seconds
 from p2pfd.cli.screen import Screen
 from p2pfd.core.spec import MAX_SEATS
+from p2pfd.node.clock import SystemClock
 from p2pfd_localnet import machine, plan, state
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
@@ -67,6 +69,7 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     try:
         from p2pfd_localnet.mesh import Mesh
 
+        state.write(home.supervisor, {"schema": 1, "pid": os.getpid(), "started": SystemClock().now()})
         words.plan(chosen)
         mesh = Mesh(chosen, home, lock, words, sha256, args.start_timeout, args.port, entry)
         summary = trio.run(mesh.run)

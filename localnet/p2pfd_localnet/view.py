@@ -49,6 +49,8 @@ class NodeView:
     fedavg_bytes: int = 0
     error: str = ""
     fix: str = ""
+    kind: str = ""
+    """Which class of `p2pfd.errors` its failure was."""
     exit: int | None = None
 
 
@@ -179,7 +181,8 @@ class MeshView:
 
     def _failed(self, node: NodeView, event: NodeEvent) -> None:
         node.life = Life.FAILED
-        node.error, node.fix = event.text("error"), event.text("fix")
+        node.error = event.text("error") or node.error
+        node.fix, node.kind = event.text("fix") or node.fix, event.text("kind") or node.kind
 
     def _exited(self, node: NodeView, event: NodeEvent) -> None:
         code, signal = event.whole("code"), event.whole("signal")

@@ -113,9 +113,10 @@ class Words:
         fedavg = f" (FedAvg would send {size(summary.fedavg)}{ratio})" if summary.fedavg else ""
         traffic = f" · {size(summary.sent)} sent per node{fedavg}" if summary.sent else ""
         accuracy = f"accuracy alone {percent(summary.alone)} → together {percent(summary.together)}"
+        seconds = f"{summary.seconds:.{0 if summary.seconds >= 10 else 1}f}"
         self._line(
             "done",
-            f"{count(summary.rounds, 'round')} in {summary.seconds:.{0 if summary.seconds >= 10 else 1}f} s · {accuracy}{traffic}",
+            f"{count(summary.rounds, 'round')} in {seconds} s · {accuracy}{traffic}",
             "green",
         )
         if summary.plan.chain != "none":

@@ -32,6 +32,7 @@ from typing import NoReturn
 LINE = 4096
 GRACE = 3.0
 ENTRY = "p2pfd.node.process:run"
+KIND = "EnvironmentProblem"
 
 Entry = Callable[[Path, int, int], int]
 
@@ -108,8 +109,8 @@ class Zygote:
         except OSError as error:
             os.close(hear)
             os.close(control)
-            say({"node": name, "event": "failed", "error": f"cannot start a process: {error.strerror}", "code": 9})
-            say({"node": name, "event": "exited", "code": 9, "signal": 0})
+            say({"node": name, "event": "failed", "error": f"cannot start a process: {error.strerror}", "kind": KIND})
+            say({"node": name, "event": "exited", "code": 1, "signal": 0})
             return
         if pid == 0:
             self._become(config, hear)

@@ -4,22 +4,60 @@ from __future__ import annotations
 
 import argparse
 import json
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, one_of
 from p2pfd.cli.screen import Screen
-from p2pfd.node import taskfile
+from p2pfd.core.spec import TaskSpec, from_plain
+from p2pfd.errors import PlanError
+from p2pfd.node import config
+
+MAX_BYTES = 64 * 1024
+
+
+def load(path: Path) -> TaskSpec:
+    """The task in a JSON file, or in a TOML file, which people write more easily."""
+    if not path.is_file():
+        raise PlanError(f"there is no file {path}", "name a task file: JSON or TOML")
+    if path.stat().st_size > MAX_BYTES:
+        raise PlanError(f"{path} has more than {MAX_BYTES} bytes", "that is no task file")
+    try:
+        return _from_toml(path) if path.suffix == ".toml" else config.load_task(path)
+    except PlanError as error:
+        where = "" if str(path) in error.what else f"{path}: "
+        raise PlanError(where + error.what, error.fix) from error
+
+
+def _from_toml(path: Path) -> TaskSpec:
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = value.get("data")
+        if isinstance(data, dict) and isinstance(data.get("sha256"), str):
+            data["sha256"] = bytes.fromhex(data["sha256"])
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"it is not TOML: {error}", "a file that ends in .toml is read as TOML") from error
+    except ValueError as error:
+        raise PlanError("data.sha256 is not hexadecimal", "write 64 hex digits") from error
+    return from_plain(value)
+
+
+def to_json(spec: TaskSpec) -> dict[str, Any]:
+    """The task with its bytes as hexadecimal text."""
+    plain: dict[str, Any] = spec.to_plain()
+    return {**plain, "data": {**plain["data"], "sha256": spec.data.sha256.hex()}}
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Read the file; say that it is a task and which, or show all of it."""
-    spec = taskfile.load(args.file)
+    spec = load(args.file)
     if args.action == "show":
-        screen.result({"id": spec.id.hex(), "task": json.loads(taskfile.dump(spec))})
+        screen.result({"id": spec.id.hex(), "task": to_json(spec)})
         if not screen.as_json:
-            screen.out.write(taskfile.dump(spec))
+            screen.say(json.dumps(to_json(spec), indent=2))
         return exits.OK.code
     screen.say(f"{spec.name}: {spec.rounds} rounds, {spec.seats} seats, {spec.adapter} on {spec.data.name}")
     screen.say(f"id {spec.id.hex()}")

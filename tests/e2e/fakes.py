@@ -1,8 +1,8 @@
 """Nodes for the supervisor's own tests: they keep the protocol of pipes and files, and learn nothing.
 
-A node runs as long as `FAKE_ROUND_MS` says a round takes. What goes wrong is told by `FAKE_FAULTS`: ``node-1:die@2`` kills
-the process in round 2, ``node-1:fail@2`` lets it say why it cannot go on, ``node-1:deaf`` ignores the request to stop,
-``node-1:mute`` never listens, ``node-1:endless`` never finishes.
+A round takes `FAKE_ROUND_MS`. What goes wrong is told by `FAKE_FAULTS`: ``node-1:die@2`` kills the process in round 2,
+``node-1:fail@2`` lets it say why it cannot go on, ``node-1:deaf`` ignores the request to stop, ``node-1:mute`` never
+listens, ``node-1:endless`` never finishes.
 """
 
 from __future__ import annotations
@@ -44,10 +44,6 @@ class FakeNode:
         return not raw or b'"stop"' in raw
 
     def run(self) -> int:
-        if self.fault == "deaf":
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            while True:
-                time.sleep(1)
         if self.fault == "mute":
             while not self.asked_to_stop(60):
                 pass
@@ -66,12 +62,16 @@ class FakeNode:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == f"fail@{rnd}":
                 self.log("node.failed", error="the dog ate it", fix="feed the dog")
-                self.say("failed", error="the dog ate it", fix="feed the dog")
-                return 7
+                self.say("failed", error="the dog ate it", fix="feed the dog", kind="ChainError")
+                return 1
             if self.asked_to_stop(float(os.environ.get("FAKE_ROUND_MS", "10")) / 1000):
                 return 0
             self.log("round.committed", round=rnd, have=self.config["shards"], of=self.config["shards"])
             self.log("round.absorbed", round=rnd, accuracy=0.5 + 0.4 * rnd / self.rounds, weights="ab" * 32, votes=1)
+        if self.fault == "deaf":
+            self.log("test.deaf")
+        while self.fault == "deaf":
+            signal.pause()
         while self.fault == "endless":
             if self.asked_to_stop(60):
                 return 0
@@ -91,10 +91,12 @@ def run(config_path: Path, control: int, status: int) -> int:
 
 def main() -> int:
     """`localnet up`, with fake nodes."""
-    from p2pfd.cli.app import Program
     from p2pfd_localnet import up
 
-    command = up.Command("up", "x", "x", up.UP.options, lambda args, screen: up.run(args, screen, entry="fakes:run"))
+    from p2pfd.cli.app import Program
+
+    entry = os.environ.get("FAKE_ENTRY", "fakes:run")
+    command = up.Command("up", "x", "x", up.UP.options, lambda args, screen: up.run(args, screen, entry))
     return Program("localnet", "x", "x", (command,)).main()
 
 
