@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pfd.errors import EnvironmentProblem, StorageError
@@ -200,7 +200,8 @@ class Store:
         row = self._db.execute(f"select * from block {which}", values).fetchone()  # noqa: S608 - the text is ours
         if row is None:
             return None
-        return Block(*row[:-2], *(bool(row[-2]), row[-1]))
+        found = Block(*row)
+        return replace(found, success=bool(found.success))  # the file keeps truth values as numbers
 
     def hashes(self, count: int) -> list[bytes]:
         """The newest blocks' hashes, newest first."""

@@ -1,0 +1,111 @@
+"""A chain of the EVM kind, seen by one account: claims become signed transactions, logs become events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import trio
+from eth_abi import encode
+from eth_account import Account as Signer
+from eth_utils import keccak
+
+from p2pfd.core.claims import Balances, ChainEvent, Claim, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
+from p2pfd.core.ids import Account, Amount, TaskId
+from p2pfd.core.spec import ChainSpec
+from p2pfd.settlement import contracts
+from p2pfd.settlement.abi import Function, reason
+from p2pfd.settlement.accounts import AccountKey
+from p2pfd.settlement.api import Capabilities, Cursor, TxRef
+from p2pfd.settlement.rpc import Rpc
+from p2pfd.settlement.sender import Sender
+from p2pfd.settlement.watch import Feed, Watcher
+
+PERMIT_SECONDS = 3600
+_PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"))
+
+
+class EvmSettlement:
+    """`p2pfd.settlement.api.Settlement` over JSON-RPC."""
+
+    def __init__(self, rpc: Rpc, watcher: Watcher, spec: ChainSpec, caps: Capabilities, key: AccountKey) -> None:
+        self._rpc = rpc
+        self._watcher = watcher
+        self._spec = spec
+        self._caps = caps
+        self._key = key
+        self._sender = Sender(rpc, key, spec.chain_id)
+        self._permits = trio.Lock()
+
+    @property
+    def caps(self) -> Capabilities:
+        """What this chain is like."""
+        return self._caps
+
+    async def submit(self, claim: Claim) -> TxRef:
+        """Send a claim; ChainError only when it could not be sent at all."""
+        contracts.check(claim)
+        if isinstance(claim, Deposit):
+            async with self._permits:  # a permit names the token's next nonce of this account
+                return await self._sender.send(self._spec.market, await self._deposit(claim), contracts.gas_for(claim))
+        return await self._sender.send(self._spec.market, contracts.call_of(claim), contracts.gas_for(claim))
+
+    async def final(self, ref: TxRef) -> Receipt:
+        """Wait until the claim's fate is final: Included, Reverted or Unknown."""
+        receipt = await self._rpc.call("eth_getTransactionReceipt", ref)
+        if receipt is None:  # a block for each transaction: what was taken is included
+            return Unknown(ref, "the chain does not know this transaction")
+        if int(receipt["status"], 16) == 1:
+            return Included(ref, int(receipt["blockNumber"], 16), int(receipt["gasUsed"], 16))
+        return Reverted(ref, reason(bytes.fromhex(receipt.get("revertReason", "0x")[2:])))
+
+    def events(self, since: Cursor, task: TaskId) -> AsyncIterator[tuple[Cursor, ChainEvent]]:
+        """A task's events after a place in history, in order, for ever."""
+        return Feed(self._watcher, since, task)
+
+    async def account(self, who: Account) -> Balances:
+        """Where an account's tokens are."""
+        of_token, of_market = contracts.token()["balanceOf"], contracts.market()["balances"]
+        wallet, inside = await self._rpc.batch(
+            [
+                _ask(self._spec.token, of_token.call(who)),
+                _ask(self._spec.market, of_market.call(who)),
+            ]
+        )
+        (in_wallet,) = _told(of_token, wallet)
+        free, locked, unbonding = _told(of_market, inside)
+        return Balances(Amount(in_wallet), Amount(free), Amount(locked), Amount(unbonding))
+
+    async def terms(self, task: TaskId) -> MarketTerms | None:
+        """The terms that the chain holds a task to; None where there is no such task. Read them before enrolling."""
+        of = contracts.market()["terms"]
+        (raw,) = await self._rpc.batch([_ask(self._spec.market, of.call(task))])
+        return contracts.terms_of(task, _told(of, raw)[0])
+
+    async def _deposit(self, claim: Deposit) -> bytes:
+        """A deposit with the approval as a signature, so that one transaction does both."""
+        nonces, domain = contracts.token()["nonces"], contracts.token()["DOMAIN_SEPARATOR"]
+        nonce, separator, head = await self._rpc.batch(
+            [
+                _ask(self._spec.token, nonces.call(self._key.account)),
+                _ask(self._spec.token, domain.call()),
+                ("eth_getBlockByNumber", ["latest", False]),
+            ]
+        )
+        deadline = int(head["timestamp"], 16) + PERMIT_SECONDS
+        permit = encode(
+            ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
+            [_PERMIT, self._key.account, self._spec.market, claim.amount, _told(nonces, nonce)[0], deadline],
+        )
+        digest = bytes(keccak(b"\x19\x01" + _told(domain, separator)[0] + bytes(keccak(permit))))
+        signed = Signer.unsafe_sign_hash(digest, self._key.private)
+        call = contracts.market()["deposit_with_permit"]
+        return call.call(claim.amount, deadline, signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"))
+
+
+def _ask(to: Account, data: bytes) -> tuple[str, list[object]]:
+    return "eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"]
+
+
+def _told(function: Function, answer: str) -> tuple[Any, ...]:
+    return function.answer(bytes.fromhex(answer[2:]))
