@@ -1,0 +1,125 @@
+"""Who is bound to what, and what a peer is blamed for: only for what it signed itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2pfd.core.canonical import decode, encode
+from p2pfd.core.ids import Account, RoundId, TaskId
+from p2pfd.core.labels import commitment, pack
+from p2pfd.core.verdict import ACCEPT, Ignore, Reject
+from p2pfd.errors import DecodeError
+from p2pfd.roles.ballot import LOOKAHEAD, Ballot
+
+TASK = TaskId(b"\x07" * 32)
+WORKER, OTHER = Account("0x" + "11" * 20), Account("0x" + "22" * 20)
+ROUND = RoundId(3)
+SALT = b"\x05" * 32
+LABELS = bytes([0, 1, 2, 1])
+
+
+def ballot() -> Ballot:
+    book = Ballot(TASK, samples=4, classes=3)
+    book.turn_to(ROUND)
+    return book
+
+
+def bound(labels: bytes = LABELS, rnd: RoundId = ROUND, who: Account = WORKER):
+    return commitment(TASK, rnd, who, SALT, pack(labels))
+
+
+def test_the_first_commitment_counts_and_a_second_one_is_evidence():
+    book = ballot()
+    assert book.hear_commit(WORKER, ROUND, bound(), b"first") is ACCEPT
+    assert isinstance(book.hear_commit(WORKER, ROUND, bound(), b"first"), Ignore)
+    verdict = book.hear_commit(WORKER, ROUND, bound(b"\0\0\0\0"), b"second")
+    assert verdict == Reject("equivocation: two commitments for one round", (b"first", b"second"))
+    assert book.hear_commit(OTHER, ROUND, bound(who=OTHER), b"theirs") is ACCEPT
+
+
+@pytest.mark.parametrize("ahead", [-3, -1, LOOKAHEAD + 1, 1000])
+def test_rounds_out_of_sight_are_ignored(ahead: int):
+    book = ballot()
+    rnd = RoundId(ROUND + ahead)
+    assert isinstance(book.hear_commit(WORKER, rnd, bound(), b""), Ignore)
+    assert isinstance(book.hear_reveal(WORKER, rnd, SALT, pack(LABELS), b""), Ignore)
+    assert len(book.to_plain()["books"]) == 1
+
+
+def test_labels_must_be_those_that_were_committed_to():
+    book = ballot()
+    assert book.hear_commit(WORKER, ROUND, bound(), b"signed") is ACCEPT
+    verdict = book.hear_reveal(WORKER, ROUND, SALT, pack(b"\0\0\0\0"), b"shown")
+    assert verdict == Reject("labels that contradict the commitment", (b"signed", b"shown"))
+    assert book.votes(ROUND, [WORKER]) == ()
+    assert book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown") is ACCEPT
+    assert book.votes(ROUND, [WORKER]) == ((WORKER, LABELS),)
+    assert isinstance(book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown"), Ignore)
+
+
+def test_somebody_elses_commitment_cannot_be_opened():
+    """A copied commitment is worthless: the account is hashed into it."""
+    book = ballot()
+    assert book.hear_commit(OTHER, ROUND, bound(), b"copied") is ACCEPT
+    assert isinstance(book.hear_reveal(OTHER, ROUND, SALT, pack(LABELS), b"shown"), Reject)
+
+
+def test_committed_labels_that_are_no_labels_are_rejected():
+    book = ballot()
+    wrong = pack(bytes([0, 1, 2, 9]))
+    assert book.hear_commit(WORKER, ROUND, commitment(TASK, ROUND, WORKER, SALT, wrong), b"signed") is ACCEPT
+    verdict = book.hear_reveal(WORKER, ROUND, SALT, wrong, b"shown")
+    assert isinstance(verdict, Reject)
+    assert "not one of 3 classes" in verdict.reason
+
+
+def test_labels_that_overtake_their_commitment_count_once_it_arrives():
+    book = ballot()
+    assert book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown") == Ignore("no commitment known")
+    assert book.votes(ROUND, [WORKER]) == ()
+    assert book.hear_commit(WORKER, ROUND, bound(), b"signed") is ACCEPT
+    assert book.votes(ROUND, [WORKER]) == ((WORKER, LABELS),)
+
+
+def test_what_the_chain_holds_counts_and_is_nobodys_fault():
+    book = ballot()
+    book.chain_commit(WORKER, ROUND, bound())
+    assert isinstance(book.hear_commit(WORKER, ROUND, bound(b"\0\0\0\0"), b"other"), Ignore)
+    assert isinstance(book.hear_reveal(WORKER, ROUND, SALT, pack(b"\0\0\0\0"), b"other"), Ignore)
+    assert book.hear_commit(WORKER, ROUND, bound(), b"signed") is ACCEPT
+    book.chain_reveal(WORKER, ROUND, pack(LABELS))
+    assert book.votes(ROUND, [OTHER, WORKER]) == ((WORKER, LABELS),)
+
+
+def test_garbage_that_the_chain_counted_teaches_nothing():
+    book = ballot()
+    book.chain_reveal(WORKER, ROUND, pack(bytes([0, 1, 2, 9])))
+    assert book.votes(ROUND, [WORKER]) == ()
+
+
+def test_old_books_are_closed():
+    book = ballot()
+    book.hear_commit(WORKER, RoundId(ROUND + 1), bound(rnd=RoundId(ROUND + 1)), b"")
+    book.turn_to(RoundId(ROUND + 1))
+    assert [entry[0] for entry in book.to_plain()["books"]] == [ROUND + 1]
+    assert WORKER in book.present.commitments
+
+
+def test_books_survive_a_snapshot():
+    book = ballot()
+    book.hear_commit(WORKER, ROUND, bound(), b"signed")
+    book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown")
+    book.hear_reveal(OTHER, ROUND, SALT, pack(LABELS), b"early")
+    plain = decode(encode(book.to_plain()), limit=10_000)
+    again = Ballot(TASK, samples=4, classes=3)
+    again.fill(plain)
+    assert again.to_plain() == book.to_plain()
+    assert again.present.commitments == book.present.commitments
+    assert again.hear_commit(OTHER, ROUND, bound(who=OTHER), b"") is ACCEPT
+    assert dict(again.votes(ROUND, [OTHER, WORKER])) == {WORKER: LABELS, OTHER: LABELS}
+
+
+@pytest.mark.parametrize("damage", [None, [], {}, {"current": "x", "books": []}, {"current": 1, "books": [[1]]}])
+def test_a_damaged_snapshot_is_told_apart(damage: object):
+    with pytest.raises(DecodeError, match="ballot"):
+        ballot().fill(damage)
