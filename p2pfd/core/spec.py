@@ -24,7 +24,7 @@ MAX_CODECS = 8
 MAX_SETTINGS = 64
 MAX_SETTING_TEXT = 256
 MAX_INTEGER = 2**63 - 1
-"""The largest number in a spec: what databases, contracts and other languages all can hold."""
+"""The largest seed, chain id and setting: what databases and other languages all can hold."""
 S = TypeVar("S")
 
 
