@@ -7,6 +7,7 @@ fifteen classes fit, and a contract reads the same words that a node hashes.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from p2pfd.core.ids import DIGEST_BYTES, Account, Digest, RoundId, TaskId, account_bytes
 from p2pfd.errors import DecodeError
@@ -20,6 +21,7 @@ _DOMAIN = b"p2pfd-labels-1".ljust(32, b"\0")
 # A word's hexadecimal digits are its nibbles, most significant first: reading and writing them is one translation.
 _DIGITS = b"0123456789abcdef"
 _TO_DIGIT = bytes(_DIGITS[value] if value < len(_DIGITS) else 0 for value in range(256))
+_ALL_VALUES = bytes(range(16))
 _TO_VALUE = bytes(_DIGITS.index(letter) if letter in _DIGITS else 0 for letter in range(256))
 
 
@@ -49,7 +51,7 @@ def unpack(packed: bytes, samples: int, classes: int) -> bytes:
     labels = values[:samples]
     if values.count(BLANK, samples) != len(values) - samples:
         raise DecodeError("labels stand behind the last sample")
-    if labels and max(labels) >= classes:
+    if labels.strip(_ALL_VALUES[:classes]):  # what is left begins with a label that is no class
         raise DecodeError(f"label {max(labels)} is not one of {classes} classes")
     return labels
 
@@ -60,5 +62,11 @@ def commitment(task: TaskId, rnd: RoundId, who: Account, salt: bytes, packed: by
         raise ValueError(f"a salt is {SALT_BYTES} bytes, not {len(salt)}")
     if len(task) != DIGEST_BYTES:
         raise ValueError(f"a task's id is {DIGEST_BYTES} bytes, not {len(task)}")
-    owner = account_bytes(who).rjust(32, b"\0")
-    return Digest(hashlib.sha256(_DOMAIN + task + rnd.to_bytes(32, "big") + owner + salt + packed).digest())
+    bound = b"".join((_DOMAIN, task, rnd.to_bytes(32, "big"), _word(who), salt, packed))
+    return Digest(hashlib.sha256(bound).digest())
+
+
+@lru_cache(maxsize=4096)
+def _word(who: Account) -> bytes:
+    """An account as an EVM word; the same few accounts come again and again."""
+    return account_bytes(who).rjust(32, b"\0")
