@@ -40,7 +40,7 @@ class WorldPlan:
     """The faults of a simulated world. ``loss`` is in millionths."""
 
     nodes: int
-    degree: int = 4
+    degree: int = 3
     latency_low: int = 20 * MILLISECOND
     latency_high: int = 80 * MILLISECOND
     loss: int = 0

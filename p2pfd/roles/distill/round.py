@@ -201,9 +201,8 @@ class DistillRound:
     def show(self) -> Reveal:
         """Show this node's labels."""
         self.phase = Phase.REVEAL
-        reveal = Reveal(self.round, self._salt(), pack(self.labels))
-        self.ballot.hear_reveal(self.seat.account, reveal.round, reveal.salt, reveal.labels, b"")
-        return reveal
+        self.ballot.present.labels[self.seat.account] = self.labels
+        return Reveal(self.round, self._salt(), pack(self.labels))
 
     def close(self, counted: tuple[Account, ...]) -> list[Effect]:
         """The labels that count are known: learn from them, or keep one's own model where the quorum was missed."""
