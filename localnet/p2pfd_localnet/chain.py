@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from p2pfd.core.ids import Account
-from p2pfd.core.spec import TaskSpec
-from p2pfd_localnet.plan import Plan
+from p2pfd.core.claims import Deposit, Included, OpenTask
+from p2pfd.core.ids import Account, Amount
+from p2pfd.core.spec import ChainSpec, TaskSpec
+from p2pfd.errors import ChainError
+from p2pfd.node import keys
+from p2pfd.settlement.accounts import AccountKey
+from p2pfd.settlement.deploy import deploy, transfer
+from p2pfd.settlement.profiles import EmbeddedChain, embedded_chain, open_settlement
+from p2pfd.settlement.rpc import Rpc
+from p2pfd_localnet.plan import Plan, terms
 from p2pfd_localnet.state import State
+
+UNBOND_SECONDS = 60
 
 
 class Ledger(Protocol):
@@ -50,7 +62,61 @@ class NoLedger:
         """There is nothing to end."""
 
 
+class EmbeddedLedger:
+    """The embedded chain, in a process of its own, with our contracts on it."""
+
+    def __init__(self, chain: EmbeddedChain, requester: AccountKey) -> None:
+        self._chain = chain
+        self._requester = requester
+        self._spec: ChainSpec | None = None
+
+    @property
+    def url(self) -> str:
+        """Where nodes reach it."""
+        return self._chain.url
+
+    async def open(self, plan: Plan, sha256: bytes) -> TaskSpec:
+        """Deploy token and market, give every node its bond, set the pots aside and open the task."""
+        workers = accounts(plan)
+        supply = plan.budget() + plan.money.bond * len(workers)
+        rpc = Rpc(self.url)
+        try:
+            spec = self._spec = await deploy(rpc, self._requester, supply, UNBOND_SECONDS)
+            await transfer(rpc, self._requester, spec, dict.fromkeys(workers, plan.money.bond))
+        finally:
+            await rpc.aclose()
+        task = plan.task(sha256, spec)
+        async with open_settlement(spec, self.url, self._requester) as settlement:
+            for claim in (Deposit(Amount(plan.budget())), OpenTask(terms(task))):
+                receipt = await settlement.final(await settlement.submit(claim))
+                if not isinstance(receipt, Included):
+                    why = getattr(receipt, "reason", "it is pending")
+                    raise ChainError(f"the chain did not take {type(claim).__name__}: {why}")
+        return task
+
+    async def totals(self, whose: Sequence[Account]) -> Mapping[Account, int]:
+        """All that these accounts own, in their wallets and in the contract."""
+        assert self._spec is not None, "there is no task yet"
+        async with open_settlement(self._spec, self.url, self._requester) as settlement:
+            return {who: (await settlement.account(who)).total for who in whose}
+
+    def kill(self) -> None:
+        """End the chain's process at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._chain.pid, signal.SIGKILL)
+
+
+def accounts(plan: Plan) -> list[Account]:
+    """The nodes' accounts, in the order of their names."""
+    return [keys.throwaway(plan.seed, name).account.account for name in plan.names()]
+
+
 @asynccontextmanager
 async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledger]:
     """The plan's chain, running."""
-    yield NoLedger()
+    if plan.chain == "none":
+        yield NoLedger()
+        return
+    requester = keys.throwaway(plan.seed, "requester").account
+    async with embedded_chain(state.chain, [requester.account, *accounts(plan)], port) as chain:
+        yield EmbeddedLedger(chain, requester)

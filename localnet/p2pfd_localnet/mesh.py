@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
 from p2pfd.cli import exits
-from p2pfd.core.ids import Account
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DeadlineError, EnvironmentProblem, P2pfdError
-from p2pfd.node import keys
 from p2pfd.node.config import save_task
 from p2pfd_localnet import topology
-from p2pfd_localnet.chain import Ledger, NoLedger, open_ledger
+from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.homes import furnish
 from p2pfd_localnet.plan import Plan
@@ -85,22 +84,26 @@ class Mesh:
         plan, state = self.plan, self.state
         spawner = Spawner(state.zygote_log, (self.lock.fd,), self.entry, self.preload)
         self._spawner = spawner
-        async with spawner, open_ledger(plan, state, self.port) as ledger:
-            self._ledger = ledger
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(spawner)
+            with trio.move_on_after(self.start_timeout) as patience:
+                self._ledger = await stack.enter_async_context(open_ledger(plan, state, self.port))
+            if patience.cancelled_caught:
+                raise self._late("the chain")
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen, spawner)
                     nursery.start_soon(spawner.ended)
-                    with trio.move_on_after(self.start_timeout) as patience:
-                        await self._found(ledger)
-                        before = await ledger.totals(self._accounts())
+                    with trio.CancelScope(deadline=patience.deadline) as patience:
+                        await self._found(self._ledger)
+                        before = await self._ledger.totals(accounts(plan))
                         await self._start_nodes(spawner)
                     if patience.cancelled_caught:
                         raise self._late()
                     self.words.ready(self.view, plan, trio.current_time() - began)
                     self._mark("running")
                     await self._watch()
-                    after = await ledger.totals(self._accounts())
+                    after = await self._ledger.totals(accounts(plan))
                     nursery.cancel_scope.cancel()
             finally:
                 await spawner.close()  # the nodes before the chain that they talk to
@@ -143,11 +146,11 @@ class Mesh:
         await self._news.wait()
         self._news = trio.Event()
 
-    def _late(self) -> DeadlineError:
+    def _late(self, missing: str = "") -> DeadlineError:
         waiting = [node.name for node in self.view.nodes.values() if node.life in (Life.STARTING, Life.LISTENING)]
-        missing = f"waiting for {', '.join(waiting[:3])}{' and others' if len(waiting) > 3 else ''}"
+        missing = missing or ", ".join(waiting[:3]) + (" and others" if len(waiting) > 3 else "")
         return DeadlineError(
-            f"the mesh was not ready after {self.start_timeout:g} s: {missing}",
+            f"the mesh was not ready after {self.start_timeout:g} s: waiting for {missing}",
             f"give it longer with --start-timeout {2 * self.start_timeout:g}, or take fewer nodes",
         )
 
@@ -221,9 +224,6 @@ class Mesh:
                 work.cancel()
 
     # -- odds and ends -------------------------------------------------------------------------------------------------
-
-    def _accounts(self) -> list[Account]:
-        return [keys.throwaway(self.plan.seed, name).account.account for name in self.plan.names()]
 
     def _fatal(self, node: NodeView) -> P2pfdError:
         return _failed(node, self.state.node(node.name) / "output.log")

@@ -10,27 +10,22 @@ DEGREE = 3
 
 
 def dials(names: Sequence[str], rng: Rng, degree: int = DEGREE) -> dict[str, list[str]]:
-    """For each node the nodes that it dials; every node ends up with at least `degree` neighbours, or all there are."""
+    """For each node the nodes that it dials: at least one, so that all know when to begin.
+
+    Every node ends up with at least `degree` neighbours, or with all there are.
+    """
     count = len(names)
-    edges: set[tuple[int, int]] = set()
-    if count > 1:
-        edges = {_edge(place, (place + 1) % count) for place in range(count)}
-    want = min(degree, count - 1)
+    if count == 1:
+        return {names[0]: []}
+    calls = [[(place + 1) % count] for place in range(count)]
+    links: list[set[int]] = [{(place + 1) % count, (place - 1) % count} for place in range(count)]
     for place in range(count):
-        while (have := _neighbours(edges, place)) and len(have) < want:
-            strangers = [other for other in range(count) if other != place and other not in have]
+        while len(links[place]) < min(degree, count - 1):
+            strangers = [other for other in range(count) if other != place and other not in links[place]]
             # Those with the fewest neighbours first, so that nobody becomes a hub.
-            fewest = min(len(_neighbours(edges, other)) for other in strangers)
-            edges.add(_edge(place, rng.choice([o for o in strangers if len(_neighbours(edges, o)) == fewest])))
-    plan: dict[str, list[str]] = {name: [] for name in names}
-    for low, high in sorted(edges):
-        plan[names[high]].append(names[low])
-    return plan
-
-
-def _edge(one: int, other: int) -> tuple[int, int]:
-    return (min(one, other), max(one, other))
-
-
-def _neighbours(edges: set[tuple[int, int]], place: int) -> set[int]:
-    return {a if b == place else b for a, b in edges if place in (a, b)}
+            fewest = min(len(links[other]) for other in strangers)
+            chosen = rng.choice([other for other in strangers if len(links[other]) == fewest])
+            calls[place].append(chosen)
+            links[place].add(chosen)
+            links[chosen].add(place)
+    return {name: [names[other] for other in calls[place]] for place, name in enumerate(names)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import platform
 import sys
@@ -17,6 +18,7 @@ from p2pfd.cli.parse import Parser, did_you_mean
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import P2pfdError, UsageError
 
+_COMMON = ("--json", "--plain")
 Run = Callable[[argparse.Namespace, Screen], int]
 
 
@@ -51,6 +53,9 @@ class Program:
     def main(self, words: Sequence[str] | None = None) -> int:
         """Run the command that the words name; the exit code."""
         args = list(sys.argv[1:] if words is None else words)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that cannot spell an arrow gets a question mark
         screen = Screen(as_json="--json" in args, plain="--plain" in args)
         try:
             code = self._run(args, screen)
@@ -81,8 +86,10 @@ class Program:
             ]
         )
 
-    def _run(self, args: list[str], screen: Screen) -> int:
-        if not args:
+    def _run(self, words: list[str], screen: Screen) -> int:
+        common = [word for word in words if word in _COMMON]
+        args = [word for word in words if word not in _COMMON] + common  # they may stand before the command, too
+        if args == common:
             raise UsageError(
                 f"{self.name} needs a command", f"for example: {self.example}; the list: {self.name} --help"
             )

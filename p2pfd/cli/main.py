@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from p2pfd.cli.app import Program
+from p2pfd.cli.sim import SIM
 from p2pfd.cli.task import TASK
 from p2pfd.cli.version import VERSION
 
 PROGRAM = Program(
     name="p2pfd",
     summary="Peer-to-peer federated distillation: learn together without a server, paid on a chain.",
-    example="p2pfd task show .localnet/default/task.json",
-    commands=(TASK, VERSION),
+    example="p2pfd sim -n 100 --rounds 10",
+    commands=(SIM, TASK, VERSION),
 )
 
 

@@ -15,7 +15,7 @@ def did_you_mean(word: str, legal: Iterable[str]) -> str:
     names = list(legal)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]}? " if near else ""
-    return f"{guess}there {'is' if len(names) == 1 else 'are'} {', '.join(names)}"
+    return f"{guess}the choice is {', '.join(names)}"
 
 
 class Parser(argparse.ArgumentParser):

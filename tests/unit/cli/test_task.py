@@ -1,0 +1,56 @@
+import json
+
+import pytest
+from p2pfd_localnet.plan import PRESETS
+
+from p2pfd.cli.main import PROGRAM
+from p2pfd.core.spec import TaskSpec
+from p2pfd.node.config import save_task
+
+SPEC: TaskSpec = PRESETS[0].task(bytes(range(32)))
+
+
+def toml_of(value):
+    tables = {key: inner for key, inner in value.items() if isinstance(inner, dict)}
+    lines = [f"{key} = {json.dumps(inner)}" for key, inner in value.items() if key not in tables]
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(inner)}" for key, inner in table.items())]
+    return "\n".join(lines)
+
+
+def test_json_and_toml_are_the_same_task(tmp_path, capsys):
+    path = tmp_path / "task.json"
+    save_task(SPEC, path)
+    assert PROGRAM.main(["task", "show", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["id"] == SPEC.id.hex()
+    toml = tmp_path / "task.toml"
+    toml.write_text(toml_of(shown["task"]))
+    assert PROGRAM.main(["task", "check", str(toml), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == SPEC.id.hex()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("task.json", "{", "not JSON"),
+        ("task.json", "[]", "not a table"),
+        ("task.json", "{}", "missing"),
+        ("task.toml", "a = ", "not TOML"),
+        ("task.toml", "a = 1", "no key 'a'"),
+        ("task.toml", "[data]\nsha256 = 'zz'", "hex"),
+        ("task.json", '{"data": {"sha256": "zz"}}', "hex"),
+        ("task.json", " " * 70_000, "more than"),
+    ],
+)
+def test_a_file_that_is_no_task_is_a_plan_error_that_names_it(tmp_path, capsys, name, text, hint):
+    (tmp_path / name).write_text(text)
+    assert PROGRAM.main(["task", "check", str(tmp_path / name)]) == 3
+    err = capsys.readouterr().err
+    assert hint in err
+    assert name in err
+
+
+def test_a_file_that_is_not_there(tmp_path, capsys):
+    assert PROGRAM.main(["task", "check", str(tmp_path)]) == 3
+    assert "there is no file" in capsys.readouterr().err

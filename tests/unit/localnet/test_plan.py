@@ -1,0 +1,88 @@
+import pytest
+from p2pfd_localnet import plan
+from p2pfd_localnet.plan import PRESETS, Plan, change, check, find, from_file, terms
+
+from p2pfd.core.spec import MAX_SEATS
+from p2pfd.errors import PlanError
+
+SHA = bytes(32)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_presets_can_be_carried_out(preset):
+    check(preset)
+    sha = plan.check_data(preset)
+    task = preset.task(sha)
+    assert task.seats == preset.nodes
+    assert task.quorum * 2 > preset.nodes
+    bound = terms(task)
+    assert (bound.task, bound.samples, bound.pot) == (task.id, task.data.public, task.money.pot)
+    assert preset.summary
+
+
+def test_an_unknown_preset_gets_a_guess():
+    with pytest.raises(PlanError) as caught:
+        find("digits-1bits")
+    assert "did you mean digits-1bit?" in caught.value.fix
+
+
+def test_a_file_changes_a_preset(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('preset = "small"\nrounds = 5\n[data]\npartition = "iid"\n[phases]\ncommit_seconds = 9\n')
+    found = find(str(path))
+    assert (found.name, found.nodes, found.rounds) == ("mine", find("small").nodes, 5)
+    assert found.data.partition == "iid"
+    assert found.data.public == find("small").data.public
+    assert (found.phases.commit_seconds, found.phases.reveal_seconds) == (9, find("small").phases.reveal_seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("round = 3", "did you mean rounds?"),
+        ("rounds = '3'", "whole number"),
+        ("rounds = true", "whole number"),
+        ("chain = 3", "must be text"),
+        ("data = 3", "not a table"),
+        ("settings = 3", "not a table"),
+        ("codecs = 'raw'", "not a list"),
+        ("[data]\npubic = 3", "did you mean public?"),
+        ("preset = 'smal'", "did you mean small?"),
+        ("rounds = ", "not TOML"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_where(tmp_path, text, hint):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(PlanError) as caught:
+        from_file(path)
+    assert hint in str(caught.value)
+    assert "mine.toml" in caught.value.what
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(PlanError, match="there is no file"):
+        find(str(tmp_path / "no.toml"))
+    with pytest.raises(PlanError, match="is a directory"):
+        find(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("nodes", 0), ("nodes", MAX_SEATS + 1), ("rounds", 0), ("seed", -1), ("quorum", 11), ("chain", "embeded")],
+)
+def test_numbers_out_of_range_are_named(key, value):
+    with pytest.raises(PlanError, match=key):
+        check(change(PRESETS[0], **{key: value}))
+
+
+def test_more_shards_than_samples_is_found_before_anything_starts():
+    greedy = Plan(name="x", nodes=64, data=plan.DataPlan(public=1000, validation=400, test=380))
+    with pytest.raises(PlanError):
+        plan.check_data(greedy)
+
+
+def test_the_seed_is_the_datas_seed_and_the_task_differs_by_it():
+    one, other = change(PRESETS[0], seed=1).task(SHA), change(PRESETS[0], seed=2).task(SHA)
+    assert one.data.seed == 1
+    assert one.id != other.id

@@ -1,0 +1,94 @@
+import io
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from p2pfd_localnet import svg
+from p2pfd_localnet.events import NodeEvent
+from p2pfd_localnet.plan import PRESETS, UNIT, change
+from p2pfd_localnet.report import render
+from p2pfd_localnet.summary import summarise
+from p2pfd_localnet.view import MeshView
+from p2pfd_localnet.words import Words, tokens
+
+from p2pfd.cli.screen import Screen
+from p2pfd.core.ids import Account
+
+
+def finished(nodes=3, rounds=2, lose=()):
+    plan = change(PRESETS[0], nodes=nodes, rounds=rounds)
+    view = MeshView(plan.names(), rounds)
+    for place, name in enumerate(plan.names()):
+        view.take(
+            NodeEvent(0, name, "listening", {"addresses": ["/ip4/127.0.0.1/tcp/1"], "account": f"0x{place:040x}"})
+        )
+        for rnd in range(1, rounds + 1):
+            view.take(NodeEvent(0, name, "round.absorbed", {"round": rnd, "accuracy": 0.5 + rnd / 10, "weights": "ab"}))
+        if name in lose:
+            view.take(NodeEvent(0, name, "exited", {"code": 0, "signal": 9}))
+        else:
+            figures = {"accuracy_together": 0.9, "accuracy_alone": 0.6, "bytes_sent": 2000, "fedavg_bytes": 40_000}
+            view.take(NodeEvent(0, name, "finished", figures))
+    payouts = {Account(f"0x{place:040x}"): (place - 1) * 5 * UNIT for place in range(nodes)}
+    return summarise(plan, view, 12.5, payouts, "report.html")
+
+
+def test_the_summary_counts_the_finished_only():
+    summary = finished(lose=("node-1",))
+    assert [node.name for node in summary.finished] == ["node-0", "node-2"]
+    assert summary.alone == pytest.approx(0.6)
+    value = summary.to_plain()
+    assert set(value["accuracy"]["by_node"]) == {"node-0", "node-2"}
+    assert value["payouts"] == {f"0x{place:040x}": (place - 1) * 5 * UNIT for place in range(3)}
+    assert value["lost"] == {"node-1": "its process was ended by signal 9"}
+    assert (value["bytes_per_node"], value["fedavg_bytes_per_node"]) == (2000, 40_000)
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 64])
+def test_the_page_is_whole_and_needs_no_other_file(nodes):
+    page = render(finished(nodes))
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "<script" not in page
+    for start in [at for at in range(len(page)) if page.startswith("<svg", at)]:
+        ElementTree.fromstring(page[start : page.index("</svg>", start) + 6])
+    opened = []
+
+    class Balance(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag != "meta":
+                opened.append(tag)
+
+        def handle_startendtag(self, tag, attrs):
+            pass
+
+        def handle_endtag(self, tag):
+            assert opened.pop() == tag
+
+    Balance().feed(page)
+    assert opened == []
+    assert "−" in page or nodes == 64 or "-5.00" in page
+
+
+def test_names_cannot_break_the_page():
+    plan = change(PRESETS[0], name='<script>"&', nodes=1)
+    page = render(summarise(plan, MeshView(plan.names(), 1), 1.0, {}, "r"))
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_bars_to_the_left_of_zero_and_lines_without_points():
+    ElementTree.fromstring(svg.bars([("a", -3.0, "-3"), ("b", 4.0, "4"), ("c", 0.0, "0")]))
+    ElementTree.fromstring(svg.bars([]))
+    ElementTree.fromstring(svg.lines([], low=0, high=1, y_label="y", x_label="x", percent=True))
+
+
+def test_the_end_says_what_came_of_it():
+    out = io.StringIO()
+    Words(Screen(out=out, err=out, env={}), home=__import__("pathlib").Path("x")).end(finished(12))
+    text = out.getvalue()
+    assert "alone 60.0 % → together 90.0 %" in text
+    assert "×20" in text
+    assert "node-11 50.00" in text
+    assert "localnet down --state x" in text
+    assert "\x1b" not in text
+    assert tokens(-1_500_000) == "-1.50"

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+from p2pfd_localnet.events import NodeEvent, Tail, parse
+from p2pfd_localnet.view import Life, MeshView
+
+WEIGHTS = "ab" * 32
+
+
+def event(node, name, **fields):
+    return NodeEvent(0, node, name, fields)
+
+
+def mesh(count=2, rounds=2):
+    return MeshView([f"node-{place}" for place in range(count)], rounds)
+
+
+def test_a_run_from_start_to_end():
+    view = mesh()
+    for place, name in enumerate(view.nodes):
+        view.take(event(name, "node.started", pid=1, peer="p", account=f"0x{place}"))
+        view.take(event(name, "node.listening", addresses=["/ip4/…"]))
+        assert view.nodes[name].life is Life.LISTENING
+        view.take(event(name, "ready"))
+        view.take(event(name, "round.opened", round=1, workers=2))
+        view.take(event(name, "round.committed", round=1, have=2 - place, of=2))
+        view.take(event(name, "round.revealed", round=1, have=1 + place, of=2))
+        view.take(event(name, "round.absorbed", round=1, accuracy=0.5 + place / 10, weights=WEIGHTS, votes=2))
+        view.take(event(name, "round.paid", round=1, account="0x1", score=3, amount=7))
+        view.take(event(name, "round.settled", round=1, counted=True, paid=7, refunded=1))
+    assert view.round == 1
+    assert (view.phases[1].committed, view.phases[1].revealed, view.phases[1].workers) == (2, 2, 2)
+    assert view.accuracy(1) == pytest.approx(0.55)
+    assert view.nodes["node-1"].paid == {1: 7}
+    assert view.nodes["node-0"].paid == {}
+    assert not view.over()
+    for name in view.nodes:
+        view.take(event(name, "finished"))
+    assert view.over()
+
+
+def test_a_node_that_is_gone_does_not_hold_up_the_end():
+    view = mesh(3)
+    view.take(event("node-0", "finished"))
+    view.take(event("node-1", "exited", code=0, signal=9))
+    view.take(event("node-2", "failed", error="e", fix="f", kind="ChainError"))
+    view.take(event("node-2", "exited", code=1, signal=0))
+    assert view.over()
+    assert [node.life for node in view.gone()] == [Life.LOST, Life.FAILED]
+    assert view.nodes["node-2"].error == "e"
+    view.take(event("node-1", "finished"))
+    assert view.nodes["node-1"].life is Life.LOST
+
+
+@pytest.mark.parametrize("name", ["strange", "round.opened", "exited", "finished", "round.paid"])
+def test_strange_nodes_and_events_are_passed_over(name):
+    view = mesh()
+    view.take(event("stranger", name, round=1))
+    assert view.round == 0
+    view.take(event("node-0", name, round="x", accuracy="y", addresses=3, account=4))
+    view.take(event("node-0", "strange"))
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", "{}", '{"event": 3}', '{"event": "x", "t": "y"}', '{"event":"x","node":1}', "\xff"]
+)
+def test_lines_that_are_no_events(line):
+    assert parse(line) is None
+
+
+def test_a_tail_reads_whole_lines_only_and_each_once(tmp_path):
+    path = tmp_path / "events.jsonl"
+    tail = Tail(path)
+    assert list(tail.new()) == []
+    line = json.dumps({"t": 5, "node": "node-0", "event": "node.ready", "peers": 3})
+    path.write_text(line + "\n" + line[:10])
+    [found] = tail.new()
+    assert found == NodeEvent(5, "node-0", "node.ready", {"peers": 3})
+    with path.open("a") as file:
+        file.write(line[10:] + "\n{broken\n" + line + "\n")
+    assert len(list(tail.new())) == 2
+    assert list(tail.new()) == []
