@@ -3,7 +3,7 @@
 It is skipped when nothing changed since the last time: pyproject.toml, constraints.txt, the Python and TORCH are
 stamped into the environment. torch is the largest part by far, so the build without GPU code is preferred:
 first from whatever indexes pip is configured with, then, on Linux, from PyTorch's own, and at last the plain one.
-The environment variable TORCH overrides all that with one pip requirement (docs/howto/gpu.md).
+The environment variable TORCH overrides all that with one pip requirement, which is remembered (docs/howto/gpu.md).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -53,16 +54,30 @@ def fingerprint() -> dict[str, str]:
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt", "tools/install.py"):
         digest.update((ROOT / name).read_bytes())
-    return {"files": digest.hexdigest(), "python": platform.python_version(), "torch": os.environ.get("TORCH", "")}
+    return {"files": digest.hexdigest(), "python": platform.python_version(), "torch": chosen_torch()}
+
+
+def chosen_torch() -> str:
+    """The requirement in TORCH, or the one of last time; empty for the build without GPU code."""
+    chosen = os.environ.get("TORCH")
+    if chosen is None:
+        chosen = str(stamp().get("from", {}).get("torch", ""))
+    return "" if chosen == "cpu" else chosen
+
+
+def stamp() -> dict[str, Any]:
+    """What the environment was made from; empty when nobody knows."""
+    try:
+        held = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) and isinstance(held.get("from"), dict) else {}
 
 
 def installed(now: dict[str, str], dev: bool) -> bool:
     """Whether the environment was made from exactly this, with at least these extras."""
-    try:
-        stamp = json.loads(STAMP.read_text())
-    except (OSError, ValueError):
-        return False
-    return bool(stamp.get("from") == now and (stamp.get("dev") or not dev))
+    held = stamp()
+    return bool(held.get("from") == now and (held.get("dev") or not dev))
 
 
 def make_environment() -> None:
@@ -100,9 +115,8 @@ def pinned_torch() -> str:
     return ""
 
 
-def install_torch() -> None:
+def install_torch(chosen: str) -> None:
     """torch by the first way that works here."""
-    chosen = os.environ.get("TORCH", "")
     constraints = ["-c", str(ROOT / "constraints.txt")]
     if chosen:
         say(f"torch as TORCH asks: {chosen}")
@@ -142,10 +156,11 @@ def main() -> None:
     say(f"Python {platform.python_version()} into .venv, once; about 300 MB to fetch, of which torch is 190 MB")
     make_environment()
     STAMP.unlink(missing_ok=True)
-    install_torch()
+    install_torch(now["torch"])
     target = str(ROOT) + ("[dev]" if dev else "")
     say("p2pfd and what it stands on" + (", and the tools of the developers" if dev else ""))
-    if not pip("install", "-qq", "-c", str(ROOT / "constraints.txt"), "-e", target):
+    pins = [] if now["torch"] else ["-c", str(ROOT / "constraints.txt")]
+    if not pip("install", "-qq", *pins, "-e", target):
         give_up("pip could not install p2pfd", "read pip's message above; is there a network, and is the disk full?")
     STAMP.write_text(json.dumps({"from": now, "dev": dev}))
     say(f"done: .venv takes {size_of(VENV) // 1_000_000} MB")
