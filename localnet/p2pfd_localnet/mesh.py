@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,7 @@ class Mesh:
     start_timeout: float
     port: int = 0
     entry: str = ENTRY
+    on_ready: Callable[[], None] = lambda: None
     preload: tuple[str, ...] = ()
     view: MeshView = field(init=False)
     _spawner: Spawner | None = field(init=False, default=None)
@@ -102,6 +104,7 @@ class Mesh:
                         raise self._late()
                     self.words.ready(self.view, plan, trio.current_time() - began)
                     self._mark("running")
+                    self.on_ready()
                     await self._watch()
                     after = await self._ledger.totals(accounts(plan))
                     nursery.cancel_scope.cancel()

@@ -49,6 +49,11 @@ class State:
         return self.home / "supervisor.json"
 
     @property
+    def log(self) -> Path:
+        """What a supervisor in the background has to say."""
+        return self.home / "up.log"
+
+    @property
     def zygote_log(self) -> Path:
         """What the process that holds the nodes had to say."""
         return self.home / "zygote.log"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -14,7 +16,8 @@ from p2pfd.cli.parse import Parser, number, one_of, seconds
 from p2pfd.cli.screen import Screen
 from p2pfd.core.spec import MAX_SEATS
 from p2pfd.node.clock import SystemClock
-from p2pfd_localnet import machine, plan, state
+from p2pfd_localnet import detach, machine, plan, state
+from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
 
@@ -36,6 +39,7 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--port", type=number(1, 65535), default=0, metavar="P", help="the chain's port (any free one)")
     add_state(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
+    parser.add_argument("-d", "--detach", action="store_true", help="return when all nodes are ready; the mesh goes on")
     parser.add_argument("--dry-run", action="store_true", help="check the whole plan, print it, and stop")
     parser.add_argument(
         "--start-timeout",
@@ -67,16 +71,54 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         return exits.OK.code
     lock = state.claim(home, fresh=args.fresh)
     try:
-        from p2pfd_localnet.mesh import Mesh
-
-        state.write(home.supervisor, {"schema": 1, "pid": os.getpid(), "started": SystemClock().now()})
-        words.plan(chosen)
-        mesh = Mesh(chosen, home, lock, words, sha256, args.start_timeout, args.port, entry)
-        summary = trio.run(mesh.run)
+        ready: Callable[[], None] = _in_front
+        if args.detach:
+            side = detach.fork(home.log)
+            if isinstance(side, detach.Waiting):
+                return _left_running(home, side, screen)
+            ready = partial(_behind, screen, side)
+        summary = _supervise(chosen, home, lock, words, sha256, args, entry, ready)
     finally:
         lock.release()
     words.end(summary)
     screen.result(summary.to_plain())
+    return exits.OK.code
+
+
+def _supervise(
+    chosen: plan.Plan,
+    home: state.State,
+    lock: state.Lock,
+    words: Words,
+    sha256: bytes,
+    args: argparse.Namespace,
+    entry: str,
+    ready: Callable[[], None],
+) -> Summary:
+    from p2pfd_localnet.mesh import Mesh  # with it come the chain's libraries, which no other command needs
+
+    state.write(home.supervisor, {"schema": 1, "pid": os.getpid(), "started": SystemClock().now()})
+    words.plan(chosen)
+    mesh = Mesh(chosen, home, lock, words, sha256, args.start_timeout, args.port, entry, on_ready=ready)
+    return trio.run(mesh.run)
+
+
+def _in_front() -> None:
+    """Nothing changes when the mesh is ready."""
+
+
+def _behind(screen: Screen, leave: Callable[[], None]) -> None:
+    """The mesh is ready: from here on words go to a file."""
+    leave()
+    screen.fancy = False
+
+
+def _left_running(home: state.State, side: detach.Waiting, screen: Screen) -> int:
+    if side.code is not None:
+        return side.code  # it said why
+    pid = home.read(home.supervisor).get("pid")
+    screen.say(f"left    running in the background ({pid}), its words are in {home.log}")
+    screen.result({"detached": True, "pid": pid, "state": str(home.home), "log": str(home.log)})
     return exits.OK.code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pfd.cli.app import Program
+from p2pfd.cli.node import JOIN, RUN
 from p2pfd.cli.sim import SIM
 from p2pfd.cli.task import TASK
 from p2pfd.cli.version import VERSION
@@ -11,7 +12,7 @@ PROGRAM = Program(
     name="p2pfd",
     summary="Peer-to-peer federated distillation: learn together without a server, paid on a chain.",
     example="p2pfd sim -n 100 --rounds 10",
-    commands=(SIM, TASK, VERSION),
+    commands=(JOIN, RUN, SIM, TASK, VERSION),
 )
 
 

@@ -193,6 +193,30 @@ def test_a_package_that_nodes_lack_is_named(bench):
     assert "make install" in error["fix"]
 
 
+def test_detached_it_goes_on_and_down_ends_it(bench):
+    done = bench.fakes("-n", "2", "--rounds", "1", "--detach", "--json", FAKE_FAULTS="node-0:endless")
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert value["detached"] is True
+    assert value["pid"] in bench.processes()
+    assert json.loads(bench.localnet("status", "--json").stdout)["running"] is True
+    assert bench.localnet("down").returncode == 0
+    bench.wait_gone(5)
+
+
+def test_detached_it_writes_its_end_to_a_file(bench):
+    assert bench.fakes("-n", "2", "--rounds", "1", "--detach").returncode == 0
+    bench.wait_gone(10)
+    assert "done    1 round in" in (bench.state / "up.log").read_text()
+
+
+def test_detached_a_start_that_fails_is_seen(bench):
+    done = bench.fakes("-n", "2", "--detach", "--start-timeout", "1", FAKE_FAULTS="node-1:mute")
+    assert done.returncode == 4
+    assert "--start-timeout" in done.stderr
+    assert not bench.processes()
+
+
 def test_logs_show_filter_and_follow(bench):
     assert bench.fakes("-n", "2", "--rounds", "3").returncode == 0
     lines = bench.localnet("logs").stdout.splitlines()

@@ -1,0 +1,159 @@
+"""`p2pfd join` and `p2pfd run`: one node, in this process, until its task is over."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from p2pfd import errors
+from p2pfd.cli import exits
+from p2pfd.cli.app import Command
+from p2pfd.cli.parse import Parser
+from p2pfd.cli.screen import Screen
+from p2pfd.cli.task import load as load_task
+from p2pfd.errors import P2pfdError, PlanError, StorageError
+from p2pfd.node import config, keys
+
+LISTEN = "/ip4/0.0.0.0/tcp/0"
+
+
+class Line:
+    """The node's two pipes, held by this process: it hears us on one, and we render what it says on the other."""
+
+    def __init__(self, screen: Screen, dial: tuple[str, ...]) -> None:
+        self.screen = screen
+        self.finished: dict[str, Any] = {}
+        self.failed: dict[str, Any] = {}
+        self.control, self._orders = os.pipe()
+        self._said, self.status = os.pipe()
+        self._reader = threading.Thread(target=self._render, daemon=True)
+        if dial:
+            self._order({"dial": list(dial)})
+        self._reader.start()
+
+    def close(self) -> None:
+        """No more orders; whatever was said is rendered when this returns."""
+        os.close(self.status)
+        self._reader.join()
+        for fd in (self._said, self._orders, self.control):
+            os.close(fd)
+
+    def _order(self, line: dict[str, object]) -> None:
+        os.write(self._orders, json.dumps(line).encode() + b"\n")
+
+    def _render(self) -> None:
+        with os.fdopen(os.dup(self._said), "r", encoding="utf-8") as lines:
+            for line in lines:
+                self._tell(json.loads(line))
+
+    def _tell(self, told: dict[str, Any]) -> None:
+        match told["event"]:
+            case "listening":
+                self.screen.say(f"peer    {told['peer']}\naccount {told['account']}")
+                for address in told["addresses"]:
+                    self.screen.say(f"address {address}")
+            case "ready":
+                self.screen.say(f"ready   {told.get('peers', 0)} peers connected")
+            case "finished":
+                self.finished = {key: value for key, value in told.items() if key not in ("event", "node")}
+                self._order({"stop": True})
+            case "failed":
+                self.failed = told
+
+
+def _run_node(path: Path, dial: tuple[str, ...], screen: Screen) -> int:
+    from p2pfd.node import process
+
+    line = Line(screen, dial)
+    try:
+        code = process.run(path, line.control, line.status)
+    finally:
+        line.close()
+    if line.failed:
+        kind = getattr(errors, str(line.failed.get("kind", "")), P2pfdError)
+        raise kind(str(line.failed.get("error", "the node failed")), str(line.failed.get("fix", "")))
+    if code:
+        raise P2pfdError(f"the node ended with code {code}")
+    if not line.finished:
+        raise KeyboardInterrupt  # it was told to end before its task was over
+    together, alone = line.finished.get("accuracy_together"), line.finished.get("accuracy_alone")
+    screen.say(f"done    accuracy alone {alone:.1%} → together {together:.1%}")
+    screen.result(line.finished)
+    return exits.OK.code
+
+
+def _run(args: argparse.Namespace, screen: Screen) -> int:
+    path = args.config / config.FILE if args.config.is_dir() else args.config
+    settings = config.load(path)
+    return _run_node(path, settings.bootstrap, screen)
+
+
+def _join(args: argparse.Namespace, screen: Screen) -> int:
+    task = load_task(args.task)
+    home = args.home.absolute()
+    shard, shards = args.shard or (0, task.seats)
+    try:
+        mine = keys.load(home / "keys")
+    except StorageError:
+        if (home / "keys" / keys.FILE).exists():
+            raise
+        mine = keys.fresh()
+        keys.save(mine, home / "keys")
+    if task.chain.profile != "none" and not args.chain_url:
+        raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
+    config.save_task(task, home / "task.json")
+    settings = config.NodeConfig(
+        name=home.name,
+        home=str(home),
+        shard=shard,
+        shards=shards,
+        seed=task.data.seed,
+        listen=args.listen,
+        bootstrap=tuple(args.bootstrap),
+        task="task.json",
+        chain_url=args.chain_url,
+        data_dir="",
+    )
+    settings.save(home / config.FILE)
+    screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
+    return _run_node(home / config.FILE, settings.bootstrap, screen)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    place, _, count = text.partition("/")
+    try:
+        found = int(place), int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shard: write 0/4 for the first of four") from None
+    if not 0 <= found[0] < found[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: shards are counted from 0")
+    return found
+
+
+def _join_options(parser: Parser) -> None:
+    parser.add_argument("--task", type=Path, required=True, metavar="FILE", help="the task: JSON or TOML")
+    parser.add_argument(
+        "--bootstrap", action="append", default=[], metavar="ADDR", help="a peer to dial; several times"
+    )
+    parser.add_argument("--home", type=Path, default=Path("p2pfd-node"), metavar="DIR", help="the node's directory")
+    parser.add_argument("--shard", type=_shard, metavar="I/N", help="which part of the data is this node's (0 of all)")
+    parser.add_argument("--listen", default=LISTEN, metavar="ADDR", help=f"where others can dial it ({LISTEN})")
+    parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
+
+
+def _run_options(parser: Parser) -> None:
+    parser.add_argument("config", type=Path, help="a node's directory, or its node.json")
+
+
+JOIN = Command(
+    "join",
+    "take part in a task: make a node and run it until the task is over",
+    "p2pfd join --task task.json --bootstrap /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --shard 1/4",
+    _join_options,
+    _join,
+)
+RUN = Command("run", "run a node that join made, again", "p2pfd run p2pfd-node", _run_options, _run)
