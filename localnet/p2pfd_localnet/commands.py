@@ -39,20 +39,20 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
     mesh = state.read(state.mesh)
     view, running = view_of(state), state.running()
     label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
-    screen.say(f"{args.state}  {label}, round {view.round}/{view.rounds}")
+    screen.say(f"{args.state}  {label}, round {view.opened}/{view.rounds}")
     screen.table(("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"), words.status_rows(view, running=running))
     screen.result(
         {
             "state": str(args.state),
             "status": label,
             "running": running,
-            "round": view.round,
+            "round": view.opened,
             "rounds": view.rounds,
             "nodes": {
                 node.name: {
                     "life": words.life(node, running=running),
-                    "round": node.round,
-                    "accuracy": node.accuracy.get(max(node.accuracy, default=0)),
+                    "round": node.rounds,
+                    "accuracy": node.accuracy.get(max(node.accuracy, default=-1)),
                     "paid": sum(node.paid.values()),
                     "peer": node.peer,
                     "account": node.account,

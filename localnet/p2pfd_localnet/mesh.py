@@ -183,7 +183,7 @@ class Mesh:
                     break
             if now - quiet_since > patience:
                 raise DeadlineError(
-                    f"nothing happened for {patience:g} s in round {self.view.round}",
+                    f"nothing happened for {patience:g} s in round {self.view.opened}",
                     "look at localnet logs; [phases] in the plan bounds how long a round may wait",
                 )
             await trio.sleep(TICK)

@@ -51,7 +51,7 @@ class Plan:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     data: DataPlan = field(default_factory=DataPlan)
     phases: PhaseSpec = field(default_factory=lambda: PhaseSpec(60, 60, 30))
-    money: MoneySpec = field(default_factory=lambda: MoneySpec(*(Amount(n * UNIT) for n in (400, 10, 100, 20))))
+    money: MoneySpec = field(default_factory=lambda: MoneySpec(*(Amount(n * UNIT) for n in (400, 4, 100, 20))))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))

@@ -36,8 +36,8 @@ def render(summary: Summary) -> str:
         _accuracy(summary),
         *_money(summary),
         "<h2>Bytes sent by each node</h2>",
-        "<p>Everything that left the node's sockets, all overhead included, beside what federated averaging would have "
-        "sent for its weights alone: one model a round.</p>",
+        "<p>Everything that left the node's sockets to other nodes, all overhead included. Beside it what federated "
+        "averaging would send for its weights alone, without any overhead: one model a round.</p>",
         svg.bars(_traffic(summary)),
         "<h2>Nodes</h2>",
         _nodes(summary),
@@ -54,12 +54,12 @@ def render(summary: Summary) -> str:
 
 
 def _figures(summary: Summary) -> str:
-    ratio = summary.fedavg / summary.sent if summary.sent else 0
     figures = [
         (percent(summary.alone), "test accuracy alone"),
         (percent(summary.together), "test accuracy together"),
         (size(summary.sent), "sent per node"),
-        (f"×{ratio:.1f}", "less than FedAvg's weights") if ratio else ("–", "against FedAvg"),
+        (size(summary.labels), "of it labels"),
+        (size(summary.fedavg), "FedAvg’s weights"),
         (f"{summary.seconds:.0f} s", "from start to end"),
     ]
     return (
@@ -70,7 +70,11 @@ def _figures(summary: Summary) -> str:
 
 
 def _accuracy(summary: Summary) -> str:
-    series = [svg.Line(node.name, tuple(sorted(node.accuracy.items()))) for node in summary.nodes if node.accuracy]
+    series = [
+        svg.Line(node.name, tuple((rnd + 1, value) for rnd, value in sorted(node.accuracy.items())))
+        for node in summary.nodes
+        if node.accuracy
+    ]
     series.append(svg.Line("mean", summary.curve, svg.ACCENT, 2.6))
     values = [value for line in series for _, value in line.points]
     low = max(0.0, (int(10 * min(values)) - 1) / 10) if values else 0.0

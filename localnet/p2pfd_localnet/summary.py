@@ -22,7 +22,7 @@ class Summary:
     payouts: Mapping[Account, int]
     report: str
     curve: tuple[tuple[int, float], ...]
-    """Round, and the mean validation accuracy over the nodes."""
+    """Round, counted from one, and the mean validation accuracy over the nodes."""
 
     @property
     def finished(self) -> tuple[NodeView, ...]:
@@ -50,6 +50,11 @@ class Summary:
         return round(mean(node.sent for node in self.finished) or 0)
 
     @property
+    def labels(self) -> int:
+        """Mean bytes of these that are packed labels, each counted once."""
+        return round(mean(node.label_bytes for node in self.finished) or 0)
+
+    @property
     def fedavg(self) -> int:
         """Mean bytes that the weights alone would have taken, had a node sent them once a round."""
         return round(mean(node.fedavg_bytes for node in self.finished) or 0)
@@ -71,10 +76,10 @@ class Summary:
                 "alone": self.alone,
                 "together": self.together,
                 "by_node": {node.name: {"alone": node.alone, "together": node.together} for node in self.finished},
-                "by_round": dict(self.curve),
+                "by_round": [value for _, value in self.curve],
             },
             "bytes_per_node": self.sent,
-            "label_bytes_per_node": round(mean(node.label_bytes for node in self.finished) or 0),
+            "label_bytes_per_node": self.labels,
             "fedavg_bytes_per_node": self.fedavg,
             "payouts": dict(sorted(self.payouts.items())),
             "weights_sha256": {node.name: node.weights for node in self.finished},
@@ -86,7 +91,7 @@ class Summary:
 def summarise(plan: Plan, view: MeshView, seconds: float, payouts: Mapping[Account, int], report: str) -> Summary:
     """The figures of a run that is over."""
     rounds = sorted({rnd for node in view.nodes.values() for rnd in node.accuracy})
-    curve = tuple((rnd, value) for rnd in rounds if (value := view.accuracy(rnd)) is not None)
+    curve = tuple((rnd + 1, value) for rnd in rounds if (value := view.accuracy(rnd)) is not None)
     return Summary(
         plan=plan,
         nodes=tuple(view.nodes.values()),

@@ -37,7 +37,8 @@ class NodeView:
     account: str = ""
     pid: int = 0
     addresses: tuple[str, ...] = ()
-    round: int = 0
+    rounds: int = 0
+    """How many rounds it has seen open."""
     accuracy: dict[int, float] = field(default_factory=dict)
     paid: dict[int, int] = field(default_factory=dict)
     weights: str = ""
@@ -90,9 +91,9 @@ class MeshView:
             handler(self, node, event)
 
     @property
-    def round(self) -> int:
-        """The latest round that anybody opened."""
-        return max(self.phases, default=0)
+    def opened(self) -> int:
+        """How many rounds were opened, which is also the latest one's number for people: the chain counts from zero."""
+        return max(self.phases, default=-1) + 1
 
     def living(self) -> list[NodeView]:
         """The nodes that neither failed nor were lost."""
@@ -134,7 +135,7 @@ class MeshView:
 
     def _opened(self, node: NodeView, event: NodeEvent) -> None:
         rnd = event.whole("round")
-        node.round = max(node.round, rnd)
+        node.rounds = max(node.rounds, rnd + 1)
         self._progress(rnd, Phase(workers=event.whole("workers")))
 
     def _committed(self, _node: NodeView, event: NodeEvent) -> None:

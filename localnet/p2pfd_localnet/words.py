@@ -100,7 +100,7 @@ class Words:
         self._finished_rounds(view)
         if self.screen.fancy:
             self._clear()
-            if not view.over() and view.round:
+            if not view.over() and view.opened:
                 self.screen.words.write(self._now(view))
                 self.screen.words.flush()
                 self._open = True
@@ -109,9 +109,10 @@ class Words:
         """The figures, and what to do next."""
         self._clear()
         self.screen.say()
-        ratio = f": ×{summary.fedavg / summary.sent:.0f}" if summary.sent and summary.fedavg else ""
-        fedavg = f" (FedAvg would send {size(summary.fedavg)}{ratio})" if summary.fedavg else ""
-        traffic = f" · {size(summary.sent)} sent per node{fedavg}" if summary.sent else ""
+        traffic = ""
+        if summary.sent:
+            traffic = f" · {size(summary.sent)} sent per node, of which labels {size(summary.labels)}"
+            traffic += f" (FedAvg's weights: {size(summary.fedavg)})" if summary.fedavg else ""
         accuracy = f"accuracy alone {percent(summary.alone)} → together {percent(summary.together)}"
         seconds = f"{summary.seconds:.{0 if summary.seconds >= 10 else 1}f}"
         self._line(
@@ -139,7 +140,7 @@ class Words:
     def _finished_rounds(self, view: MeshView) -> None:
         for rnd in sorted(set(view.settled) | view.short | {r for n in view.nodes.values() for r in n.accuracy}):
             whole = view.absorbed(rnd) >= len(view.living()) and (rnd in view.settled or view.over())
-            if rnd in self._told or not (whole or rnd < view.round - 1 or view.over()):
+            if rnd in self._told or not (whole or rnd < view.opened - 2 or view.over()):
                 continue
             self._told.add(rnd)
             self._clear()
@@ -152,17 +153,17 @@ class Words:
                 parts.append(f"paid {tokens(result.paid)}" if result.counted else "not counted: too few revealed")
             elif rnd in view.short:
                 parts.append("too few revealed")
-            self._line("round", f"{rnd}/{view.rounds}".ljust(8) + "  ".join(parts))
+            self._line("round", f"{rnd + 1}/{view.rounds}".ljust(8) + "  ".join(parts))
 
     def _now(self, view: MeshView) -> str:
-        rnd = view.round
+        rnd = view.opened - 1
         phase = view.phases[rnd]
         workers = phase.workers or len(view.nodes)
         done = (phase.committed + phase.revealed + view.absorbed(rnd)) / (3 * workers)
-        full = round(BAR * min((rnd - 1 + done) / view.rounds, 1))
+        full = round(BAR * min((rnd + done) / view.rounds, 1))
         bar = "█" * full + "░" * (BAR - full)
-        best = max((r for r in view.phases if view.accuracy(r) is not None), default=0)
-        accuracy = f"   mesh accuracy {percent(view.accuracy(best))}" if best else ""
+        learned = [known for r in sorted(view.phases) if (known := view.accuracy(r)) is not None]
+        accuracy = f"   mesh accuracy {percent(learned[-1])}" if learned else ""
         head = self.screen.style("round".ljust(8), "bold")
         text = (
             f"{head}{rnd}/{view.rounds}  {bar}  commit {phase.committed}/{workers}  reveal {phase.revealed}/{workers}"
@@ -189,10 +190,10 @@ def status_rows(view: MeshView, *, running: bool) -> list[tuple[str, ...]]:
     """The nodes as `localnet status` lists them."""
     rows: list[tuple[str, ...]] = []
     for node in view.nodes.values():
-        last = max(node.accuracy, default=0)
+        last = max(node.accuracy, default=-1)
         accuracy = node.together if node.together is not None else node.accuracy.get(last)
         paid = tokens(sum(node.paid.values())) if node.paid else "–"
-        rows.append((node.name, str(node.round), percent(accuracy), paid, _dialled(node), life(node, running=running)))
+        rows.append((node.name, str(node.rounds), percent(accuracy), paid, _dialled(node), life(node, running=running)))
     return rows
 
 

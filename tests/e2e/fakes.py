@@ -56,18 +56,20 @@ class FakeNode:
         if b'"dial"' not in os.read(self.control, 65536):
             return 0
         self.say("ready")
-        for rnd in range(1, self.rounds + 1):
+        for rnd in range(self.rounds):
             self.log("round.opened", round=rnd, workers=self.config["shards"])
-            if self.fault == f"die@{rnd}":
+            if self.fault == f"die@{rnd + 1}":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if self.fault == f"fail@{rnd}":
+            if self.fault == f"fail@{rnd + 1}":
                 self.log("node.failed", error="the dog ate it", fix="feed the dog")
                 self.say("failed", error="the dog ate it", fix="feed the dog", kind="ChainError")
                 return 1
             if self.asked_to_stop(float(os.environ.get("FAKE_ROUND_MS", "10")) / 1000):
                 return 0
             self.log("round.committed", round=rnd, have=self.config["shards"], of=self.config["shards"])
-            self.log("round.absorbed", round=rnd, accuracy=0.5 + 0.4 * rnd / self.rounds, weights="ab" * 32, votes=1)
+            self.log(
+                "round.absorbed", round=rnd, accuracy=0.5 + 0.4 * (rnd + 1) / self.rounds, weights="ab" * 32, votes=1
+            )
         if self.fault == "deaf":
             self.log("test.deaf")
         while self.fault == "deaf":

@@ -22,12 +22,18 @@ def finished(nodes=3, rounds=2, lose=()):
         view.take(
             NodeEvent(0, name, "listening", {"addresses": ["/ip4/127.0.0.1/tcp/1"], "account": f"0x{place:040x}"})
         )
-        for rnd in range(1, rounds + 1):
-            view.take(NodeEvent(0, name, "round.absorbed", {"round": rnd, "accuracy": 0.5 + rnd / 10, "weights": "ab"}))
+        for rnd in range(rounds):
+            view.take(NodeEvent(0, name, "round.absorbed", {"round": rnd, "accuracy": 0.6 + rnd / 10, "weights": "ab"}))
         if name in lose:
             view.take(NodeEvent(0, name, "exited", {"code": 0, "signal": 9}))
         else:
-            figures = {"accuracy_together": 0.9, "accuracy_alone": 0.6, "bytes_sent": 2000, "fedavg_bytes": 40_000}
+            figures = {
+                "accuracy_together": 0.9,
+                "accuracy_alone": 0.6,
+                "bytes_sent": 2000,
+                "label_bytes": 500,
+                "fedavg_bytes": 40_000,
+            }
             view.take(NodeEvent(0, name, "finished", figures))
     payouts = {Account(f"0x{place:040x}"): (place - 1) * 5 * UNIT for place in range(nodes)}
     return summarise(plan, view, 12.5, payouts, "report.html")
@@ -39,6 +45,7 @@ def test_the_summary_counts_the_finished_only():
     assert summary.alone == pytest.approx(0.6)
     value = summary.to_plain()
     assert set(value["accuracy"]["by_node"]) == {"node-0", "node-2"}
+    assert value["accuracy"]["by_round"] == pytest.approx([0.6, 0.7])
     assert value["payouts"] == {f"0x{place:040x}": (place - 1) * 5 * UNIT for place in range(3)}
     assert value["lost"] == {"node-1": "its process was ended by signal 9"}
     assert (value["bytes_per_node"], value["fedavg_bytes_per_node"]) == (2000, 40_000)
@@ -87,7 +94,7 @@ def test_the_end_says_what_came_of_it():
     Words(Screen(out=out, err=out, env={}), home=__import__("pathlib").Path("x")).end(finished(12))
     text = out.getvalue()
     assert "alone 60.0 % → together 90.0 %" in text
-    assert "×20" in text
+    assert "2.0 kB sent per node, of which labels 500 B (FedAvg's weights: 40.0 kB)" in text
     assert "node-11 50.00" in text
     assert "localnet down --state x" in text
     assert "\x1b" not in text

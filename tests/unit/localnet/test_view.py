@@ -28,7 +28,7 @@ def test_a_run_from_start_to_end():
         view.take(event(name, "round.absorbed", round=1, accuracy=0.5 + place / 10, weights=WEIGHTS, votes=2))
         view.take(event(name, "round.paid", round=1, account="0x1", score=3, amount=7))
         view.take(event(name, "round.settled", round=1, counted=True, paid=7, refunded=1))
-    assert view.round == 1
+    assert view.opened == 2
     assert (view.phases[1].committed, view.phases[1].revealed, view.phases[1].workers) == (2, 2, 2)
     assert view.accuracy(1) == pytest.approx(0.55)
     assert view.nodes["node-1"].paid == {1: 7}
@@ -56,7 +56,7 @@ def test_a_node_that_is_gone_does_not_hold_up_the_end():
 def test_strange_nodes_and_events_are_passed_over(name):
     view = mesh()
     view.take(event("stranger", name, round=1))
-    assert view.round == 0
+    assert view.opened == 0
     view.take(event("node-0", name, round="x", accuracy="y", addresses=3, account=4))
     view.take(event("node-0", "strange"))
 
