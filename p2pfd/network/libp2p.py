@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -40,7 +41,6 @@ SEED_BYTES = 32
 GREETING_SECONDS = 2.0
 FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
-SILENT = logging.CRITICAL + 1
 DEFAULT = NetworkSettings()
 
 log = logging.getLogger("p2pfd.network")
@@ -188,13 +188,14 @@ def _build(pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: Ne
         connection_config=ConnectionConfig(
             max_connections=settings.connections,
             high_watermark=settings.connections,
-            min_connections=0,  # with less than so many, the library dials whomever it has heard of
+            min_connections=0,
             low_watermark=0,
             dial_timeout=settings.connect_seconds,
             inbound_upgrade_timeout=settings.connect_seconds,
             outbound_upgrade_timeout=settings.connect_seconds,
         ),
     )
+    swarm.auto_connector = patches.NoAutoConnector(swarm)
     swarm.listeners[str(addresses[0])] = Bound(addresses)
     return patches.SafeHost(swarm, addresses, settings.streams_per_peer, disable_identify_address_discovery=True)
 
@@ -207,7 +208,7 @@ async def open_transport(
 
     Closing it ends every task and socket within two seconds, whatever the peers do.
     """
-    logging.getLogger("libp2p").setLevel(logging.NOTSET if settings.debug else SILENT)
+    patches.silence(settings.debug)
     patches.apply()
     for address in bootstrap:
         parse_address(address)
@@ -255,16 +256,20 @@ async def open_transport(
 
 
 async def _close(host: patches.SafeHost, gossip: Gossip, links: Links, meter: Meter) -> None:
+    # When we are cancelled, so are the library's tasks: nothing can be flushed, and nobody left to wait for.
+    orderly = trio.current_effective_deadline() > -math.inf
     with trio.CancelScope(shield=True):
-        with trio.move_on_after(FLUSH_SECONDS):
-            await gossip.flush()
+        if orderly:
+            with trio.move_on_after(FLUSH_SECONDS):
+                await gossip.flush()
         gossip.close_inboxes()
         # The library closes connections one after another, each with a farewell and a pause. A closed socket ends its
         # tasks at once, all of them together, and whoever hangs on a peer that is gone.
         meter.cut()
-        with trio.move_on_after(CLOSE_SECONDS):
-            await links.wait_until_alone()
-            await host.close()
+        if orderly:
+            with trio.move_on_after(CLOSE_SECONDS):
+                await links.wait_until_alone()
+                await host.close()
         for scope in host._identify_tasks:
             scope.cancel()
         gossip.seen_messages.stop()

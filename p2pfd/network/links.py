@@ -9,6 +9,7 @@ from libp2p.abc import INetConn, INetStream, INetwork, INotifee, IRawConnection
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
+from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId, peer_id
@@ -21,12 +22,19 @@ HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
 log = logging.getLogger("p2pfd.network")
 
 
+def causes_of(error: BaseException) -> list[BaseException]:
+    """The error, what caused it, and so on."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes
+
+
 def reason_of(error: BaseException) -> str:
     """The innermost thing that was said, in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+    innermost = causes_of(error)[-1]
+    text = str(innermost).strip().splitlines()
+    return text[0] if text else type(innermost).__name__
 
 
 def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
@@ -76,11 +84,11 @@ class Links(INotifee):  # type: ignore[misc]
             seconds = self._settings.connect_seconds
             raise NetworkError(f"{address} did not answer within {seconds:g} s", "does the node run there?") from None
         except (BaseLibp2pError, OSError, ValueError) as error:
-            reason = reason_of(error)
-            fix = (
-                "take the address from the node itself" if "mismatch" in reason.lower() else "does the node run there?"
-            )
-            raise NetworkError(f"cannot connect to {address}: {reason}", fix) from error
+            if any(isinstance(cause, PeerIDMismatchesPubkey) for cause in causes_of(error)):
+                what = f"somebody else than {peer} answers at {address}"
+                raise NetworkError(what, "take the address from the node itself") from error
+            what = f"cannot connect to {address}: {reason_of(error)}"
+            raise NetworkError(what, "does the node run there?") from error
         return peer
 
     def keep(self, address: str) -> None:

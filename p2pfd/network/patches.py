@@ -19,6 +19,7 @@ from libp2p.abc import INetStream
 from libp2p.exceptions import BaseLibp2pError, ParseError
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError, MessageTooLarge
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.connection import swarm_connection
 from libp2p.network.connection.exceptions import RawConnError
 from libp2p.network.stream.exceptions import StreamError
@@ -35,6 +36,7 @@ WRITTEN_FOR = "0.8.1"
 CREDIT_BATCH = 32 * 1024
 MAX_VARINT_BYTES = 10
 FRAME_READ = 64 * 1024
+SILENT = logging.CRITICAL + 1
 
 log = logging.getLogger("p2pfd.network")
 
@@ -76,7 +78,21 @@ def apply(version: str = libp2p.__version__) -> bool:
     return True
 
 
+def silence(debug: bool) -> None:
+    """Let libp2p's loggers be heard, or not."""
+    logging.getLogger("libp2p").setLevel(logging.NOTSET if debug else SILENT)
+    # This one sets a level of its own when it is imported, and would go on.
+    logging.getLogger("libp2p.network.auto_connector").setLevel(logging.NOTSET)
+
+
 # --- Subclasses ------------------------------------------------------------------------------------------------------
+
+
+class NoAutoConnector(AutoConnector):  # type: ignore[misc]
+    """0.8.1 dials every address it ever heard of while fewer than half of the allowed connections are up."""
+
+    async def maybe_connect(self) -> None:
+        """Whom to connect to is decided by `Links`."""
 
 
 class SafeHost(BasicHost):  # type: ignore[misc]
@@ -183,6 +199,14 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
                 self.handle_subscription(peer, subscription)
         if rpc.HasField("control"):
             await self.router.handle_rpc(rpc, peer)
+
+    async def _handle_new_peer(self, peer_id: ID) -> None:
+        """In 0.8.1 a topic joined between writing the hello and registering the peer is never announced to it."""
+        before = set(self.topic_ids)
+        await super()._handle_new_peer(peer_id)
+        queue = self.peer_queues.get(peer_id)
+        for topic in before ^ set(self.topic_ids) if queue is not None else ():
+            queue.push(self._build_announce_rpc(topic, topic in self.topic_ids)[0])
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         self._records.pop(peer_id, None)

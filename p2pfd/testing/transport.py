@@ -75,9 +75,12 @@ async def _reached(speaker: Transport, listener: _Listener, topic: Topic) -> Non
 async def check_transport(factory: Factory) -> None:
     """Hold a transport to the whole of `p2pfd.network.api`."""
     for check in (_check_identity, _check_publishing, _check_verdicts, _check_blobs, _check_requests, _check_leaving):
-        with trio.fail_after(PATIENCE):
-            async with AsyncExitStack() as stack:
-                await check(*[await stack.enter_async_context(factory()) for _ in range(3)])
+        try:
+            with trio.fail_after(PATIENCE):
+                async with AsyncExitStack() as stack:
+                    await check(*[await stack.enter_async_context(factory()) for _ in range(3)])
+        except trio.TooSlowError as error:
+            raise AssertionError(f"{check.__doc__} This did not come about within {PATIENCE:g} seconds.") from error
 
 
 async def _refused(action: Callable[[], Awaitable[object]], what: str) -> None:
