@@ -39,6 +39,8 @@ class Plan:
 
     name: str
     summary: str = ""
+    source: str = ""
+    """The preset or the file that it was read from."""
     nodes: int = 10
     rounds: int = 10
     seed: int = 7
@@ -126,7 +128,7 @@ def find(text: str) -> Plan:
     """The preset of this name, or the plan in this file."""
     for preset in PRESETS:
         if preset.name == text:
-            return preset
+            return dataclasses.replace(preset, source=preset.name)
     path = Path(text)
     if path.suffix == ".toml" or "/" in text or path.exists():
         return from_file(path)
@@ -150,7 +152,7 @@ def from_file(path: Path) -> Plan:
         raise PlanError(
             f"{path}: there is no preset {base_name!r}", did_you_mean(str(base_name), [p.name for p in PRESETS])
         )
-    named = dataclasses.replace(base, name=str(value.pop("name", path.stem)), summary="")
+    named = dataclasses.replace(base, name=str(value.pop("name", path.stem)), summary="", source=str(path))
     plan: Plan = _changed(named, value, str(path))
     return plan
 
@@ -177,7 +179,7 @@ def check(plan: Plan) -> None:
 
 def _changed(record: Any, values: Mapping[str, Any], where: str) -> Any:
     """A record with the values of a table; unknown keys and wrong types are named."""
-    fields = {entry.name: entry for entry in dataclasses.fields(record) if entry.name != "summary"}
+    fields = {entry.name: entry for entry in dataclasses.fields(record) if entry.name not in ("summary", "source")}
     new: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:

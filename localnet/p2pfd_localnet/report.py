@@ -19,7 +19,8 @@ p.lead { color: #57606a; margin-top: .2em }
 .figures div { display: flex; flex-direction: column } .figures b { font-size: 1.6em; font-weight: 600 }
 .figures span { color: #57606a } table { border-collapse: collapse; width: 100%; font-size: .9em }
 .wide { overflow-x: auto } th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid #eaeef2 }
-td.n { text-align: right; font-variant-numeric: tabular-nums } code { font-size: .92em; overflow-wrap: anywhere }
+td.n { text-align: right; font-variant-numeric: tabular-nums }
+td.n, td:first-child { white-space: nowrap } code { font-size: .92em; overflow-wrap: anywhere }
 """
 
 
@@ -42,7 +43,7 @@ def render(summary: Summary) -> str:
         "<h2>Nodes</h2>",
         _nodes(summary),
         "<h2>The same run again</h2>",
-        f"<p><code>localnet up {escape(plan.name)} -n {plan.nodes} --rounds {plan.rounds} --seed {plan.seed} "
+        f"<p><code>localnet up {escape(plan.source)} -n {plan.nodes} --rounds {plan.rounds} --seed {plan.seed} "
         f"--chain {escape(plan.chain)} --fresh</code></p>",
     ]
     head = (

@@ -28,7 +28,12 @@ class Bench:
         self.temp = home / "temp"
         self.temp.mkdir()
         self.mark = uuid.uuid4().hex
-        self.env = {**os.environ, MARK: self.mark, "TMPDIR": str(self.temp), "PYTHONPATH": str(HERE)}
+        self.env = {
+            **os.environ,
+            MARK: self.mark,
+            "TMPDIR": str(self.temp),
+            "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
         self.env.pop("NO_COLOR", None)
         self._started: list[subprocess.Popen[str]] = []
 
