@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from eth._utils.address import generate_contract_address
 from eth_abi import encode
 from eth_account import Account as Signer
 from eth_utils import to_checksum_address
@@ -31,9 +32,18 @@ def key(number: int) -> AccountKey:
 class Contracts:
     """Our contracts, deployed, with tokens handed out."""
 
-    def __init__(self, wallets: dict[AccountKey, int], now: int = 1_000) -> None:
+    def __init__(self, wallets: dict[AccountKey, int], ledger: Ledger | None = None, now: int = 1_000) -> None:
+        """On a fresh ledger in memory, or on another one, whose clock is not ours."""
         self.now = now
-        self.ledger = Ledger(Store(None), lambda: self.now, CHAIN_ID, {})
+        self.ledger = ledger or Ledger(Store(None), lambda: self.now, CHAIN_ID, {})
+        if self.ledger.head.number == 0:
+            self._set_up(wallets)
+        else:
+            self.token, self.market = (
+                Account("0x" + generate_contract_address(account_bytes(BOSS.account), nonce).hex()) for nonce in (0, 1)
+            )
+
+    def _set_up(self, wallets: dict[AccountKey, int]) -> None:
         self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [SUPPLY]))
         arguments = encode(["address", "uint256"], [self.token, UNBOND_SECONDS])
         self.market = self.deploy(artifact("LabelMarket").bytecode + arguments)

@@ -140,6 +140,11 @@ class Ledger:
             raise TransactionRefused(f"invalid chain id {transaction.chain_id}, this is {self.chain_id}")
         if transaction.gas > GAS_LIMIT:
             raise TransactionRefused(f"exceeds block gas limit: {transaction.gas}, at most {GAS_LIMIT}")
+        if transaction.gas < transaction.intrinsic_gas:
+            raise TransactionRefused(f"intrinsic gas too low: {transaction.gas} of {transaction.intrinsic_gas}")
+        cost = transaction.gas * transaction.max_fee_per_gas + transaction.value
+        if cost > self.balance(sender):
+            raise TransactionRefused(f"insufficient funds: {cost} needed, {self.balance(sender)} there")
         due = self.nonce(sender)
         if transaction.nonce < due:
             raise TransactionRefused(f"nonce too low: next nonce {due}, tx nonce {transaction.nonce}")
