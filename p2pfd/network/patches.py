@@ -79,8 +79,9 @@ def apply(version: str = libp2p.__version__) -> bool:
 
 
 def silence(debug: bool) -> None:
-    """Let libp2p's loggers be heard, or not."""
-    logging.getLogger("libp2p").setLevel(logging.NOTSET if debug else SILENT)
+    """Let libp2p and its address library be heard in the log, or not."""
+    for name in ("libp2p", "multiaddr"):
+        logging.getLogger(name).setLevel(logging.NOTSET if debug else SILENT)
     # This one sets a level of its own when it is imported, and would go on.
     logging.getLogger("libp2p.network.auto_connector").setLevel(logging.NOTSET)
 
