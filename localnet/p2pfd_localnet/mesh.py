@@ -51,7 +51,6 @@ class Mesh:
     port: int = 0
     entry: str = ENTRY
     on_ready: Callable[[], None] = lambda: None
-    preload: tuple[str, ...] = ()
     view: MeshView = field(init=False)
     _spawner: Spawner | None = field(init=False, default=None)
     _ledger: Ledger = field(init=False, default_factory=NoLedger)
@@ -84,7 +83,8 @@ class Mesh:
     async def _work(self) -> Summary:
         began = trio.current_time()
         plan, state = self.plan, self.state
-        spawner = Spawner(state.zygote_log, (self.lock.fd,), self.entry, self.preload)
+        warm = (plan.adapter, plan.data.name) if self.entry == ENTRY else ()
+        spawner = Spawner(state.zygote_log, (self.lock.fd,), self.entry, warm)
         self._spawner = spawner
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(spawner)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from p2pfd import plugins
 from p2pfd.cli.parse import did_you_mean
 from p2pfd.core.claims import MarketTerms
 from p2pfd.core.ids import Amount
@@ -216,9 +217,12 @@ def _need(holds: bool, what: str, fix: str) -> None:
 
 
 def check_data(plan: Plan) -> bytes:
-    """The hash of the plan's data, once it is known that the data is here and can be dealt out as the plan says."""
+    """The hash of the plan's data, once it is known that data and adapter are here, and that it can be dealt."""
     from p2pfd.learning import data  # scikit-learn takes its time, and no other command needs it
 
+    adapters = plugins.names("p2pfd.adapters")
+    if plan.adapter not in adapters:
+        raise PlanError(f"there is no adapter {plan.adapter!r}", did_you_mean(plan.adapter, adapters))
     sha256 = data.digest_of_set(plan.data.name)
     data.deal(plan.task(sha256).data, plan.nodes)
     return sha256

@@ -14,6 +14,7 @@ from types import TracebackType
 
 import trio
 
+from p2pfd.cli import exits
 from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd_localnet.events import NodeEvent, parse
 from p2pfd_localnet.zygote import ENTRY, GRACE, LINE
@@ -25,12 +26,10 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 class Spawner:
     """A running zygote."""
 
-    def __init__(
-        self, log: Path, keep: tuple[int, ...] = (), entry: str = ENTRY, preload: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, log: Path, keep: tuple[int, ...] = (), entry: str = ENTRY, warm: tuple[str, ...] = ()) -> None:
         self._log = log
         self._keep = keep
-        self._command = [sys.executable, "-m", "p2pfd_localnet.zygote", entry, *preload]
+        self._command = [sys.executable, "-m", "p2pfd_localnet.zygote", entry, *warm]
         self._process: trio.Process | None = None
 
     async def __aenter__(self) -> Spawner:
@@ -68,7 +67,7 @@ class Spawner:
                 if event is None:
                     continue
                 if event.name == "zygote.failed":
-                    raise _no_import(event)
+                    raise _failed(event)
                 yield event
 
     async def spawn(self, name: str, config: Path) -> None:
@@ -131,12 +130,9 @@ class Spawner:
         return self._process
 
 
-def _no_import(event: NodeEvent) -> P2pfdError:
-    package = event.text("module").split(".")[0]
-    return EnvironmentProblem(
-        f"the nodes cannot import {package or 'what they need'}: {event.text('error')}",
-        "run `make install`, or `pip install p2pfd` in this environment",
-    )
+def _failed(event: NodeEvent) -> P2pfdError:
+    kind = next((known for known, _ in exits.KINDS if known.__name__ == event.text("kind")), P2pfdError)
+    return kind(event.text("error"), event.text("fix"))
 
 
 def last_line(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""One process that imports everything once and then forks a child per node: ``python -m p2pfd_localnet.zygote ENTRY``.
+"""One process that imports everything once and then forks a child per node: ``python -m p2pfd_localnet.zygote``.
 
 A node forked from here shares the interpreter, the libraries and their tables with all others, and starts in
 milliseconds. The zygote reads orders as JSON lines on stdin and its children write theirs on the common stdout, each
@@ -28,6 +28,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from p2pfd.errors import P2pfdError
 
 LINE = 4096
 GRACE = 3.0
@@ -198,17 +200,34 @@ def load(entry: str) -> Entry:
     return found
 
 
+def warm_up(adapter: str, data: str) -> None:
+    """Import what every node will need, and read the data once: the children share what is loaded before they exist."""
+    from p2pfd import plugins
+    from p2pfd.learning.data import load_set
+
+    plugins.load("p2pfd.adapters", adapter)
+    load_set(data)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
 def main() -> int:
-    """Import, report, serve."""
-    entry, *preload = sys.argv[1:] or [ENTRY]
+    """Import, report, serve: ``zygote ENTRY [ADAPTER DATA]``."""
+    entry, *wanted = sys.argv[1:]
     try:
         run = load(entry)
-        for module in preload:
-            importlib.import_module(module)
-        if torch := sys.modules.get("torch"):
-            torch.set_num_threads(1)
+        if wanted:
+            warm_up(*wanted)
     except ImportError as error:
-        say({"event": "zygote.failed", "module": error.name or "", "error": str(error)})
+        package = (error.name or "").split(".")[0]
+        fix = "run `make install`, or `pip install p2pfd` in this environment"
+        say(
+            {"event": "zygote.failed", "error": f"the nodes cannot import {package}: {error}", "fix": fix, "kind": KIND}
+        )
+        return 9
+    except P2pfdError as error:
+        kind = type(error).__name__
+        say({"event": "zygote.failed", "error": error.what, "fix": error.fix, "kind": kind})
         return 9
     gc.collect()
     gc.freeze()  # the collector must not write to pages that all children share
