@@ -102,18 +102,20 @@ async def test_a_gossip_stream_of_a_stranger(nodes: Nodes, nursery: trio.Nursery
     await nursery.start(ear.run)
     await honest.connect(victim.addresses[0])
     await honest.wait_for_subscribers(TOPIC, 1)
+    victim.serve("echo", 10, lambda _peer, raw: raw)
     for number, name in enumerate(frames(honest, honest)):
-        async with nodes.brief() as attacker:
-            await attacker.connect(victim.addresses[0])
-            raw = frames(attacker, honest)[name]
-            stream = await host_of(attacker).new_stream(id_of(victim), [MESHSUB])
-            with contextlib.suppress(StreamError):  # the victim may not wait for the end of it
-                await stream.write(raw)
-            after = b"after %d: %s" % (number, name.encode())
-            await honest.publish(TOPIC, after)
-            with trio.move_on_after(5) as patience:
-                await ear.until(after)
-            assert not patience.cancelled_caught, f"{name}: the victim hears no more"
+        attacker = await nodes.open()
+        await attacker.connect(victim.addresses[0])
+        stream = await host_of(attacker).new_stream(id_of(victim), [MESHSUB])
+        with contextlib.suppress(StreamError):  # the victim may not wait for the end of it
+            await stream.write(frames(attacker, honest)[name])
+        # Frames of one connection are taken in their order: with the answer, the victim has the hostile one behind it.
+        assert await attacker.request(victim.peer, "echo", b"hi", 10) == b"hi"
+        after = b"after %d: %s" % (number, name.encode())
+        await honest.publish(TOPIC, after)
+        with trio.move_on_after(5) as patience:
+            await ear.until(after)
+        assert not patience.cancelled_caught, f"{name}: the victim hears no more"
     assert all(raw.startswith(b"after") for raw in ear.bodies), "something hostile was delivered"
     assert honest.peers() == (victim.peer,)
 

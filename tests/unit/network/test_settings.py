@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_the_ends_of_a_range_belong_to_it(entry: dataclasses.Field[object]) -> N
 @pytest.mark.parametrize("entry", NUMBERS, ids=lambda entry: entry.name)
 def test_the_documentation_states_the_range(entry: dataclasses.Field[object]) -> None:
     assert f"``{entry.name}``" in (NetworkSettings.__doc__ or "")
+
+
+@pytest.mark.parametrize("entry", NUMBERS, ids=lambda entry: entry.name)
+def test_the_reference_states_the_default_and_the_range(entry: dataclasses.Field[object]) -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/network.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{entry.name}` |")]
+    _, _, default, span, *_ = [cell.strip() for cell in row.split("|")]
+    low, high = (2 ** int(end[3:]) if end.startswith("2**") else float(end) for end in span.split("–"))
+    assert (float(default), low, high) == (entry.default, entry.metadata["low"], entry.metadata["high"])
 
 
 def test_other_fields_are_checked_too() -> None:
