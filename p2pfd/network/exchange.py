@@ -28,7 +28,7 @@ from p2pfd.network.names import check_request
 from p2pfd.network.settings import NetworkSettings
 
 BLOB_PROTOCOL = "/p2pfd/blob/1"
-CHUNK = 65_507  # with its two headers one yamux frame, and that one noise message: a third faster than 64 KiB
+CHUNK = 65_507  # with its two headers one yamux frame, and that one noise message; 64 KiB would make two
 READ = 1024 * 1024
 HASH_BYTES = 32
 SIZE_BYTES = 8

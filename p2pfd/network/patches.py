@@ -47,8 +47,8 @@ log = logging.getLogger("p2pfd.network")
 async def _credit_in_batches(self: Any, *, bytes_read: int = 0) -> None:
     """Give a yamux sender its window back once 32 KiB were read, not after every read.
 
-    0.8.1 sends a WINDOW_UPDATE for each read, be it of one byte: three frames of credit for each gossip message, which
-    is 38 % of a node's processor time. An eighth of the smallest window is withheld at most, so nobody starves.
+    0.8.1 sends a WINDOW_UPDATE for each read, be it of one byte: some three frames of credit for each gossip message,
+    the largest single cost of one. An eighth of the smallest window is withheld at most, so nobody starves.
     """
     self._pending_recv_release += bytes_read
     credit = self._pending_recv_release
@@ -67,7 +67,7 @@ def apply(version: str = libp2p.__version__) -> bool:
     """
     if version != WRITTEN_FOR:
         log.warning(
-            "libp2p is %s, the speed repairs are for %s: left out, expect gossip to cost 1.6 times the processor time",
+            "libp2p is %s, the speed repairs are for %s: left out, and gossip costs more processor time",
             version,
             WRITTEN_FOR,
         )
@@ -123,7 +123,7 @@ class SafeHost(BasicHost):  # type: ignore[misc]
 
 
 class FrameReader:
-    """Reads length-prefixed frames through a buffer. 0.8.1 reads the prefix byte by byte, which costs 20 %."""
+    """Reads length-prefixed frames through a buffer. 0.8.1 reads the prefix byte by byte."""
 
     def __init__(self, stream: INetStream, limit: int) -> None:
         self._stream = stream
