@@ -15,6 +15,7 @@ import h11
 import trio
 
 from p2pfd.errors import ChainError, PlanError
+from p2pfd.settlement.bounded import loads
 
 MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 256 * 1024
@@ -94,8 +95,8 @@ class Rpc:
             await trio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         try:
-            answer = json.loads(raw)
-        except (ValueError, RecursionError) as error:
+            answer = loads(raw)
+        except ValueError as error:
             raise ChainError(f"{self.url} answered {raw[:60]!r}", "is this the address of a chain?") from error
         return answer if isinstance(answer, list) else [answer]
 

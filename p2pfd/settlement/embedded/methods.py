@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from p2pfd.errors import StorageError
 from p2pfd.settlement.abi import reason
+from p2pfd.settlement.bounded import loads
 from p2pfd.settlement.embedded.ledger import GAS_LIMIT, Ledger, Outcome, TransactionRefused
 from p2pfd.settlement.embedded.store import Block, Log
 
@@ -121,9 +122,9 @@ class Methods:
     def answer(self, body: bytes) -> bytes:
         """The answer to a request's body, or to a batch of them."""
         try:
-            asked = json.loads(body)
-        except (ValueError, RecursionError):
-            return _dumped(_error(None, RpcError(PARSE_ERROR, "the request is not JSON")))
+            asked = loads(body)
+        except ValueError as error:
+            return _dumped(_error(None, RpcError(PARSE_ERROR, f"the request is not JSON: {str(error)[:100]}")))
         if not isinstance(asked, list):
             return _dumped(self._one(asked))
         if not 0 < len(asked) <= MAX_BATCH:
