@@ -70,7 +70,7 @@ class Contribution:
 
 
 class LearningAdapter(Protocol[S]):
-    """A decentralised-learning algorithm. Synchronous, and pure given its rng: it sees no peer, clock, socket or chain."""
+    """A decentralised-learning algorithm. Synchronous, pure given its rng; it sees no peer, clock or chain."""
 
     name: str
 

@@ -1,0 +1,261 @@
+"""`Cfd`: compressed federated distillation. Nodes tell one another one class per public sample, and nothing else.
+
+Every node derives the same student from the same labels, and starts its next round from it: same first weights, same
+order of samples, same arithmetic. What a node adds of its own is a descent on its private shard, of which it shares
+the classes that the resulting model gives the public samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+
+from p2pfd.core.canonical import Plain, decode, encode
+from p2pfd.core.ids import RoundId
+from p2pfd.core.labels import MAX_CLASSES
+from p2pfd.core.rng import Rng
+from p2pfd.core.spec import MAX_PUBLIC, Setting
+from p2pfd.errors import DecodeError, PlanError
+from p2pfd.learning.adapter import Array, Budget, Contribution, Labels, Metrics, Split, Task
+from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, check, choice, decimal, defaults, flag, whole
+from p2pfd.learning.local import LOCAL, local_fit, local_model
+from p2pfd.learning.model import Fit, Model, Replay, Weights
+from p2pfd.learning.votes import targets
+
+KNOBS: Mapping[str, Knob] = MappingProxyType(
+    {
+        **LOCAL,
+        "adjust": Flag(True),
+        "floor": Decimal("0.1", "0.0001", "1"),
+        "replay": Decimal("0.3", "0", "10"),
+        "weigh": Flag(True),
+        "gate": Flag(True),
+        "target": Choice("votes", ("votes", "squared")),
+        "warm": Flag(True),
+        "distil_epochs": Whole(20, 1, 1000),
+        "distil_batch": Whole(32, 1, 4096),
+        "distil_rate": Decimal("0.05", "0.00001", "10"),
+        "distil_noise": Decimal("0.9", "0", "4"),
+    }
+)
+"""Every setting with its default and its range; `LOCAL` are the ones that the baseline shares."""
+
+_KIND = "cfd-1"
+_MOST_BYTES = 256 * 2**20
+_KEYS = {"kind", "classes", "settings", "seed", "shape", "public", "targets", "start", "student", "own"}
+_MOST_DIMENSIONS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CfdState:
+    """What a node holds: the consensus student, its own model, and the last targets (none before the first round)."""
+
+    classes: int
+    settings: Mapping[str, Setting]
+    seed: bytes
+    public: Array
+    targets: Array | None
+    start: Weights
+    student: Weights
+    own: Weights
+
+
+class Cfd:
+    """Federated distillation with one-bit labels and a common student."""
+
+    name = "cfd"
+    defaults: ClassVar[Mapping[str, Setting]] = defaults(KNOBS)
+
+    def init(self, task: Task, rng: Rng) -> CfdState:
+        """The state before the first round; PlanError when a setting is unknown or out of its range."""
+        spec = task.spec
+        check(KNOBS, spec.settings)
+        model = local_model(spec.settings, spec.data.classes)
+        start = model.init(rng.split("init"))
+        return CfdState(
+            classes=spec.data.classes,
+            settings=dict(spec.settings),
+            seed=rng.seed,
+            public=np.ascontiguousarray(task.public, dtype=np.float32),
+            targets=None,
+            start=start,
+            student=start,
+            own=start,
+        )
+
+    def train(self, state: CfdState, shard: Split, budget: Budget, rng: Rng) -> CfdState:
+        """From the student, descend on the shard, and on public samples with the last targets."""
+        if not len(shard):
+            return replace(state, own=state.student)
+        weight = decimal(KNOBS, state.settings, "replay")
+        again = Replay(state.public, state.targets, weight) if state.targets is not None and weight else None
+        plan = local_fit(state.settings, budget.epochs)
+        bias = _log_shares(state, shard)
+        own = _model(state).fit(state.student, shard.x, shard.y, plan, rng, bias=bias, replay=again)
+        return replace(state, own=own)
+
+    def share(self, state: CfdState, task: Task, rnd: RoundId) -> Labels:
+        """The class that the own model gives each public sample."""
+        return Labels(bytes(_model(state).classes(state.own, task.public).astype(np.uint8)))
+
+    def absorb(self, state: CfdState, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> CfdState:
+        """Count the votes and distil them into the student.
+
+        Contributions that are not one class for each public sample do not count, nor does a second one of a sender;
+        when none is left the state stays. Batches hang on the seed of `init` and the round, so that nodes agree even
+        if `rng` differs.
+        """
+        votes = self._votes(state, heard)
+        if not votes:
+            return state
+        settings = state.settings
+        wanted = targets(
+            np.array([list(row) for row in votes], dtype=np.int64),
+            state.classes,
+            weigh=flag(KNOBS, settings, "weigh"),
+            gated=flag(KNOBS, settings, "gate"),
+            squared=choice(KNOBS, settings, "target") == "squared",
+        )
+        plan = Fit(
+            epochs=whole(KNOBS, settings, "distil_epochs"),
+            batch=whole(KNOBS, settings, "distil_batch"),
+            rate=decimal(KNOBS, settings, "distil_rate"),
+            momentum=decimal(KNOBS, settings, "momentum"),
+            decay=decimal(KNOBS, settings, "decay"),
+            noise=decimal(KNOBS, settings, "distil_noise"),
+        )
+        start = state.student if flag(KNOBS, settings, "warm") else state.start
+        student = _model(state).fit(start, state.public, wanted, plan, Rng(state.seed).split("distil", rnd))
+        return replace(state, targets=wanted, student=student)
+
+    def evaluate(self, state: CfdState, split: Split) -> Metrics:
+        """``accuracy`` of the student, which all nodes have, and ``own_accuracy`` of the model that trained here."""
+        model = _model(state)
+        return {
+            "accuracy": model.accuracy(state.student, split.x, split.y),
+            "own_accuracy": model.accuracy(state.own, split.x, split.y),
+        }
+
+    def student(self, state: CfdState) -> bytes:
+        """The student's weights as safetensors: the same bytes on every node that absorbed the same votes."""
+        return _model(state).to_bytes(state.student)
+
+    def adopt(self, state: CfdState, student: bytes) -> CfdState:
+        """Take over another node's student; DecodeError when the bytes are not weights of this net."""
+        return replace(state, student=_model(state).from_bytes(student))
+
+    def parameters(self, state: CfdState) -> int:
+        """How many numbers the student has."""
+        return _model(state).parameters
+
+    def dump(self, state: CfdState) -> bytes:
+        """The state as canonical bytes."""
+        model = _model(state)
+        return encode(
+            {
+                "kind": _KIND,
+                "classes": state.classes,
+                "settings": dict(state.settings),
+                "seed": state.seed,
+                "shape": list(state.public.shape),
+                "public": _floats(state.public),
+                "targets": None if state.targets is None else _floats(state.targets),
+                "start": model.to_bytes(state.start),
+                "student": model.to_bytes(state.student),
+                "own": model.to_bytes(state.own),
+            }
+        )
+
+    def load(self, raw: bytes) -> CfdState:
+        """The state that `dump` wrote; DecodeError for anything else."""
+        value = decode(raw, limit=_MOST_BYTES)
+        if not isinstance(value, Mapping) or set(value) != _KEYS or value["kind"] != _KIND:
+            raise DecodeError("not a state of the adapter cfd")
+        classes, settings = value["classes"], value["settings"]
+        if not isinstance(classes, int) or isinstance(classes, bool) or not 2 <= classes <= MAX_CLASSES:
+            raise DecodeError("a state without a number of classes")
+        if not isinstance(settings, Mapping):
+            raise DecodeError("a state without settings")
+        known: dict[str, Setting] = {}
+        for key, setting in settings.items():
+            if not isinstance(setting, (int, str)):
+                raise DecodeError(f"a state whose setting {key[:40]!r} is neither number nor text")
+            known[key] = setting
+        try:
+            check(KNOBS, known)
+        except PlanError as error:
+            raise DecodeError(f"a state whose settings are not legal: {error.what}") from error
+        model = local_model(known, classes)
+        shape = _shape(value["shape"])
+        wanted = value["targets"]
+        return CfdState(
+            classes=classes,
+            settings=known,
+            seed=_bytes(value["seed"], "seed"),
+            public=_array(value["public"], shape, "public samples"),
+            targets=None if wanted is None else _array(wanted, (shape[0], classes), "targets"),
+            start=model.from_bytes(_bytes(value["start"], "start")),
+            student=model.from_bytes(_bytes(value["student"], "student")),
+            own=model.from_bytes(_bytes(value["own"], "own")),
+        )
+
+    @staticmethod
+    def _votes(state: CfdState, heard: Sequence[Contribution]) -> list[bytes]:
+        """The valid labels in the order of their senders."""
+        votes: dict[str, bytes] = {}
+        for said in heard:
+            payload = said.payload
+            if not isinstance(payload, Labels) or len(payload.classes) != len(state.public):
+                continue
+            if max(payload.classes) < state.classes:
+                votes.setdefault(said.sender, payload.classes)
+        return [votes[sender] for sender in sorted(votes)]
+
+
+def _model(state: CfdState) -> Model:
+    return local_model(state.settings, state.classes)
+
+
+def _log_shares(state: CfdState, shard: Split) -> Array | None:
+    """Logarithms of the shard's class shares: added in training, they leave the net to learn what is not the prior."""
+    if not flag(KNOBS, state.settings, "adjust"):
+        return None
+    shares = np.bincount(shard.y, minlength=state.classes) / len(shard)
+    return np.log(shares + decimal(KNOBS, state.settings, "floor")).astype(np.float32)
+
+
+def _floats(array: Array) -> bytes:
+    return array.astype("<f4").tobytes()
+
+
+def _bytes(value: Plain, what: str) -> bytes:
+    if not isinstance(value, bytes):
+        raise DecodeError(f"a state whose {what} is not bytes")
+    return value
+
+
+def _shape(value: Plain) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 2 <= len(value) <= _MOST_DIMENSIONS:
+        raise DecodeError("a state without the shape of its public samples")
+    shape = []
+    for side in value:
+        if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= 2**16:
+            raise DecodeError("a state whose public samples have no sensible shape")
+        shape.append(side)
+    if shape[0] > MAX_PUBLIC:
+        raise DecodeError(f"a state with {shape[0]} public samples, at most {MAX_PUBLIC} are taken")
+    return tuple(shape)
+
+
+def _array(value: Plain, shape: tuple[int, ...], what: str) -> Array:
+    raw = _bytes(value, what)
+    if len(raw) != 4 * int(np.prod(shape)):
+        raise DecodeError(f"a state whose {what} have another size than their shape")
+    array = np.frombuffer(raw, dtype="<f4").astype(np.float32).reshape(shape)
+    if not np.isfinite(array).all():
+        raise DecodeError(f"a state whose {what} are not all finite")
+    return array

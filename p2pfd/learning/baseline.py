@@ -1,0 +1,40 @@
+"""What learning together is measured against: the same net, the same start and the same budget, without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from p2pfd.core.rng import Rng
+from p2pfd.learning.adapter import Split, Task
+from p2pfd.learning.knobs import whole
+from p2pfd.learning.local import LOCAL, local_fit, local_model
+from p2pfd.learning.model import Fit, Model, Weights
+
+
+def train_alone(model: Model, shard: Split, plan: Fit, rng: Rng) -> Weights:
+    """One node's whole budget spent on its own shard in one descent, which serves it better than many short ones."""
+    return model.fit(model.init(rng.split("init")), shard.x, shard.y, plan, rng.split("alone"))
+
+
+def accuracy_alone(task: Task, shard: Split, split: Split, rng: Rng) -> float:
+    """What this shard's owner would reach on `split` alone, with all the epochs that the task's rounds give it."""
+    settings = task.spec.settings
+    epochs = whole(LOCAL, settings, "epochs") * task.spec.rounds
+    model = local_model(settings, task.spec.data.classes)
+    weights = train_alone(model, shard, local_fit(settings, epochs), rng)
+    return model.accuracy(weights, split.x, split.y)
+
+
+def federated_average(model: Model, shards: Sequence[Split], rounds: int, plan: Fit, rng: Rng) -> Weights:
+    """FedAvg: each round everyone descends from the common weights, and they are averaged by the size of the shards."""
+    weights = model.init(rng.split("init"))
+    total = sum(len(shard) for shard in shards)
+    for rnd in range(rounds):
+        mean = np.zeros(model.parameters, dtype=np.float64)
+        for place, shard in enumerate(shards):
+            own = model.fit(weights, shard.x, shard.y, plan, rng.split("fedavg", rnd, place))
+            mean += own.astype(np.float64) * (len(shard) / total)
+        weights = mean.astype(np.float32)
+    return weights

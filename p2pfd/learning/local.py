@@ -1,0 +1,40 @@
+"""The settings of local training that adapters share: the baseline reads them too, and so trains on equal terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from p2pfd.core.spec import Setting
+from p2pfd.learning.knobs import Choice, Decimal, Knob, Whole, choice, decimal, whole
+from p2pfd.learning.model import Fit, Model
+from p2pfd.learning.models import NETS, model_of
+
+LOCAL: Mapping[str, Knob] = MappingProxyType(
+    {
+        "net": Choice("mlp8", tuple(sorted(NETS))),
+        "epochs": Whole(6, 1, 1000),
+        "batch": Whole(16, 1, 4096),
+        "rate": Decimal("0.05", "0.00001", "10"),
+        "momentum": Decimal("0.9", "0", "0.999"),
+        "decay": Decimal("0.0005", "0", "1"),
+        "noise": Decimal("0.9", "0", "4"),
+    }
+)
+
+
+def local_fit(settings: Mapping[str, Setting], epochs: int) -> Fit:
+    """The descent on private data that a task's settings describe, for so many epochs."""
+    return Fit(
+        epochs=epochs,
+        batch=whole(LOCAL, settings, "batch"),
+        rate=decimal(LOCAL, settings, "rate"),
+        momentum=decimal(LOCAL, settings, "momentum"),
+        decay=decimal(LOCAL, settings, "decay"),
+        noise=decimal(LOCAL, settings, "noise"),
+    )
+
+
+def local_model(settings: Mapping[str, Setting], classes: int) -> Model:
+    """The net that a task's settings name."""
+    return model_of(choice(LOCAL, settings, "net"), classes)

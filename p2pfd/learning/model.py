@@ -1,0 +1,223 @@
+"""Any `torch.nn.Module` as a function of its weights: seeded, single-threaded and the same in every process.
+
+Weights are one flat float32 vector in the order of the parameters' names. Nothing here draws from a global generator:
+initial weights, the order of samples and noise all come from the bits of an `Rng`, and so do not depend on torch's
+version or the machine. The descent itself is in float32, and two kinds of processor may round it differently.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from p2pfd.core.rng import Rng
+from p2pfd.errors import DecodeError, PlanError
+from p2pfd.learning._torch import nn, torch
+from p2pfd.learning.adapter import Array
+
+Weights = npt.NDArray[np.float32]
+"""Flat: shape (number of parameters,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How to descend: SGD with momentum and weight decay, at a rate that falls linearly to nothing.
+
+    ``noise`` is the half-width of uniform noise that is added to every pixel, anew each time it is seen.
+    """
+
+    epochs: int
+    batch: int
+    rate: float
+    momentum: float = 0.9
+    decay: float = 5e-4
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Further samples with soft targets, of which each step sees a batch; ``weight`` is their part in the loss."""
+
+    x: Array
+    targets: Array
+    weight: float
+
+
+class Model:
+    """A net without weights of its own: every method takes them and none keeps them."""
+
+    def __init__(self, net: nn.Module) -> None:
+        torch.set_num_threads(1)  # more threads add up in another order, and two nodes would disagree
+        torch.use_deterministic_algorithms(True)
+        if any(True for _ in net.buffers()):
+            raise PlanError("a net with running statistics has state beside its weights", "use GroupNorm, or no norm")
+        parameters = dict(net.named_parameters())
+        self._net = net
+        self._shapes = {name: tuple(parameters[name].shape) for name in sorted(parameters)}
+        self._sizes = {name: math.prod(shape) for name, shape in self._shapes.items()}
+        self.parameters = sum(self._sizes.values())
+        """How many numbers the weights are."""
+
+    # -- training and answering ----------------------------------------------------------------------------------------
+
+    def init(self, rng: Rng) -> Weights:
+        """Fresh weights: uniform within ± √(6 / fan-in) for matrices and kernels, ones for scales, zeros for biases."""
+        out = []
+        for name, shape in self._shapes.items():
+            size = self._sizes[name]
+            if len(shape) > 1:
+                bound = np.float32(math.sqrt(6 / math.prod(shape[1:])))
+                out.append(_uniform(rng.split(name), size) * bound)
+            else:
+                out.append(np.full(size, 1 if name.endswith("weight") else 0, dtype=np.float32))
+        return np.concatenate(out)
+
+    def fit(
+        self,
+        weights: Weights,
+        x: Array,
+        y: npt.NDArray[np.int64] | Array,
+        plan: Fit,
+        rng: Rng,
+        *,
+        bias: Array | None = None,
+        replay: Replay | None = None,
+    ) -> Weights:
+        """New weights after descending the cross-entropy to hard labels (int64) or soft targets (float32 rows).
+
+        ``bias`` is added to the logits in training only: the logarithm of the class shares there leaves the net itself
+        free of them.
+        """
+        net, flat, gradient = self._scratch(weights)
+        velocity = torch.zeros_like(flat)
+        inputs, goals = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
+        offset = None if bias is None else torch.from_numpy(bias)
+        again = None if replay is None else (torch.from_numpy(replay.x), torch.from_numpy(replay.targets))
+        steps = plan.epochs * -(-len(x) // plan.batch)
+        step = 0
+        for epoch in range(plan.epochs):
+            draw = rng.split("epoch", epoch)
+            order = _shuffled(draw.split("order"), len(x))
+            second = _shuffled(draw.split("replay"), len(replay.x), at_least=len(x)) if replay else []
+            grain = draw.split("noise")
+            for start in range(0, len(x), plan.batch):
+                picked = order[start : start + plan.batch]
+                logits = net(_noisy(inputs[picked], plan.noise, grain))
+                if offset is not None:
+                    logits = logits + offset
+                loss = _cross_entropy(logits, goals[picked])
+                if again is not None and replay is not None:
+                    drawn = second[start : start + plan.batch]
+                    loss = loss + replay.weight * _cross_entropy(
+                        net(_noisy(again[0][drawn], plan.noise, grain)), again[1][drawn]
+                    )
+                gradient.zero_()
+                loss.backward()  # type: ignore[no-untyped-call]
+                velocity.mul_(plan.momentum).add_(gradient).add_(flat, alpha=plan.decay)
+                flat.sub_(velocity, alpha=plan.rate * (1 - step / steps))
+                step += 1
+        return _numpy(flat)
+
+    def logits(self, weights: Weights, x: Array) -> Array:
+        """The net's answers, one row a sample."""
+        net, _, _ = self._scratch(weights)
+        with torch.no_grad():
+            return _numpy(net(torch.from_numpy(np.ascontiguousarray(x))))
+
+    def classes(self, weights: Weights, x: Array) -> npt.NDArray[np.int64]:
+        """The class of the highest logit, the lowest class among equals."""
+        chosen: npt.NDArray[np.int64] = np.argmax(self.logits(weights, x), axis=1).astype(np.int64)
+        return chosen
+
+    def accuracy(self, weights: Weights, x: Array, y: npt.NDArray[np.int64]) -> float:
+        """The share of samples that the net gets right; nothing right of no samples."""
+        return float(np.mean(self.classes(weights, x) == y)) if len(x) else 0.0
+
+    # -- weights as bytes ----------------------------------------------------------------------------------------------
+
+    def to_bytes(self, weights: Weights) -> bytes:
+        """Weights as safetensors; equal weights give equal bytes."""
+        out: bytes = safetensors.numpy.save(self._named(weights))
+        return out
+
+    def from_bytes(self, raw: bytes) -> Weights:
+        """Weights from safetensors; DecodeError for anything but finite float32 arrays of exactly this net's shapes."""
+        most = len(self.to_bytes(np.zeros(self.parameters, dtype=np.float32)))
+        if len(raw) != most:
+            raise DecodeError(f"{len(raw)} bytes of weights, {most} expected")
+        try:
+            arrays = safetensors.numpy.load(raw)
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise DecodeError(f"not safetensors: {error}") from error
+        found = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+        if found != {name: (np.dtype(np.float32), shape) for name, shape in self._shapes.items()}:
+            raise DecodeError("the weights are not those of this task's net")
+        flat = np.concatenate([arrays[name].ravel() for name in self._shapes])
+        if not np.isfinite(flat).all():
+            raise DecodeError("the weights are not all finite")
+        if self.to_bytes(flat) != raw:
+            raise DecodeError("the weights are not written in the one canonical way")
+        return flat
+
+    def _named(self, weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
+        out, start = {}, 0
+        for name, shape in self._shapes.items():
+            out[name] = weights[start : start + self._sizes[name]].reshape(shape)
+            start += self._sizes[name]
+        return out
+
+    def _scratch(self, weights: Weights) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+        """A copy of the net whose parameters and gradients are views of one vector each, which makes a step cheap."""
+        if weights.shape != (self.parameters,):
+            raise ValueError(f"weights of shape {weights.shape}, {self.parameters} numbers are needed")
+        net = copy.deepcopy(self._net)
+        parameters = dict(net.named_parameters())
+        flat, gradient = torch.from_numpy(weights.copy()), torch.zeros(self.parameters)
+        start = 0
+        for name, shape in self._shapes.items():
+            stop = start + self._sizes[name]
+            parameters[name].data = flat[start:stop].view(shape)
+            parameters[name].grad = gradient[start:stop].view(shape)
+            start = stop
+        return net, flat, gradient
+
+
+def _numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    return np.array(tensor.detach().numpy(), dtype=np.float32)
+
+
+def _uniform(rng: Rng, count: int) -> npt.NDArray[np.float32]:
+    """Numbers in [−1, 1), multiples of 2⁻²³: exact in float32, so the same everywhere."""
+    bits = np.frombuffer(rng.bytes(4 * count), dtype="<u4") >> np.uint32(8)
+    return bits.astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
+
+
+def _shuffled(rng: Rng, count: int, at_least: int = 0) -> list[int]:
+    """Whole shuffles of 0 … count − 1, one after another until there are enough."""
+    out: list[int] = []
+    while len(out) < max(at_least, count):
+        once = list(range(count))
+        rng.shuffle(once)
+        out += once
+    return out
+
+
+def _noisy(x: torch.Tensor, width: float, rng: Rng) -> torch.Tensor:
+    if not width:
+        return x
+    draws = np.frombuffer(rng.bytes(2 * x.numel()), dtype="<u2").astype(np.float32) * np.float32(2.0**-15)
+    return x + torch.from_numpy((draws - np.float32(1)) * np.float32(width)).view(x.shape)
+
+
+def _cross_entropy(logits: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
+    """Against hard labels or soft targets, by their type."""
+    logs = torch.log_softmax(logits, 1)
+    if goals.dtype == torch.int64:
+        return torch.nn.functional.nll_loss(logs, goals)
+    return -(goals * logs).sum(1).mean()

@@ -1,0 +1,32 @@
+"""Plug-ins by name: what installed packages offer under an entry-point group. The only user of importlib.metadata."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoints, entry_points
+from typing import Any
+
+from p2pfd.errors import EnvironmentProblem, PlanError
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The names in a group, in alphabetical order; nothing is imported."""
+    return tuple(sorted(_found(group).names))
+
+
+def load(group: str, name: str) -> Any:
+    """The object behind a name, imported now; PlanError lists the legal names when there is no such one."""
+    entries = _found(group)
+    if name not in entries.names:
+        legal = ", ".join(names(group)) or "none is installed"
+        raise PlanError(f"there is no {name!r} among {group}", f"the names are: {legal}")
+    entry = entries[name]
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise EnvironmentProblem(
+            f"the plug-in {name!r} ({entry.value}) does not load: {error}", "reinstall the package that offers it"
+        ) from error
+
+
+def _found(group: str) -> EntryPoints:
+    return entry_points(group=group)
