@@ -28,8 +28,8 @@ class DataPlan:
     """Which data, and how much of it for what; the nodes share the rest among themselves."""
 
     name: str = "digits"
-    partition: str = "dirichlet:0.3"
-    public: int = 400
+    partition: str = "dirichlet:0.5"
+    public: int = 320
     validation: int = 150
     test: int = 300
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
-from p2pfd.core.spec import TaskSpec
+from p2pfd.core.spec import Setting, TaskSpec
 
 S = TypeVar("S")
 Array = npt.NDArray[np.float32]
@@ -105,6 +105,11 @@ class LearningAdapter(Protocol[S]):
 
 class ConsensusAdapter(LearningAdapter[S], Protocol[S]):
     """An adapter whose nodes all derive one student from what they heard, and can take it over from one another."""
+
+    @property
+    def defaults(self) -> Mapping[str, Setting]:
+        """Its settings, as they are where a task says nothing."""
+        ...
 
     def student(self, state: S) -> bytes:
         """The student's weights; nodes that agree have equal bytes, and their SHA-256 is the student's name."""

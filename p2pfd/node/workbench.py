@@ -36,7 +36,7 @@ class Workbench:
         self._materials = materials
         self._private = private
         self._shared = shared
-        epochs = materials.task.spec.settings.get("epochs", 1)
+        epochs = {**adapter.defaults, **materials.task.spec.settings}.get("epochs", 1)
         if not isinstance(epochs, int):
             raise PlanError(f"settings.epochs is {epochs!r}", "it must be a whole number")
         self._budget = Budget(epochs)
