@@ -10,8 +10,8 @@ from pathlib import Path
 
 from p2pfd.errors import EnvironmentProblem
 
-BASE_MB = 700
-NODE_MB = 45
+BASE_MB = 600
+NODE_MB = 60
 DISK_MB = 64
 PACKAGES = ("torch", "libp2p", "numpy", "sklearn", "safetensors", "msgpack", "cryptography", "coincurve", "trio")
 CHAIN_PACKAGES = ("web3", "eth_account", "eth", "h11")

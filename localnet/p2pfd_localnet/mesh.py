@@ -83,7 +83,8 @@ class Mesh:
     async def _work(self) -> Summary:
         began = trio.current_time()
         plan, state = self.plan, self.state
-        warm = (plan.adapter, plan.data.name) if self.entry == ENTRY else ()
+        save_task(plan.task(self.sha256), state.task)  # as long as nobody knows its chain, to warm up with
+        warm = (str(state.task),) if self.entry == ENTRY else ()
         spawner = Spawner(state.zygote_log, (self.lock.fd,), self.entry, warm)
         self._spawner = spawner
         async with AsyncExitStack() as stack:

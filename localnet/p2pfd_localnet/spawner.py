@@ -41,7 +41,7 @@ class Spawner:
                 stderr=log,
                 start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, and killpg reaches all nodes
                 pass_fds=self._keep,
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **_ONE_THREAD, "TORCHINDUCTOR_CACHE_DIR": str(self._log.parent / "torch")},
             )
         return self
 

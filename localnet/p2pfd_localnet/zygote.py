@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from p2pfd.errors import P2pfdError
 
@@ -200,24 +200,27 @@ def load(entry: str) -> Entry:
     return found
 
 
-def warm_up(adapter: str, data: str) -> None:
-    """Import what every node will need, and read the data once: the children share what is loaded before they exist."""
+def warm_up(task: Path) -> None:
+    """Do once what every node does first: the children share whatever is imported before they exist."""
     from p2pfd import plugins
-    from p2pfd.learning.data import load_set
+    from p2pfd.core.rng import Rng
+    from p2pfd.learning.adapter import Task
+    from p2pfd.learning.data import deal
+    from p2pfd.node import config
+    from p2pfd.node.runtime import ADAPTERS
 
-    plugins.load("p2pfd.adapters", adapter)
-    load_set(data)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
+    spec = config.load_task(task)
+    adapter: Any = plugins.load(ADAPTERS, spec.adapter)
+    adapter().init(Task(spec, deal(spec.data, spec.seats).public), Rng(0))
 
 
 def main() -> int:
-    """Import, report, serve: ``zygote ENTRY [ADAPTER DATA]``."""
-    entry, *wanted = sys.argv[1:]
+    """Import, report, serve: ``zygote ENTRY [TASK]``."""
+    entry, *task = sys.argv[1:]
     try:
         run = load(entry)
-        if wanted:
-            warm_up(*wanted)
+        if task:
+            warm_up(Path(task[0]))
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         fix = "run `make install`, or `pip install p2pfd` in this environment"

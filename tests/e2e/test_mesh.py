@@ -107,3 +107,24 @@ def test_a_chain_on_a_port_of_choice(bench):
     task = json.loads((bench.state / "task.json").read_text())
     assert task["chain"]["profile"] == "embedded"
     assert json.loads((bench.state / "nodes/node-0/node.json").read_text())["chain_url"].endswith(f":{port}")
+
+
+def test_the_zygote_has_one_thread_and_shares_its_pages(bench):
+    process = bench.start("localnet_command", "up", "small", "--rounds", "500", "--chain", "none")
+    bench.wait_status("running")
+    parents = {pid: ppid(pid) for pid in bench.processes()}
+    zygote = next(pid for pid, parent in parents.items() if parent == process.pid and pid in parents.values())
+    assert len(os.listdir(f"/proc/{zygote}/task")) == 1, "a fork copies one thread only"
+    nodes = [pid for pid, parent in parents.items() if parent == zygote]
+    assert len(nodes) == 4
+    for pid in nodes:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            sizes = {line.split()[0]: int(line.split()[1]) for line in file if line.split()[-1] == "kB"}
+        assert sizes["Pss:"] < sizes["Rss:"] / 2
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(15) == 130
+
+
+def ppid(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
