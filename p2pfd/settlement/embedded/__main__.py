@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import trio
@@ -49,11 +49,10 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def _until_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+async def _until_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+        return
 
 
 async def _until_parent_dies(scope: trio.CancelScope) -> None:
@@ -69,15 +68,16 @@ async def _run(options: argparse.Namespace) -> None:
     store = Store(options.state / STATE_FILE)
     try:
         methods = Methods(Ledger(store, lambda: int(time.time()), options.chain_id, funded))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_signal, nursery.cancel_scope)
-            if options.parent_pipe:
-                nursery.start_soon(_until_parent_dies, nursery.cancel_scope)
-            port = listener.socket.getsockname()[1]
-            ready = {"url": f"http://127.0.0.1:{port}", "chain_id": options.chain_id, "pid": os.getpid()}
-            sys.stdout.write(json.dumps(ready) + "\n")
-            sys.stdout.flush()
-            await serve(methods.answer, listener)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_signal, signals, nursery.cancel_scope)
+                if options.parent_pipe:
+                    nursery.start_soon(_until_parent_dies, nursery.cancel_scope)
+                port = listener.socket.getsockname()[1]
+                ready = {"url": f"http://127.0.0.1:{port}", "chain_id": options.chain_id, "pid": os.getpid()}
+                sys.stdout.write(json.dumps(ready) + "\n")
+                sys.stdout.flush()
+                await serve(methods.answer, listener)
     finally:
         store.close()
 
