@@ -1,4 +1,4 @@
-"""Was everybody paid what the rules say? Recomputes each payment of a task from the labels that the chain itself shows."""
+"""Was everybody paid what the rules say? Recomputes each payment of a task from the labels that the chain shows."""
 
 from __future__ import annotations
 

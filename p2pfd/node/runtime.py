@@ -118,6 +118,8 @@ def machine_for(spec: TaskSpec, keys: NodeKeys) -> DistillRound:
         classes=spec.data.classes,
         rounds=spec.rounds,
         quorum=spec.quorum,
+        seats=spec.seats,
+        enrol_ticks=spec.phases.enrol_seconds * SECOND,
         commit_ticks=spec.phases.commit_seconds * SECOND,
         reveal_ticks=spec.phases.reveal_seconds * SECOND,
         bond=spec.money.bond,

@@ -126,6 +126,7 @@ class Cast:
                 classes=CLASSES,
                 rounds=self.plan.rounds,
                 quorum=self.quorum,
+                seats=1 + len(heard),
                 commit_ticks=_PHASE_TICKS,
                 reveal_ticks=_PHASE_TICKS,
                 bond=_BOND if self.plan.settled else 0,

@@ -44,7 +44,9 @@ class GossipDistill(DistillRound):
     # -- events --------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick, event: Started) -> list[Effect]:
-        return [*self._greet(), *self._open(now, RoundId(0))]
+        if len(self.roster) >= self.seat.seats:
+            return [*self._greet(), *self._open(now, RoundId(0))]
+        return [*self._greet(), self._wait(now, self.seat.enrol_ticks)]
 
     def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
         if self.phase is Phase.IDLE:
@@ -59,9 +61,15 @@ class GossipDistill(DistillRound):
     def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
         if event.name != DEADLINE:
             return []
+        if self.phase is Phase.IDLE:
+            return self._open(now, RoundId(0))
         if self.phase not in (Phase.STUDY, Phase.COMMIT, Phase.REVEAL, Phase.WATCH):
             return []
         return self._close_reveals(now) if self.revealing else self._open_reveals(now)
+
+    def _met(self, now: Tick) -> list[Effect]:
+        complete = self.phase is Phase.IDLE and len(self.roster) >= self.seat.seats
+        return self._open(now, RoundId(0)) if complete else []
 
     def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
         return self._check(now) if rnd == self.round else []
@@ -96,16 +104,18 @@ class GossipDistill(DistillRound):
 
     def _open_reveals(self, now: Tick) -> list[Effect]:
         self.revealing, self.committed = True, frozenset(self.ballot.book(self.round).commitments)
+        told = self.tell("round.committed", have=len(self.committed), of=len(self.workers))
         wait = self._wait(now, self.seat.reveal_ticks)
         if self.phase is not Phase.COMMIT:  # still studying: too late for this round
             self.phase = Phase.WATCH
-            return [self.tell("round.late"), wait, *self._check(now)]
-        return [Publish(self.show()), wait, *self._check(now)]
+            return [told, self.tell("round.late"), wait, *self._check(now)]
+        return [told, Publish(self.show()), wait, *self._check(now)]
 
     def _close_reveals(self, now: Tick) -> list[Effect]:
         # Only who was bound before the reveals began counts: a later commitment may have been copied from them.
         counted = tuple(sorted(self.committed & self.ballot.book(self.round).labels.keys()))
-        effects: list[Effect] = [CancelTimer(DEADLINE), *self.close(counted)]
+        told = self.tell("round.revealed", have=len(counted), of=len(self.committed))
+        effects: list[Effect] = [CancelTimer(DEADLINE), told, *self.close(counted)]
         return effects if self.phase is Phase.ABSORB else [*effects, *self._rested(now)]
 
     def _wait(self, now: Tick, length: int) -> Effect:

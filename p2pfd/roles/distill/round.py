@@ -53,7 +53,8 @@ class Seat:
     """What a node knows before the task starts: itself, the task's numbers, and whom it knows already.
 
     ``secret`` feeds the salts and leaves the node only as those. ``members`` is the roster known in advance; it grows
-    by every Hello. ``commit_ticks`` and ``reveal_ticks`` are the deadlines where no chain keeps them.
+    by every Hello. Where no chain enrols workers, the first round waits until ``seats`` are known; ``enrol_ticks``,
+    ``commit_ticks`` and ``reveal_ticks`` are the deadlines where no chain keeps them.
     """
 
     task: TaskId
@@ -64,6 +65,8 @@ class Seat:
     classes: int
     rounds: int
     quorum: int
+    seats: int = 1
+    enrol_ticks: int = 0
     commit_ticks: int = 0
     reveal_ticks: int = 0
     bond: int = 0
@@ -272,10 +275,11 @@ class DistillRound:
         if hello.account in self.roster.values():
             return (Answer(event.delivery, Ignore("this account is bound to another peer")),)
         self.roster[hello.peer] = hello.account
+        met = self._met(now)
         if self.greeting or self.seat.hello is None:
-            return (Answer(event.delivery, ACCEPT),)
+            return (Answer(event.delivery, ACCEPT), *met)
         self.greeting = True  # newcomers come in crowds: greet them all at once, a little later
-        return (Answer(event.delivery, ACCEPT), SetTimer(GREET, after(now, GREET_AFTER)))
+        return (Answer(event.delivery, ACCEPT), SetTimer(GREET, after(now, GREET_AFTER)), *met)
 
     def _greet(self) -> list[Effect]:
         self.greeting = False
@@ -364,6 +368,10 @@ class DistillRound:
         return []
 
     def _on_settled(self, now: Tick, event: Settled) -> list[Effect]:
+        return []
+
+    def _met(self, now: Tick) -> list[Effect]:
+        """The roster has grown."""
         return []
 
     def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:

@@ -1,0 +1,81 @@
+"""Where no chain enrols workers, nodes find out by hellos who takes part, and wait for one another a while."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2pfd.core.effects import Compute, Publish, SetTimer
+from p2pfd.core.events import Heard, Started, TimerFired
+from p2pfd.core.ids import Account, PeerId, TaskId
+from p2pfd.core.ticks import SECOND, Tick
+from p2pfd.roles.distill import GossipDistill, Phase, Seat
+from p2pfd.wire.messages import Hello
+
+PEERS = [PeerId(f"peer-{number}") for number in range(4)]
+ACCOUNTS = [Account("0x" + f"{number:02x}" * 20) for number in range(4)]
+HELLOS = [Hello(peer, account, b"", b"") for peer, account in zip(PEERS, ACCOUNTS, strict=True)]
+
+
+def machine(seats: int) -> GossipDistill:
+    return GossipDistill(
+        Seat(
+            task=TaskId(b"\1" * 32),
+            peer=PEERS[0],
+            account=ACCOUNTS[0],
+            secret=b"s",
+            samples=4,
+            classes=2,
+            rounds=1,
+            quorum=2,
+            seats=seats,
+            enrol_ticks=9 * SECOND,
+            commit_ticks=SECOND,
+            reveal_ticks=SECOND,
+            hello=HELLOS[0],
+        )
+    )
+
+
+def greet(node: GossipDistill, other: int):
+    return node.handle(Tick(5), Heard(other, PEERS[other], HELLOS[other]))
+
+
+def test_the_first_round_waits_for_everyone():
+    node = machine(seats=3)
+    assert node.handle(Tick(0), Started()) == (Publish(HELLOS[0]), SetTimer("deadline", Tick(9 * SECOND)))
+    assert node.phase is Phase.IDLE
+    assert not any(isinstance(effect, Compute) for effect in greet(node, 1))
+    assert any(isinstance(effect, Compute) for effect in greet(node, 2))
+    assert node.workers == tuple(sorted(ACCOUNTS[:3]))
+
+
+def test_it_waits_no_longer_than_the_deadline():
+    node = machine(seats=3)
+    node.handle(Tick(0), Started())
+    greet(node, 1)
+    assert any(isinstance(effect, Compute) for effect in node.handle(Tick(9 * SECOND), TimerFired("deadline")))
+    assert node.workers == tuple(sorted(ACCOUNTS[:2]))
+
+
+def test_a_crowd_of_newcomers_is_greeted_once():
+    node = machine(seats=9)
+    node.handle(Tick(0), Started())
+    timers = [effect for other in (1, 2, 3) for effect in greet(node, other) if isinstance(effect, SetTimer)]
+    assert [timer.name for timer in timers] == ["greet"]
+    assert node.handle(Tick(2 * SECOND), TimerFired("greet")) == (Publish(HELLOS[0]),)
+
+
+@pytest.mark.parametrize(
+    ("peer", "account", "reason"),
+    [
+        (PEERS[1], ACCOUNTS[2], "this peer is bound to another account"),
+        (PEERS[2], ACCOUNTS[1], "this account is bound to another peer"),
+    ],
+)
+def test_a_bond_of_peer_and_account_is_for_good(peer: PeerId, account: Account, reason: str):
+    node = machine(seats=9)
+    node.handle(Tick(0), Started())
+    greet(node, 1)
+    (answer,) = node.handle(Tick(9), Heard(7, peer, Hello(peer, account, b"", b"")))
+    assert answer.verdict.reason == reason
+    assert node.roster[PEERS[1]] == ACCOUNTS[1]
