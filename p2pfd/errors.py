@@ -34,7 +34,7 @@ class PlanError(P2pfdError):
     """A task, a setting or a plan cannot be carried out as it stands."""
 
 
-class EnvironmentProblem(P2pfdError):
+class EnvironmentProblem(P2pfdError):  # noqa: N818 - EnvironmentError is a name of the language
     """This machine lacks something that the command needs."""
 
 
@@ -42,7 +42,7 @@ class DeadlineError(P2pfdError):
     """Something did not happen within its time."""
 
 
-class AssertionUnmet(P2pfdError):
+class AssertionUnmet(P2pfdError):  # noqa: N818 - AssertionError is a name of the language
     """A condition that a script waits for or checks does not hold."""
 
 
