@@ -1,0 +1,175 @@
+"""`check_adapter`: what every `LearningAdapter` has to do. Run it on yours:
+
+    def test_my_adapter():
+        check_adapter(MyAdapter, some_task, some_shards)
+
+where the task is small, since a round is computed several times, and there are at least two shards. An adapter that
+also has ``student``, ``adopt`` and ``parameters`` is held to what `ConsensusAdapter` promises. AssertionError names
+what was not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from p2pfd.core.ids import RoundId
+from p2pfd.core.rng import Rng
+from p2pfd.errors import DecodeError
+from p2pfd.learning.adapter import Budget, Contribution, Labels, LearningAdapter, Payload, Split, Task, Tensors
+
+Factory = Callable[[], LearningAdapter[Any]]
+
+_ROUNDS = 2
+_BUDGET = Budget(epochs=1)
+
+
+def check_adapter(factory: Factory, task: Task, shards: Sequence[Split]) -> None:
+    """Hold an adapter to the laws of its interface."""
+    assert len(shards) >= 2, "the kit needs two shards or more"
+    adapter = factory()
+    assert isinstance(adapter.name, str), "name is text"
+    assert adapter.name, "name is not empty"
+    _check_beginnings(factory, task)
+    first, second = _play(factory, task, shards), _play(factory, task, shards)
+    assert first == second, "the same rounds twice, in two instances, end in different states"
+    _check_inputs_untouched(factory(), task, shards[0])
+    state = _trained(adapter, task, shards)
+    _check_payload(adapter.share(state, task, RoundId(0)), task)
+    _check_metrics(adapter, state, shards[0])
+    _check_order(adapter, task, shards)
+    _check_dumps(adapter, factory(), state, task, shards[0])
+    _check_garbage(adapter, adapter.dump(state))
+    _check_small_shards(adapter, task, shards[0])
+    if hasattr(adapter, "student"):
+        _check_consensus(adapter, task, shards)
+
+
+def _check_beginnings(factory: Factory, task: Task) -> None:
+    one, other = factory(), factory()
+    same = one.dump(one.init(task, Rng(1))), other.dump(other.init(task, Rng(1)))
+    assert same[0] == same[1], "nodes with equal rng do not start equal"
+    assert one.dump(one.init(task, Rng(2))) != same[0], "init does not use its rng"
+
+
+def _trained(adapter: LearningAdapter[Any], task: Task, shards: Sequence[Split], place: int = 0) -> Any:
+    start = adapter.init(task, Rng(1))
+    return adapter.train(start, shards[place], _BUDGET, Rng(2).split(place))
+
+
+def _heard(adapter: LearningAdapter[Any], states: Sequence[Any], task: Task, rnd: RoundId) -> list[Contribution]:
+    return [Contribution(f"{place:03}", adapter.share(state, task, rnd)) for place, state in enumerate(states)]
+
+
+def _play(factory: Factory, task: Task, shards: Sequence[Split]) -> list[bytes]:
+    """Some rounds of all shards; what their states are in the end."""
+    adapter = factory()
+    states = [adapter.init(task, Rng(1)) for _ in shards]
+    for number in range(_ROUNDS):
+        rnd = RoundId(number)
+        states = [
+            adapter.train(state, shard, _BUDGET, Rng(2).split(number, place))
+            for place, (state, shard) in enumerate(zip(states, shards, strict=True))
+        ]
+        heard = _heard(adapter, states, task, rnd)
+        states = [adapter.absorb(state, heard, rnd, Rng(3).split(number)) for state in states]
+    return [adapter.dump(state) for state in states]
+
+
+def _check_inputs_untouched(adapter: LearningAdapter[Any], task: Task, shard: Split) -> None:
+    x, y, public = shard.x.copy(), shard.y.copy(), task.public.copy()
+    start = adapter.init(task, Rng(1))
+    before = adapter.dump(start)
+    state = adapter.train(start, shard, _BUDGET, Rng(2))
+    assert adapter.dump(start) == before, "train changed the state that it was given"
+    middle = adapter.dump(state)
+    heard = _heard(adapter, [state], task, RoundId(0))
+    adapter.absorb(state, heard, RoundId(0), Rng(3))
+    adapter.evaluate(state, shard)
+    assert adapter.dump(state) == middle, "share, absorb or evaluate changed the state that it was given"
+    intact = np.array_equal(x, shard.x) and np.array_equal(y, shard.y) and np.array_equal(public, task.public)
+    assert intact, "the samples were changed"
+
+
+def _check_payload(payload: Payload, task: Task) -> None:
+    if isinstance(payload, Labels):
+        assert len(payload.classes) == len(task.public), "share gives not one label per public sample"
+        assert max(payload.classes) < task.spec.data.classes, "share names a class that there is not"
+    else:
+        assert isinstance(payload, Tensors), f"share gives {type(payload).__name__}, neither Labels nor Tensors"
+        assert list(payload.arrays) == sorted(payload.arrays), "tensors stand in the order of their names"
+
+
+def _check_metrics(adapter: LearningAdapter[Any], state: Any, split: Split) -> None:
+    metrics = adapter.evaluate(state, split)
+    assert "accuracy" in metrics, "evaluate gives no accuracy"
+    assert 0 <= metrics["accuracy"] <= 1, "accuracy does not lie between 0 and 1"
+    assert metrics == adapter.evaluate(state, split), "evaluate twice gives two answers"
+    nothing = adapter.evaluate(state, Split(split.x[:0], split.y[:0]))
+    assert 0 <= nothing["accuracy"] <= 1, "accuracy on no samples does not lie between 0 and 1"
+
+
+def _check_order(adapter: LearningAdapter[Any], task: Task, shards: Sequence[Split]) -> None:
+    states = [_trained(adapter, task, shards, place) for place in range(len(shards))]
+    heard = _heard(adapter, states, task, RoundId(0))
+    once = adapter.dump(adapter.absorb(states[0], heard, RoundId(0), Rng(3)))
+    again = adapter.dump(adapter.absorb(states[0], heard, RoundId(0), Rng(3)))
+    assert once == again, "absorb of the same contributions gives two answers"
+    adapter.absorb(states[0], heard[:1], RoundId(0), Rng(3))
+    nothing = adapter.absorb(states[0], [], RoundId(0), Rng(3))
+    assert 0 <= adapter.evaluate(nothing, shards[0])["accuracy"] <= 1, "a node that heard nothing cannot go on"
+
+
+def _check_dumps(
+    adapter: LearningAdapter[Any], fresh: LearningAdapter[Any], state: Any, task: Task, shard: Split
+) -> None:
+    """``fresh`` has done nothing yet: whatever an adapter keeps outside its states shows here."""
+    raw = adapter.dump(state)
+    assert isinstance(raw, bytes), "dump gives no bytes"
+    back = fresh.load(raw)
+    assert fresh.dump(back) == raw, "load and dump do not give the same bytes"
+    went_on = adapter.dump(adapter.train(state, shard, _BUDGET, Rng(4)))
+    assert fresh.dump(fresh.train(back, shard, _BUDGET, Rng(4))) == went_on, "a loaded state learns otherwise"
+    assert fresh.share(back, task, RoundId(1)) == adapter.share(state, task, RoundId(1)), "a loaded state shares else"
+
+
+def _check_garbage(adapter: LearningAdapter[Any], raw: bytes) -> None:
+    rng = Rng(5)
+    damaged = [b"", b"\0", b"\x80", b"\xc1" * 40, rng.bytes(200), raw[:-1], raw + b"\0", raw[: len(raw) // 2], raw[1:]]
+    # The head of a dump is where its structure is: one bit of each of its first bytes is turned round.
+    damaged += [raw[:cut] + bytes([raw[cut] ^ 1 << rng.below(8)]) + raw[cut + 1 :] for cut in range(1, 40)]
+    for garbage in damaged:
+        try:
+            state = adapter.load(garbage)
+        except DecodeError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"load answers garbage with {type(error).__name__}, not DecodeError") from error
+        assert adapter.dump(state) == garbage, "load took bytes that dump does not write"
+
+
+def _check_small_shards(adapter: LearningAdapter[Any], task: Task, shard: Split) -> None:
+    for count in (0, 1, 3):
+        state = adapter.train(adapter.init(task, Rng(1)), Split(shard.x[:count], shard.y[:count]), _BUDGET, Rng(2))
+        _check_payload(adapter.share(state, task, RoundId(0)), task)
+
+
+def _check_consensus(adapter: Any, task: Task, shards: Sequence[Split]) -> None:
+    states = [_trained(adapter, task, shards, place) for place in range(len(shards))]
+    heard = _heard(adapter, states, task, RoundId(0))
+    states = [adapter.absorb(state, heard, RoundId(0), Rng(3)) for state in states]
+    students = {hashlib.sha256(adapter.student(state)).digest() for state in states}
+    assert len(students) == 1, "nodes that absorbed the same contributions have different students"
+    late = adapter.adopt(adapter.init(task, Rng(1)), adapter.student(states[0]))
+    assert adapter.student(late) == adapter.student(states[0]), "a node that adopts a student has another one"
+    assert adapter.parameters(states[0]) > 0, "a student has parameters"
+    student = adapter.student(states[0])
+    for garbage in (b"", student[:-1], student + b"\0", b"\xff" * len(student)):
+        try:
+            adapter.adopt(states[0], garbage)
+        except DecodeError:
+            continue
+        raise AssertionError("adopt takes bytes that are no student")

@@ -1,0 +1,90 @@
+"""Every installed adapter keeps the promises of `p2pfd.learning.adapter`, and the kit notices one that does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from p2pfd_adapters.cfd import Cfd, CfdState
+
+from p2pfd import plugins
+from p2pfd.core.ids import RoundId
+from p2pfd.core.rng import Rng
+from p2pfd.errors import DecodeError
+from p2pfd.learning.adapter import Labels, Split, Task
+from p2pfd.learning.data import deal
+from p2pfd.testing.adapter import check_adapter
+from tests.unit.learning.tasks import digits_task
+
+
+def materials() -> tuple[Task, tuple[Split, ...]]:
+    spec = digits_task(public=40, distil_epochs=2)
+    dealt = deal(spec.data, 3)
+    return Task(spec, dealt.public), dealt.shards
+
+
+@pytest.mark.parametrize("name", plugins.names("p2pfd.adapters"))
+def test_installed_adapters_conform(name: str) -> None:
+    task, shards = materials()
+    check_adapter(plugins.load("p2pfd.adapters", name), task, shards)
+
+
+class Forgetful(Cfd):
+    """One label too few."""
+
+    def share(self, state: CfdState, task: Task, rnd: RoundId) -> Labels:
+        return Labels(super().share(state, task, rnd).classes[1:])
+
+
+class Restless(Cfd):
+    """Draws from a source that nobody passed in."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def train(self, state: CfdState, shard: Split, budget: object, rng: Rng) -> CfdState:  # type: ignore[override]
+        self._count += 1
+        trained = super().train(state, shard, budget, rng.split(self._count))  # type: ignore[arg-type]
+        return replace(trained, own=trained.own + self._count)
+
+
+class Trusting(Cfd):
+    """Takes any bytes for a state."""
+
+    def __init__(self) -> None:
+        self._last: CfdState | None = None
+
+    def dump(self, state: CfdState) -> bytes:
+        self._last = state
+        return super().dump(state)
+
+    def load(self, raw: bytes) -> CfdState:
+        try:
+            return super().load(raw)
+        except DecodeError:
+            if self._last is None:
+                raise
+            return self._last
+
+
+class Headstrong(Cfd):
+    """Each node mixes its own model into the student."""
+
+    def absorb(self, state: CfdState, heard: object, rnd: RoundId, rng: Rng) -> CfdState:  # type: ignore[override]
+        taken = super().absorb(state, heard, rnd, rng)  # type: ignore[arg-type]
+        return replace(taken, student=(taken.student + state.own) / 2)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "complaint"),
+    [
+        (Forgetful, "one label per public sample"),
+        (Restless, "learns otherwise"),
+        (Trusting, "load took bytes"),
+        (Headstrong, "different students"),
+    ],
+)
+def test_the_kit_notices(adapter: type[Cfd], complaint: str) -> None:
+    task, shards = materials()
+    with pytest.raises(AssertionError, match=complaint):
+        check_adapter(adapter, task, shards)
