@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +23,9 @@ from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError, Mes
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.connection import swarm_connection
 from libp2p.network.connection.exceptions import RawConnError
-from libp2p.network.stream.exceptions import StreamError
+from libp2p.network.stream.exceptions import StreamClosed, StreamError, StreamReset
 from libp2p.peer.id import ID
+from libp2p.peer.peerstore import env_to_send_in_RPC
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
@@ -31,6 +33,8 @@ from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.utils import maybe_consume_signed_record
 from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from multiaddr import Multiaddr
+
+from p2pfd.network.outlet import Outlet
 
 WRITTEN_FOR = "0.8.1"
 CREDIT_BATCH = 32 * 1024
@@ -165,6 +169,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self._nursery = nursery
         self._room = trio.Event()
         self._records: dict[ID, bytes] = {}
+        self._outlets: dict[ID, Outlet] = {}
         # 0.8.1 counts up from the second at which it started. A node that said more than one thing a second, and was
         # restarted, repeats numbers it has used, and its neighbours take what it says for old.
         self.counter = secrets.randbits(62)
@@ -211,6 +216,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         self._records.pop(peer_id, None)
+        self._outlets.pop(peer_id, None)
         super()._handle_dead_peer(peer_id)
         self._tell_room()
 
@@ -244,6 +250,24 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             log.debug("sending to %s ended: %r", peer_id, error)
             self._handle_dead_peer(peer_id)
 
+    async def write_msg(self, stream: INetStream, rpc_msg: rpc_pb2.RPC) -> bool:
+        """Write one RPC; False, and the peer counts as gone, when its stream has ended."""
+        peer = stream.muxed_conn.peer_id
+        try:
+            await self._outlet(peer, stream).write(rpc_msg)
+        except (StreamClosed, StreamReset):
+            self._handle_dead_peer(peer)
+            return False
+        return True
+
+    def _outlet(self, peer: ID, stream: INetStream) -> Outlet:
+        outlet = self._outlets.get(peer)
+        if outlet is None or outlet.stream is not stream:
+            outlet = Outlet(stream, env_to_send_in_RPC(self.host)[0])  # what has just been told in the hello
+            if self.peers.get(peer) is stream:
+                self._outlets[peer] = outlet
+        return outlet
+
     def _tell_room(self) -> None:
         self._room.set()
         self._room = trio.Event()
@@ -264,7 +288,45 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
 
 
 class SafeGossipSub(GossipSub):  # type: ignore[misc]
-    """The router, without three faults of 0.8.1."""
+    """The router, without some faults of 0.8.1."""
+
+    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
+        """Pass a message on.
+
+        0.8.1 attaches the peer record to each, copies it three times for each neighbour, and keeps the time of every
+        message for ever, for statistics that we have switched off.
+        """
+        pubsub = self.pubsub
+        if pubsub is None or not (
+            self._check_spam_protection(msg_forwarder, pubsub_msg) and self._check_equivocation(pubsub_msg)
+        ):
+            return
+        self.mcache.put(pubsub_msg)
+        rpc = rpc_pb2.RPC(publish=[pubsub_msg])
+        topics = list(pubsub_msg.topicIDs)
+        author = ID(pubsub_msg.from_id)
+        for peer in self._get_peers_to_send(topics, msg_forwarder, author, pubsub.get_message_id(pubsub_msg)):
+            if peer in pubsub.peers and (self.scorer is None or self.scorer.allow_publish(peer, topics)):
+                self.send_rpc(peer, rpc)
+        for topic in topics:
+            self._hold_for_newcomers(topic, rpc, {msg_forwarder, author})
+            self.time_since_last_publish[topic] = int(time.time())  # the library compares it with this clock
+
+    def _hold_for_newcomers(self, topic: str, rpc: rpc_pb2.RPC, behind: set[ID]) -> None:
+        """Keep a message for peers that have just connected: their protocol or their topics are not known yet."""
+        listening = self.pubsub.peer_topics.get(topic, set())
+        unnamed = {peer for peer in listening if peer not in self.peer_protocol}
+        for peer in (unnamed | self.pubsub.peers.keys() - listening) - behind:
+            self._prune_pending_messages(peer)
+            self._pending_messages[peer].append((time.time(), rpc))
+
+    def send_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, priority: bool = False) -> None:
+        """Queue an RPC for a peer; whole and uncopied where nothing has to be added or split."""
+        queue = self.pubsub.peer_queues.get(peer_id)
+        if queue is None or peer_id in self._pending_control or rpc.ByteSize() > queue.max_message_size:
+            super().send_rpc(peer_id, rpc, priority)
+        elif not queue.push(rpc, priority):
+            self._handle_dropped_rpc(peer_id, rpc, "queue_full")
 
     async def _emit_control_msgs(self, graft: Any, prune: Any, gossip: Any) -> None:
         """0.8.1 lets what it tells one peer pile up and tells it the next one too: grafts and prunes go astray."""

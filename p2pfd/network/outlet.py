@@ -1,0 +1,41 @@
+"""What one neighbour is sent on its gossip stream: frame after frame, and nothing that it knows already."""
+
+from __future__ import annotations
+
+import trio
+from libp2p.abc import INetStream
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.utils import encode_varint_prefixed
+
+
+class Outlet:
+    """The writing end of a gossip stream.
+
+    The signed record of our addresses is some 220 bytes, and 0.8.1 puts it into every RPC, though a neighbour that has
+    it from the hello learns nothing from it again. Here it is left out as long as it is what was told last.
+    """
+
+    def __init__(self, stream: INetStream, told: bytes) -> None:
+        self.stream = stream
+        self._told = told
+        # A frame may go out in several pieces, and two tasks write: the queue's, and the one that replays to newcomers.
+        self._lock = trio.Lock()
+
+    async def write(self, rpc: rpc_pb2.RPC) -> None:
+        """Write one RPC as one frame."""
+        async with self._lock:
+            await self._write(self._frame(rpc))
+
+    async def _write(self, raw: bytes) -> None:
+        await self.stream.write(raw)
+
+    def _frame(self, rpc: rpc_pb2.RPC) -> bytes:
+        if rpc.HasField("senderRecord"):
+            if rpc.senderRecord == self._told:
+                slim = rpc_pb2.RPC()  # a copy, because the queues of several neighbours may hold the same RPC
+                slim.CopyFrom(rpc)
+                slim.ClearField("senderRecord")
+                rpc = slim
+            else:
+                self._told = rpc.senderRecord
+        return encode_varint_prefixed(rpc.SerializeToString())
