@@ -31,8 +31,7 @@ class Line:
         self.control, self._orders = os.pipe()
         self._said, self.status = os.pipe()
         self._reader = threading.Thread(target=self._render, daemon=True)
-        if dial:
-            self._order({"dial": list(dial)})
+        self._order({"dial": list(dial)})
         self._reader.start()
 
     def close(self) -> None:
