@@ -92,6 +92,26 @@ async def test_a_stock_node_needs_our_record_once(
     assert known is not None, "the hello told it"
 
 
+async def test_a_stock_node_needs_no_key_beside_the_sender_id(nodes: Nodes, nursery: trio.Nursery, wire: Wire) -> None:
+    """Straight, and by way of a stock node: two of ours with one in between hear each other."""
+    ours, stock, ear = await meet_stock(nodes, nursery, ours_dials=True)
+    other = await nodes.open()
+    other_ear = Ear(other)
+    await nursery.start(other_ear.run)
+    await other.connect(stock.address)
+    await stock.wait_for_mesh(ID.from_base58(other.peer))
+    await ours.publish(TOPIC, b"ours")
+    await other.publish(TOPIC, b"the other")
+    await stock.say(b"stock")
+    await stock.until(b"ours", b"the other")
+    await ear.until(b"the other", b"stock")
+    await other_ear.until(b"ours", b"stock")
+    by_author = {message.from_id: message for message in stock.heard}
+    assert {peer for peer, message in by_author.items() if not message.key} == {
+        ID.from_base58(each.peer).to_bytes() for each in (ours, other)
+    }
+
+
 async def test_a_record_that_changes_is_told_once_more() -> None:
     written: list[bytes] = []
 
