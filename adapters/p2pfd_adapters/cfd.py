@@ -75,7 +75,7 @@ class Cfd:
         spec = task.spec
         check(KNOBS, spec.settings)
         model = local_model(spec.settings, spec.data.classes)
-        start = model.init(rng.split("init"))
+        start = model.init(rng)
         return CfdState(
             classes=spec.data.classes,
             settings=dict(spec.settings),

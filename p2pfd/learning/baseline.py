@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from p2pfd.core.rng import Rng
-from p2pfd.learning.adapter import Split, Task
+from p2pfd.learning.adapter import Array, Split, Task
 from p2pfd.learning.knobs import whole
 from p2pfd.learning.local import LOCAL, local_fit, local_model
 from p2pfd.learning.model import Fit, Model, Weights
@@ -27,14 +27,20 @@ def accuracy_alone(task: Task, shard: Split, split: Split, rng: Rng) -> float:
     return model.accuracy(weights, split.x, split.y)
 
 
-def federated_average(model: Model, shards: Sequence[Split], rounds: int, plan: Fit, rng: Rng) -> Weights:
-    """FedAvg: each round everyone descends from the common weights, and they are averaged by the size of the shards."""
+def federated_average(
+    model: Model, shards: Sequence[Split], rounds: int, plan: Fit, rng: Rng, priors: Sequence[Array] | None = None
+) -> Weights:
+    """FedAvg: each round everyone descends from the common weights, and they are averaged by the size of the shards.
+
+    ``priors`` are added to each shard's logits in training: FedAvg with logit adjustment.
+    """
     weights = model.init(rng.split("init"))
     total = sum(len(shard) for shard in shards)
     for rnd in range(rounds):
         mean = np.zeros(model.parameters, dtype=np.float64)
         for place, shard in enumerate(shards):
-            own = model.fit(weights, shard.x, shard.y, plan, rng.split("fedavg", rnd, place))
+            draws = rng.split("fedavg", rnd, place)
+            own = model.fit(weights, shard.x, shard.y, plan, draws, bias=priors[place] if priors else None)
             mean += own.astype(np.float64) * (len(shard) / total)
         weights = mean.astype(np.float32)
     return weights

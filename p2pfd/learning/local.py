@@ -13,7 +13,7 @@ from p2pfd.learning.models import NETS, model_of
 LOCAL: Mapping[str, Knob] = MappingProxyType(
     {
         "net": Choice("mlp8", tuple(sorted(NETS))),
-        "epochs": Whole(6, 1, 1000),
+        "epochs": Whole(10, 1, 1000),
         "batch": Whole(16, 1, 4096),
         "rate": Decimal("0.05", "0.00001", "10"),
         "momentum": Decimal("0.9", "0", "0.999"),
