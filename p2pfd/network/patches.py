@@ -34,11 +34,13 @@ from libp2p.pubsub.utils import maybe_consume_signed_record
 from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from multiaddr import Multiaddr
 
+from p2pfd.network.holders import Holders
 from p2pfd.network.outlet import Outlet
 
 WRITTEN_FOR = "0.8.1"
 CREDIT_BATCH = 32 * 1024
 MAX_VARINT_BYTES = 10
+HELD = 4096
 FRAME_READ = 64 * 1024
 SILENT = logging.CRITICAL + 1
 
@@ -170,6 +172,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self._room = trio.Event()
         self._records: dict[ID, bytes] = {}
         self._outlets: dict[ID, Outlet] = {}
+        self.holders = Holders(HELD)
         # 0.8.1 counts up from the second at which it started. A node that said more than one thing a second, and was
         # restarted, repeats numbers it has used, and its neighbours take what it says for old.
         self.counter = secrets.randbits(62)
@@ -197,7 +200,11 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
                 return
             self._records[peer] = rpc.senderRecord
         for message in rpc.publish:
-            if self._is_subscribed_to_msg(message):
+            if not self._is_subscribed_to_msg(message):
+                continue
+            self.holders.note(self.get_message_id(message), peer)
+            # A copy of a message that we have ends here; most of the copies come while the first one is being judged.
+            if not self._is_msg_seen(message):
                 # The manager of 0.8.1 walks through all of its tasks to start one; a nursery does not.
                 self._nursery.start_soon(self.push_msg, peer, message)
         if len(rpc.subscriptions) <= self.max_subscriptions_per_rpc:
@@ -217,6 +224,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
     def _handle_dead_peer(self, peer_id: ID) -> None:
         self._records.pop(peer_id, None)
         self._outlets.pop(peer_id, None)
+        self.holders.forget(peer_id)
         super()._handle_dead_peer(peer_id)
         self._tell_room()
 
@@ -243,12 +251,20 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         """
         queue._queue.max_size = 2 * self.queue_limit
         try:
-            while (rpc := await queue.pop()) is not None and await self.write_msg(stream, rpc):
+            while (rpc := await queue.pop()) is not None:
+                if not self._knows(peer_id, rpc) and not await self.write_msg(stream, rpc):
+                    break
                 self._tell_room()
             await stream.close()  # 0.8.1 leaves it open, and opens another
         except (BaseLibp2pError, OSError) as error:
             log.debug("sending to %s ended: %r", peer_id, error)
             self._handle_dead_peer(peer_id)
+
+    def _knows(self, peer: ID, rpc: rpc_pb2.RPC) -> bool:
+        """Whether the peer has sent us itself, while this stood in its queue, all that it would learn from it."""
+        if not rpc.publish or rpc.subscriptions or rpc.HasField("control"):
+            return False
+        return all(peer in self.holders.of(self.get_message_id(message)) for message in rpc.publish)
 
     async def write_msg(self, stream: INetStream, rpc_msg: rpc_pb2.RPC) -> bool:
         """Write one RPC; False, and the peer counts as gone, when its stream has ended."""
@@ -304,12 +320,13 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
         self.mcache.put(pubsub_msg)
         rpc = rpc_pb2.RPC(publish=[pubsub_msg])
         topics = list(pubsub_msg.topicIDs)
-        author = ID(pubsub_msg.from_id)
-        for peer in self._get_peers_to_send(topics, msg_forwarder, author, pubsub.get_message_id(pubsub_msg)):
+        author, name = ID(pubsub_msg.from_id), pubsub.get_message_id(pubsub_msg)
+        behind = {msg_forwarder, author, *pubsub.holders.of(name)}
+        for peer in set(self._get_peers_to_send(topics, msg_forwarder, author, name)) - behind:
             if peer in pubsub.peers and (self.scorer is None or self.scorer.allow_publish(peer, topics)):
                 self.send_rpc(peer, rpc)
         for topic in topics:
-            self._hold_for_newcomers(topic, rpc, {msg_forwarder, author})
+            self._hold_for_newcomers(topic, rpc, behind)
             self.time_since_last_publish[topic] = int(time.time())  # the library compares it with this clock
 
     def _hold_for_newcomers(self, topic: str, rpc: rpc_pb2.RPC, behind: set[ID]) -> None:

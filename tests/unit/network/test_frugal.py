@@ -9,6 +9,8 @@ import trio
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 
+from p2pfd.core.verdict import Accept
+from p2pfd.network.holders import ID_BYTES, Holders
 from p2pfd.network.libp2p import Libp2pTransport
 from p2pfd.network.outlet import Outlet
 
@@ -125,3 +127,72 @@ async def test_a_record_that_changes_is_told_once_more() -> None:
         await outlet.write(rpc)
     assert [rpc.senderRecord for raw in written for rpc in split(raw)] == [b"", b"new", b"", b"old"]
     assert shared.senderRecord == b"new", "other neighbours' queues hold the same RPC"
+
+
+async def test_a_neighbour_that_sent_it_meanwhile_is_not_sent_it(
+    nodes: Nodes, nursery: trio.Nursery, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of ours and two stock nodes, all connected. Both stock nodes send the message before ours has judged it."""
+    ours, first, _ = await meet_stock(nodes, nursery, ours_dials=True)
+    second = StockNode(nodes.seed(), TOPIC)
+    await nursery.start(second.run)
+    await second.connect(first.address)
+    await second.connect(ours.addresses[0])
+    for peer in (first.id, ID.from_base58(ours.peer)):
+        await second.wait_for_mesh(peer)
+    for each in (first, second):
+        await ours._gossip.wait_for_mesh(each.id, TOPIC)
+        await each.wait_for_mesh(ID.from_base58(ours.peer))
+    senders: set[ID] = set()
+    both = trio.Event()
+    note = Holders.note
+
+    def watch(holders: Holders, message: bytes, peer: ID) -> None:
+        note(holders, message, peer)
+        senders.add(peer)
+        if {first.id, second.id} <= senders:
+            both.set()
+
+    monkeypatch.setattr(Holders, "note", watch)
+    async with ours.heard(TOPIC) as deliveries:
+        await first.say(b"said once")
+        delivery = await anext(deliveries)
+        assert delivery.raw == b"said once"
+        await both.wait()
+        delivery.answer(Accept())
+        await first.say(b"said later")
+        (await anext(deliveries)).answer(Accept())
+    await second.until(b"said once", b"said later")
+    assert b"said once" not in [message.data for message in wire.published]
+
+
+async def test_what_a_neighbour_sent_while_it_stood_in_its_queue_is_taken_out(
+    nodes: Nodes, nursery: trio.Nursery, wire: Wire
+) -> None:
+    near, far = await nodes.open(), await nodes.open()
+    ear = Ear(far)
+    await nursery.start(ear.run)
+    await near.connect(far.addresses[0])
+    await near.wait_for_subscribers(TOPIC, 1)
+    gossip, peer = near._gossip, ID.from_base58(far.peer)
+    known = gossip._signed(TOPIC, b"known")
+    await gossip.say(TOPIC, b"first")
+    gossip.router.send_rpc(peer, rpc_pb2.RPC(publish=[known]))
+    gossip.holders.note(gossip.get_message_id(known), peer)
+    await gossip.say(TOPIC, b"last")
+    await ear.until(b"first", b"last")
+    assert {message.data for message in wire.published} == {b"first", b"last"}
+
+
+def test_holders_are_bounded_and_forgotten() -> None:
+    holders = Holders(2)
+    a, b = ID(b"a"), ID(b"b")
+    holders.note(b"1", a)
+    holders.note(b"1", b)
+    holders.note(b"2", b)
+    assert holders.of(b"1") == {a, b}
+    holders.forget(b)
+    assert holders.of(b"1") == {a}
+    holders.note(b"3", a)
+    holders.note(bytes(ID_BYTES + 1), a)
+    assert [set(holders.of(name)) for name in (b"1", b"2", b"3", bytes(ID_BYTES + 1))] == [set(), set(), {a}, set()]
