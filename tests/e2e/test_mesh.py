@@ -61,6 +61,7 @@ def test_ctrl_c_in_the_midst_leaves_no_process_port_or_file(bench):
         for address in event["addresses"]
     ]
     assert len(ports) >= 4
+    check_memory_is_shared(bench, process.pid)
     began = time.monotonic()
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(15) == 130
@@ -109,11 +110,14 @@ def test_a_chain_on_a_port_of_choice(bench):
     assert json.loads((bench.state / "nodes/node-0/node.json").read_text())["chain_url"].endswith(f":{port}")
 
 
-def test_the_zygote_has_one_thread_and_shares_its_pages(bench):
-    process = bench.start("localnet_command", "up", "small", "--rounds", "500", "--chain", "none")
-    bench.wait_status("running")
+def ppid(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+def check_memory_is_shared(bench, supervisor):
     parents = {pid: ppid(pid) for pid in bench.processes()}
-    zygote = next(pid for pid, parent in parents.items() if parent == process.pid and pid in parents.values())
+    zygote = next(pid for pid, parent in parents.items() if parent == supervisor and pid in parents.values())
     assert len(os.listdir(f"/proc/{zygote}/task")) == 1, "a fork copies one thread only"
     nodes = [pid for pid, parent in parents.items() if parent == zygote]
     assert len(nodes) == 4
@@ -121,10 +125,3 @@ def test_the_zygote_has_one_thread_and_shares_its_pages(bench):
         with open(f"/proc/{pid}/smaps_rollup") as file:
             sizes = {line.split()[0]: int(line.split()[1]) for line in file if line.split()[-1] == "kB"}
         assert sizes["Pss:"] < sizes["Rss:"] / 2
-    os.kill(process.pid, signal.SIGINT)
-    assert process.wait(15) == 130
-
-
-def ppid(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return int(file.read().rsplit(")", 1)[1].split()[1])
