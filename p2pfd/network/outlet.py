@@ -21,10 +21,15 @@ class Outlet:
         # A frame may go out in several pieces, and two tasks write: the queue's, and the one that replays to newcomers.
         self._lock = trio.Lock()
 
-    async def write(self, rpc: rpc_pb2.RPC) -> None:
-        """Write one RPC as one frame."""
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written."""
+        return bool(self._lock.locked())
+
+    async def write(self, *rpcs: rpc_pb2.RPC) -> None:
+        """Write some RPCs, each a frame to the receiver, all of them one message to yamux and noise."""
         async with self._lock:
-            await self._write(self._frame(rpc))
+            await self._write(b"".join(map(self._frame, rpcs)))
 
     async def _write(self, raw: bytes) -> None:
         await self.stream.write(raw)
@@ -38,4 +43,5 @@ class Outlet:
                 rpc = slim
             else:
                 self._told = rpc.senderRecord
-        return encode_varint_prefixed(rpc.SerializeToString())
+        raw: bytes = rpc.SerializeToString()
+        return bytes(encode_varint_prefixed(raw))

@@ -13,6 +13,7 @@ from p2pfd.core.verdict import Accept
 from p2pfd.network.holders import ID_BYTES, Holders
 from p2pfd.network.libp2p import Libp2pTransport
 from p2pfd.network.outlet import Outlet
+from p2pfd.network.patches import BATCH
 
 from .conftest import TOPIC, Ear, Nodes
 from .stock import StockNode
@@ -164,6 +165,36 @@ async def test_a_neighbour_that_sent_it_meanwhile_is_not_sent_it(
         (await anext(deliveries)).answer(Accept())
     await second.until(b"said once", b"said later")
     assert b"said once" not in [message.data for message in wire.published]
+
+
+async def test_what_waits_goes_in_few_writes_and_a_stock_node_hears_all(
+    nodes: Nodes, nursery: trio.Nursery, wire: Wire
+) -> None:
+    ours, stock, ear = await meet_stock(nodes, nursery, ours_dials=True)
+    said = [b"%d" % number * 50 for number in range(100)]
+    gossip = ours._gossip
+    for raw in said:  # without a chance for the writer to run in between
+        gossip.router.send_rpc(stock.id, rpc_pb2.RPC(publish=[gossip._signed(TOPIC, raw)]))
+    await stock.say(b"meanwhile")
+    await stock.until(*said)
+    await ear.until(b"meanwhile")
+    assert [message.data for message in stock.heard if message.data in said] == said
+    sizes = [sum(rpc.ByteSize() for rpc in write) for write in wire.writes if write[0].publish]
+    assert len(sizes) <= -(-sum(sizes) // BATCH) + 1
+    assert max(sizes) < BATCH + 1000
+
+
+async def test_closing_waits_for_what_is_being_written(nodes: Nodes, nursery: trio.Nursery) -> None:
+    far = await nodes.open()
+    ear = Ear(far)
+    await nursery.start(ear.run)
+    said = [b"%d" % number * 100 for number in range(60)]
+    async with nodes.brief() as near:
+        await near.connect(far.addresses[0])
+        await near.wait_for_subscribers(TOPIC, 1)
+        for raw in said:
+            await near.publish(TOPIC, raw)
+    await ear.until(*said)
 
 
 async def test_what_a_neighbour_sent_while_it_stood_in_its_queue_is_taken_out(
