@@ -9,12 +9,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from p2pfd.core.claims import Deposit, Included, OpenTask
+import trio
+
+from p2pfd.core.claims import ChainEvent, Deposit, Included, OpenTask, TaskClosed
 from p2pfd.core.ids import Account, Amount
 from p2pfd.core.spec import ChainSpec, TaskSpec
 from p2pfd.errors import ChainError
+from p2pfd.incentives.audit import Audit, audit
 from p2pfd.node import keys
 from p2pfd.settlement.accounts import AccountKey
+from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.profiles import EmbeddedChain, embedded_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
@@ -22,6 +26,8 @@ from p2pfd_localnet.plan import Plan, terms
 from p2pfd_localnet.state import State
 
 UNBOND_SECONDS = 60
+AUDIT_SECONDS = 10.0
+"""How long the history of a task that never closed is waited for."""
 
 
 class Ledger(Protocol):
@@ -38,6 +44,10 @@ class Ledger(Protocol):
 
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
         """All that these accounts own."""
+        ...
+
+    async def audit(self, task: TaskSpec) -> Audit | None:
+        """Every payment recomputed from what the chain itself shows; None where nothing settles."""
         ...
 
     def kill(self) -> None:
@@ -57,6 +67,10 @@ class NoLedger:
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
         """Nobody owns anything."""
         return {}
+
+    async def audit(self, task: TaskSpec) -> Audit | None:
+        """Nobody was paid."""
+        return None
 
     def kill(self) -> None:
         """There is nothing to end."""
@@ -99,6 +113,18 @@ class EmbeddedLedger:
         assert self._spec is not None, "there is no task yet"
         async with open_settlement(self._spec, self.url, self._requester) as settlement:
             return {who: (await settlement.account(who)).total for who in whose}
+
+    async def audit(self, task: TaskSpec) -> Audit | None:
+        """Read the task's history from its beginning; one that did not close is read as far as it goes."""
+        assert self._spec is not None, "there is no task yet"
+        history: list[ChainEvent] = []
+        async with open_settlement(self._spec, self.url, self._requester) as settlement:
+            with trio.move_on_after(AUDIT_SECONDS):
+                async for _, event in settlement.events(GENESIS, task.id):
+                    history.append(event)
+                    if isinstance(event, TaskClosed):
+                        break
+        return audit(terms(task), history)
 
     def kill(self) -> None:
         """End the chain's process at once."""

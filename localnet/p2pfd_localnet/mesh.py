@@ -13,6 +13,7 @@ import trio
 
 from p2pfd.cli import exits
 from p2pfd.core.rng import Rng
+from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DeadlineError, EnvironmentProblem, P2pfdError
 from p2pfd.node.config import save_task
 from p2pfd_localnet import topology
@@ -98,7 +99,7 @@ class Mesh:
                     nursery.start_soon(self._listen, spawner)
                     nursery.start_soon(spawner.ended)
                     with trio.CancelScope(deadline=patience.deadline) as patience:
-                        await self._found(self._ledger)
+                        task = await self._found(self._ledger)
                         before = await self._ledger.totals(accounts(plan))
                         await self._start_nodes(spawner)
                     if patience.cancelled_caught:
@@ -108,20 +109,23 @@ class Mesh:
                     self.on_ready()
                     await self._watch()
                     after = await self._ledger.totals(accounts(plan))
+                    audit = await self._ledger.audit(task)
                     nursery.cancel_scope.cancel()
             finally:
                 await spawner.close()  # the nodes before the chain that they talk to
         seconds = trio.current_time() - began
         payouts = {who: after[who] - before[who] for who in after}
-        summary = summarise(plan, self.view, seconds, payouts, str(state.report))
+        summary = summarise(plan, self.view, seconds, payouts, audit, str(state.report))
         state.report.write_text(render(summary), encoding="utf-8")
         return summary
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
-    async def _found(self, ledger: Ledger) -> None:
+    async def _found(self, ledger: Ledger) -> TaskSpec:
         """Found the task: on the chain if there is one, and in its file."""
-        save_task(await ledger.open(self.plan, self.sha256), self.state.task)
+        task = await ledger.open(self.plan, self.sha256)
+        save_task(task, self.state.task)
+        return task
 
     async def _start_nodes(self, spawner: Spawner) -> None:
         names = self.plan.names()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2pfd.core.ids import Account
+from p2pfd.incentives.audit import Audit
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.view import Life, MeshView, NodeView, mean
 
@@ -20,6 +21,7 @@ class Summary:
     rounds: int
     seconds: float
     payouts: Mapping[Account, int]
+    audit: Audit | None
     report: str
     curve: tuple[tuple[int, float], ...]
     """Round, counted from one, and the mean validation accuracy over the nodes."""
@@ -73,22 +75,32 @@ class Summary:
             "chain": self.plan.chain,
             "seconds": round(self.seconds, 3),
             "accuracy": {
-                "alone": self.alone,
-                "together": self.together,
+                "alone": rounded(self.alone),
+                "together": rounded(self.together),
                 "by_node": {node.name: {"alone": node.alone, "together": node.together} for node in self.finished},
-                "by_round": [value for _, value in self.curve],
+                "by_round": [rounded(value) for _, value in self.curve],
             },
             "bytes_per_node": self.sent,
             "label_bytes_per_node": self.labels,
             "fedavg_bytes_per_node": self.fedavg,
             "payouts": dict(sorted(self.payouts.items())),
+            "audit": None
+            if self.audit is None
+            else {"payments": self.audit.payments, "problems": list(self.audit.problems)},
             "weights_sha256": {node.name: node.weights for node in self.finished},
             "lost": {node.name: node.error for node in self.lost},
             "report": self.report,
         }
 
 
-def summarise(plan: Plan, view: MeshView, seconds: float, payouts: Mapping[Account, int], report: str) -> Summary:
+def rounded(fraction: float | None) -> float | None:
+    """As exact as nodes report it: a mean of millionths has no more digits that mean anything."""
+    return None if fraction is None else round(fraction, 6)
+
+
+def summarise(
+    plan: Plan, view: MeshView, seconds: float, payouts: Mapping[Account, int], audit: Audit | None, report: str
+) -> Summary:
     """The figures of a run that is over."""
     rounds = sorted({rnd for node in view.nodes.values() for rnd in node.accuracy})
     curve = tuple((rnd + 1, value) for rnd in rounds if (value := view.accuracy(rnd)) is not None)
@@ -98,6 +110,7 @@ def summarise(plan: Plan, view: MeshView, seconds: float, payouts: Mapping[Accou
         rounds=len(rounds),
         seconds=seconds,
         payouts=payouts,
+        audit=audit,
         report=report,
         curve=curve,
     )

@@ -82,7 +82,8 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         lock.release()
     words.end(summary)
     screen.result(summary.to_plain())
-    return exits.OK.code
+    wrong = summary.audit is not None and summary.audit.problems
+    return exits.ASSERTION.code if wrong else exits.OK.code
 
 
 def _supervise(

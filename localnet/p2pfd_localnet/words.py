@@ -126,6 +126,12 @@ class Words:
             if len(shown) > 8:
                 shown = [*shown[:4], "…", *shown[-3:]]
             self._line("", "paid    " + " · ".join(shown))
+        if summary.audit is not None and summary.audit.problems:
+            for problem in summary.audit.problems:
+                self._line("wrong", problem, "red")
+        elif summary.audit is not None and summary.audit.payments:
+            checked = count(summary.audit.payments, "payment")
+            self._line("", f"audit   {checked} recomputed from the labels on the chain, equal to the last unit")
         if summary.lost:
             self._line("", "lost    " + ", ".join(node.name for node in summary.lost))
         self._line("", f"report  {summary.report}")

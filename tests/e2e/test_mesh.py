@@ -37,6 +37,7 @@ def test_a_mesh_learns_is_paid_and_leaves_nothing(bench):
     assert status["status"] == "done"
     paid = {node["account"]: node["paid"] for node in status["nodes"].values()}
     assert paid == value["payouts"], "what nodes were told they earned is what their accounts have"
+    assert value["audit"] == {"payments": 3 * value["rounds"], "problems": []}, "and what the reference computes"
     assert bench.localnet("down").returncode == 0
     assert not (bench.home / ".localnet").exists()
 

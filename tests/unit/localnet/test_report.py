@@ -1,5 +1,7 @@
+import dataclasses
 import io
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +15,9 @@ from p2pfd_localnet.words import Words, tokens
 
 from p2pfd.cli.screen import Screen
 from p2pfd.core.ids import Account
+from p2pfd.incentives.audit import Audit
+
+AUDIT = Audit(earned={}, rounds=2, payments=6, problems=())
 
 
 def finished(nodes=3, rounds=2, lose=()):
@@ -36,7 +41,7 @@ def finished(nodes=3, rounds=2, lose=()):
             }
             view.take(NodeEvent(0, name, "finished", figures))
     payouts = {Account(f"0x{place:040x}"): (place - 1) * 5 * UNIT for place in range(nodes)}
-    return summarise(plan, view, 12.5, payouts, "report.html")
+    return summarise(plan, view, 12.5, payouts, AUDIT, "report.html")
 
 
 def test_the_summary_counts_the_finished_only():
@@ -78,7 +83,7 @@ def test_the_page_is_whole_and_needs_no_other_file(nodes):
 
 def test_names_cannot_break_the_page():
     plan = change(PRESETS[0], name='<script>"&', nodes=1)
-    page = render(summarise(plan, MeshView(plan.names(), 1), 1.0, {}, "r"))
+    page = render(summarise(plan, MeshView(plan.names(), 1), 1.0, {}, None, "r"))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
@@ -91,7 +96,7 @@ def test_bars_to_the_left_of_zero_and_lines_without_points():
 
 def test_the_end_says_what_came_of_it():
     out = io.StringIO()
-    Words(Screen(out=out, err=out, env={}), home=__import__("pathlib").Path("x")).end(finished(12))
+    Words(Screen(out=out, err=out, env={}), home=Path("x")).end(finished(12))
     text = out.getvalue()
     assert "alone 60.0 % → together 90.0 %" in text
     assert "2.0 kB sent per node, of which labels 500 B (FedAvg's weights: 40.0 kB)" in text
@@ -99,3 +104,17 @@ def test_the_end_says_what_came_of_it():
     assert "localnet down --state x" in text
     assert "\x1b" not in text
     assert tokens(-1_500_000) == "-1.50"
+
+
+def test_a_payment_that_is_wrong_is_said_and_nothing_else_is():
+    def told(audit):
+        out = io.StringIO()
+        words = Words(Screen(out=out, plain=True, env={}), Path("x"))
+        words.end(dataclasses.replace(finished(), audit=audit))
+        return out.getvalue()
+
+    assert "audit   6 payments recomputed" in told(AUDIT)
+    wrong = told(dataclasses.replace(AUDIT, problems=("round 1: 0xab was paid 3",)))
+    assert "wrong   round 1: 0xab was paid 3" in wrong
+    assert "audit" not in wrong
+    assert "audit" not in told(None)
