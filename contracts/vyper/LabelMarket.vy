@@ -467,12 +467,12 @@ def _punish(task: bytes32, round: uint256, silent: uint256, revealed: uint256):
 @internal
 def _suspend(task: bytes32, round: uint256, number: uint256):
     """
-    @notice Vacate a seat and release what is left of its bond.
+    @notice Vacate a seat and release what is left of its bond. Who is active matters until the commitments are over, and
+            no seat is vacated before that, so that set is left alone.
     """
     holder: address = self.seats[task][number].holder
     self._vacate(task, number)
     self.tasks[task].taken &= ~(1 << number)
-    self.tasks[task].active &= ~(1 << number)
     log WorkerSuspended(task=task, round=round, worker=holder)
 
 

@@ -90,9 +90,12 @@ def test_every_reason_is_given_when_it_should_be() -> None:
     at.refuses(0, Unstake(Amount(0)), "staking: nothing to unstake")
     at.refuses(0, Unstake(Amount(501)), "staking: not enough free")
     at.refuses(0, Withdraw(), "staking: nothing to withdraw")
-    at.does(0, Unstake(Amount(5)))
+    at.does(0, Unstake(Amount(2)))
+    at.chain.now += UNBOND_SECONDS // 2
+    at.does(0, Unstake(Amount(3)))
+    at.chain.now += UNBOND_SECONDS - 1
     at.refuses(0, Withdraw(), "staking: still unbonding")
-    at.chain.now += UNBOND_SECONDS
+    at.chain.now += 1
     at.does(0, Withdraw())
 
     for wrong, why in {
