@@ -20,7 +20,8 @@ from p2pfd.errors import DecodeError
 from p2pfd.network.api import Topic
 from p2pfd.network.inbox import Inbox, Recall
 from p2pfd.network.names import check_message, check_topic
-from p2pfd.network.patches import SafeGossipSub, SafePubsub
+from p2pfd.network.patches import SafePubsub
+from p2pfd.network.router import SafeGossipSub
 from p2pfd.network.settings import NetworkSettings, degrees
 
 HEARTBEAT_DELAY = 0.1

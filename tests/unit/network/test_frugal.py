@@ -215,6 +215,23 @@ async def test_what_a_neighbour_sent_while_it_stood_in_its_queue_is_taken_out(
     assert {message.data for message in wire.published} == {b"first", b"last"}
 
 
+async def test_a_neighbour_is_not_told_of_what_it_has_said(nodes: Nodes, nursery: trio.Nursery, wire: Wire) -> None:
+    """A stock node, pruned from the mesh, is told what we have, but for what came from it; it asks, and we send it."""
+    ours, stock, ear = await meet_stock(nodes, nursery, ours_dials=True)
+    router = ours._gossip.router
+    await stock.say(b"its own")
+    await ear.until(b"its own")
+    router.mesh[TOPIC].clear()
+    await ours.publish(TOPIC, b"ours")
+    names = [message.from_id + message.seqno for message in router.mcache.msgs.values()]
+    assert len(names) == 2
+    await router._emit_control_msgs({}, {}, {stock.id: {TOPIC: names}})
+    await router._emit_control_msgs({}, {}, {stock.id: {TOPIC: names[:1]}})
+    await stock.until(b"ours")
+    told = {name for rpc in wire.rpcs for ihave in rpc.control.ihave for name in ihave.messageIDs}
+    assert told == {names[1]}
+
+
 def test_holders_are_bounded_and_forgotten() -> None:
     holders = Holders(2)
     a, b = ID(b"a"), ID(b"b")

@@ -1,0 +1,102 @@
+"""The router: gossipsub of py-libp2p 0.8.1, without some of its faults, and with less to send.
+
+Each repair says why, as in `p2pfd.network.patches`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from libp2p.peer.id import ID
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pb import rpc_pb2
+
+
+class SafeGossipSub(GossipSub):  # type: ignore[misc]
+    """The router, without some faults of 0.8.1."""
+
+    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
+        """Pass a message on.
+
+        0.8.1 attaches the peer record to each, copies it three times for each neighbour, and keeps the time of every
+        message for ever, for statistics that we have switched off.
+        """
+        pubsub = self.pubsub
+        if pubsub is None or not (
+            self._check_spam_protection(msg_forwarder, pubsub_msg) and self._check_equivocation(pubsub_msg)
+        ):
+            return
+        self.mcache.put(pubsub_msg)
+        rpc = rpc_pb2.RPC(publish=[pubsub_msg])
+        topics = list(pubsub_msg.topicIDs)
+        author, name = ID(pubsub_msg.from_id), pubsub.get_message_id(pubsub_msg)
+        behind = {msg_forwarder, author, *pubsub.holders.of(name)}
+        for peer in set(self._get_peers_to_send(topics, msg_forwarder, author, name)) - behind:
+            if peer in pubsub.peers and (self.scorer is None or self.scorer.allow_publish(peer, topics)):
+                self.send_rpc(peer, rpc)
+        for topic in topics:
+            self._hold_for_newcomers(topic, rpc, behind)
+            self.time_since_last_publish[topic] = int(time.time())  # the library compares it with this clock
+
+    def _hold_for_newcomers(self, topic: str, rpc: rpc_pb2.RPC, behind: set[ID]) -> None:
+        """Keep a message for peers that have just connected: their protocol or their topics are not known yet."""
+        listening = self.pubsub.peer_topics.get(topic, set())
+        unnamed = {peer for peer in listening if peer not in self.peer_protocol}
+        for peer in (unnamed | self.pubsub.peers.keys() - listening) - behind:
+            self._prune_pending_messages(peer)
+            self._pending_messages[peer].append((time.time(), rpc))
+
+    def send_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, priority: bool = False) -> None:
+        """Queue an RPC for a peer; whole and uncopied where nothing has to be added or split."""
+        queue = self.pubsub.peer_queues.get(peer_id)
+        if queue is None or peer_id in self._pending_control or rpc.ByteSize() > queue.max_message_size:
+            super().send_rpc(peer_id, rpc, priority)
+        elif not queue.push(rpc, priority):
+            self._handle_dropped_rpc(peer_id, rpc, "queue_full")
+
+    async def _emit_control_msgs(self, graft: Any, prune: Any, gossip: Any) -> None:
+        """0.8.1 lets what it tells one peer pile up and tells it the next one too: grafts and prunes go astray."""
+        for peer in {*graft, *prune, *gossip}:
+            news = {topic: self._news(peer, ids) for topic, ids in gossip.get(peer, {}).items()}
+            if not any(news.values()) and peer not in graft and peer not in prune:
+                continue
+            told = [
+                [rpc_pb2.ControlIHave(messageIDs=ids, topicID=topic) for topic, ids in news.items() if ids],
+                [rpc_pb2.ControlGraft(topicID=topic) for topic in graft.get(peer, ())],
+                [rpc_pb2.ControlPrune(topicID=topic, backoff=self.prune_back_off) for topic in prune.get(peer, ())],
+            ]
+            await self.emit_control_message(self.pack_control_msgs(*told), peer)
+
+    def _news(self, peer: ID, ids: Sequence[bytes]) -> list[bytes]:
+        """The messages of these that the peer has not sent us itself."""
+        return [name for name in ids if self.pubsub is None or peer not in self.pubsub.holders.of(name)]
+
+    def _check_equivocation(self, msg: rpc_pb2.Message) -> bool:
+        """0.8.1 keeps a thousand whole messages to compare with; their digests do as well."""
+        key = msg.from_id + msg.seqno
+        said = hashlib.blake2b(msg.data + b"\n" + "\n".join(msg.topicIDs).encode(), digest_size=16).digest()
+        return bool(self.equivocation_detection.setdefault(key, said) == said)
+
+    def _check_spam_protection(self, peer_id: ID, msg: rpc_pb2.Message) -> bool:
+        """0.8.1 counts what we say ourselves against the limit for neighbours, and drops it."""
+        if self.pubsub is not None and peer_id == self.pubsub.my_id:
+            return True
+        return bool(super()._check_spam_protection(peer_id, msg))
+
+    async def _do_px(self, px_peers: list[rpc_pb2.PeerInfo]) -> None:
+        """0.8.1 dials whatever addresses a neighbour sends along with a prune, even when told not to exchange peers."""
+
+    async def handle_rpc(self, rpc: rpc_pb2.RPC, sender_peer_id: ID) -> None:
+        """Control messages of gossipsub 1.1. 0.8.1 verifies the peer record a second time here."""
+        control = rpc.control
+        for ihave in control.ihave:
+            await self.handle_ihave(ihave, sender_peer_id)
+        for iwant in control.iwant:
+            await self.handle_iwant(iwant, sender_peer_id)
+        for graft in control.graft:
+            await self.handle_graft(graft, sender_peer_id)
+        for prune in control.prune:
+            await self.handle_prune(prune, sender_peer_id)
