@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import time
+from collections.abc import Callable
 from typing import Any
 
 from p2pfd.cli import exits
@@ -15,6 +17,9 @@ from p2pfd.core.ticks import MILLISECOND
 from p2pfd.errors import PlanError, UsageError
 
 MILLION = 1_000_000
+TELL_EVERY = 2.0
+"""Seconds between two words about how far a long simulation is."""
+Progress = Callable[[float, int, int], None]
 
 
 def _milliseconds(text: str) -> tuple[int, int]:
@@ -43,7 +48,7 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--rounds", type=number(1, 100_000), default=10, metavar="R", help="rounds (10)")
     parser.add_argument("--seed", type=number(0, 2**63 - 1), default=0, metavar="S", help="decides everything (0)")
     parser.add_argument(
-        "--degree", type=number(1, 32), default=4, metavar="D", help="neighbours that each node hears (4)"
+        "--degree", type=number(1, 32), default=3, metavar="D", help="neighbours that each node hears (3)"
     )
     parser.add_argument(
         "--latency", type=_milliseconds, default=(20, 80), metavar="MS", help="such as 50 or 20-80 (20-80)"
@@ -55,7 +60,7 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--trace", action="store_true", help="also the digest of every event at every node")
 
 
-def simulate(args: argparse.Namespace) -> dict[str, Any]:
+def simulate(args: argparse.Namespace, progress: Progress | None = None) -> dict[str, Any]:
     """Run the plan that the options describe; the report's fields."""
     from p2pfd.sim.run import SimPlan
     from p2pfd.sim.run import simulate as run_plan
@@ -70,22 +75,38 @@ def simulate(args: argparse.Namespace) -> dict[str, Any]:
         loss=args.loss,
     )
     plan = SimPlan(world, rounds=args.rounds, seed=args.seed, trace=args.trace, settled=args.settled)
-    return dataclasses.asdict(run_plan(plan))
+    gc.disable()  # a simulation makes no cycles: what it no longer needs is freed at once, and looking costs time
+    try:
+        return dataclasses.asdict(run_plan(plan, progress))
+    finally:
+        gc.enable()
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Simulate and say what came of it."""
+    screen.say(
+        f"plan    {args.nodes} nodes · {args.rounds} rounds · seed {args.seed} · "
+        f"latency {args.latency[0]}-{args.latency[1]} ms · loss {args.loss / MILLION:.1%}"
+    )
     began = time.perf_counter()
+    told = [began]
+
+    def progress(virtual: float, events: int, absorbed: int) -> None:
+        now = time.perf_counter()
+        if now - told[0] < TELL_EVERY:
+            return
+        told[0] = now
+        share = absorbed / (args.nodes * args.rounds)
+        screen.say(
+            f"sim     {share:4.0%} · {virtual:,.0f} s of virtual time · {events:,} events in {now - began:.0f} s"
+        )
+
     try:
-        report = simulate(args)
+        report = simulate(args, progress)
     except PlanError as error:
         raise UsageError(error.what, error.fix) from error  # the whole plan stands in the options
     seconds = time.perf_counter() - began
     rate = report["events"] / seconds if seconds else 0
-    screen.say(
-        f"plan    {report['nodes']} nodes · {report['rounds']} rounds · seed {args.seed} · "
-        f"latency {args.latency[0]}-{args.latency[1]} ms · loss {args.loss / MILLION:.1%}"
-    )
     screen.say(
         f"done    {report['virtual_seconds']:.1f} s of virtual time in {seconds:.2f} s · {report['events']:,} events, "
         f"{rate:,.0f} a second · {report['deliveries']:,} deliveries"

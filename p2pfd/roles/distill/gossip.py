@@ -85,7 +85,8 @@ class GossipDistill(DistillRound):
     # -- the referee ---------------------------------------------------------------------------------------------------
 
     def _open(self, now: Tick, rnd: RoundId) -> list[Effect]:
-        effects = self.begin(rnd, tuple(sorted(self.roster.values())))
+        known = len(self.workers) == len(self.roster)  # a roster only ever grows
+        effects = self.begin(rnd, self.workers if known else tuple(sorted(self.roster.values())))
         self.revealing, self.committed = False, frozenset()
         return [*effects, self._wait(now, self.seat.commit_ticks)]
 

@@ -184,10 +184,10 @@ class DistillRound:
         effects: list[Effect] = [self.tell("round.opened", workers=len(workers))]
         if len(self.roster) < len(workers):
             effects += self._greet()  # somebody has not heard of this node, or this node not of them
-        astray = self._agreed_student()
+        astray = self._agreed_student() if self.reached else None
         self.reached = {}
         if astray is not None:
-            effects.append(self.tell("student.astray", agreed=astray.hex()))
+            effects.append(self.tell("student.astray", agreed=astray))
             effects.append(Compute(f"adopt/{rnd}", Adopt(RoundId(rnd - 1), astray)))
         elif self.phase is Phase.STUDY:
             effects.append(Compute(f"study/{rnd}", Study(rnd)))
@@ -198,7 +198,7 @@ class DistillRound:
         self.labels = labels
         self.phase = Phase.COMMIT
         bound = commitment(self.seat.task, self.round, self.seat.account, self._salt(), pack(labels))
-        self.ballot.hear_commit(self.seat.account, self.round, bound, b"")
+        self.ballot.present.commitments[self.seat.account] = (bound, b"")
         return bound, [Persist(), Publish(Commit(self.round, bound))]
 
     def show(self) -> Reveal:
@@ -305,22 +305,23 @@ class DistillRound:
         if isinstance(outcome, Absorbed) and self.phase is Phase.ABSORB:
             self.student = outcome.weights
             self.phase = Phase.REST
-            self.reached[self.seat.account] = outcome.weights
+            if self.seat.announce:
+                self.reached[self.seat.account] = outcome.weights
             announced = [Publish(Reached(self.round, outcome.weights))] if self.seat.announce else []
             return [
                 Persist(),
                 *announced,
-                self.tell("round.absorbed", weights=outcome.weights.hex(), **outcome.figures),
+                self.tell("round.absorbed", weights=outcome.weights, **outcome.figures),
                 *self._rested(now),
             ]
         if isinstance(outcome, Adopted):
             self.student = outcome.weights
-            effects: list[Effect] = [Persist(), self.tell("student.adopted", weights=outcome.weights.hex())]
+            effects: list[Effect] = [Persist(), self.tell("student.adopted", weights=outcome.weights)]
             if self.phase is Phase.STUDY:
                 effects.append(Compute(f"study/{self.round}", Study(self.round)))
             return effects
         if isinstance(outcome, Concluded):
-            return [self.tell("task.finished", weights=outcome.weights.hex(), **outcome.figures)]
+            return [self.tell("task.finished", weights=outcome.weights, **outcome.figures)]
         return [self.tell("compute.late", job=event.job)]
 
     def _failed(self, now: Tick, kind: str) -> list[Effect]:
