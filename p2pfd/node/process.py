@@ -71,7 +71,8 @@ async def _hear(fd: int, send: trio.MemorySendChannel[Command]) -> None:
     async with send:
         async for line in _lines(fd):
             value = json.loads(line)
-            await send.send(Command(dial=tuple(value.get("dial", ())), stop=bool(value.get("stop"))))
+            dial = tuple(value["dial"]) if "dial" in value else None
+            await send.send(Command(dial=dial, stop=bool(value.get("stop"))))
         await send.send(Command(stop=True))
 
 

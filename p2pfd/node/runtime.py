@@ -47,7 +47,8 @@ PEERS_SECONDS = 10.0
 class Command:
     """What a supervisor asks of a running node."""
 
-    dial: tuple[str, ...] = ()
+    dial: tuple[str, ...] | None = None
+    """Whom to connect to; nobody (an empty tuple) is a word too: the node need not wait for another."""
     stop: bool = False
 
 
@@ -150,13 +151,13 @@ async def _obey(
     async for command in commands:
         if command.stop:
             break
-        for address in command.dial:
+        for address in command.dial or ():
             try:
                 await transport.connect(address)
             except NetworkError as error:
                 emit("peer.unreachable", {"address": address, "why": str(error)})
             transport.keep_connected(address)
-        if command.dial:
+        if command.dial is not None:
             dialled.set()
     scope.cancel()
 

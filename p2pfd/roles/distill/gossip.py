@@ -16,7 +16,7 @@ DEADLINE = "deadline"
 
 
 class GossipDistill(DistillRound):
-    """A phase ends when everyone on the roster has acted, or at this node's own deadline."""
+    """A phase ends when everyone in the circle has acted, or at this node's own deadline."""
 
     __slots__ = ("committed", "revealing", "waits_until")
     kind = "distill.gossip"
@@ -44,7 +44,7 @@ class GossipDistill(DistillRound):
     # -- events --------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick, event: Started) -> list[Effect]:
-        if len(self.roster) >= self.seat.seats:
+        if len(self.circle) >= self.seat.seats:
             return [*self._greet(), *self._open(now, RoundId(0))]
         return [*self._greet(), self._wait(now, self.seat.enrol_ticks)]
 
@@ -68,7 +68,7 @@ class GossipDistill(DistillRound):
         return self._close_reveals(now) if self.revealing else self._open_reveals(now)
 
     def _met(self, now: Tick) -> list[Effect]:
-        complete = self.phase is Phase.IDLE and len(self.roster) >= self.seat.seats
+        complete = self.phase is Phase.IDLE and len(self.circle) >= self.seat.seats
         return self._open(now, RoundId(0)) if complete else []
 
     def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
@@ -85,8 +85,8 @@ class GossipDistill(DistillRound):
     # -- the referee ---------------------------------------------------------------------------------------------------
 
     def _open(self, now: Tick, rnd: RoundId) -> list[Effect]:
-        known = len(self.workers) == len(self.roster)  # a roster only ever grows
-        effects = self.begin(rnd, self.workers if known else tuple(sorted(self.roster.values())))
+        known = len(self.workers) == len(self.circle)  # a circle only ever grows
+        effects = self.begin(rnd, self.workers if known else self.circle.everyone())
         self.revealing, self.committed = False, frozenset()
         return [*effects, self._wait(now, self.seat.commit_ticks)]
 
@@ -94,7 +94,7 @@ class GossipDistill(DistillRound):
         """End the phase if nobody is missing any more."""
         phase = self.phase
         if phase is Phase.COMMIT:
-            # Everyone who may commit is on the roster, so the number alone tells.
+            # Everyone who may commit is in the circle, so the number alone tells.
             missing = len(self.ballot.present.commitments) < len(self.workers)
             return [] if missing else self._open_reveals(now)
         if self.revealing and (phase is Phase.REVEAL or phase is Phase.WATCH):

@@ -17,6 +17,7 @@ from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.errors import DecodeError
 from p2pfd.roles.ballot import Ballot
+from p2pfd.roles.circle import Circle
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
 
@@ -81,12 +82,12 @@ class DistillRound:
 
     __slots__ = (
         "ballot",
+        "circle",
         "counted",
         "greeting",
         "labels",
         "phase",
         "reached",
-        "roster",
         "round",
         "seat",
         "student",
@@ -102,7 +103,7 @@ class DistillRound:
         self.counted: tuple[Account, ...] = ()
         self.labels = b""
         self.student: Digest | None = None
-        self.roster: dict[PeerId, Account] = {**seat.members, seat.peer: seat.account}
+        self.circle = Circle({**seat.members, seat.peer: seat.account})
         self.ballot = Ballot(seat.task, seat.samples, seat.classes)
         self.reached: dict[Account, Digest] = {}
         self.greeting = False
@@ -158,7 +159,8 @@ class DistillRound:
             "counted": list(self.counted),
             "labels": self.labels,
             "student": self.student,
-            "roster": [[peer, account] for peer, account in sorted(self.roster.items())],
+            "circle": self.circle.to_plain(),
+            "greeting": self.greeting,
             "reached": [[account, weights] for account, weights in sorted(self.reached.items())],
             "ballot": self.ballot.to_plain(),
         }
@@ -170,8 +172,9 @@ class DistillRound:
         self.counted = tuple(value["counted"])
         self.labels = value["labels"]
         self.student = value["student"]
-        self.roster = dict(value["roster"])
+        self.circle.fill(value["circle"])
         self.reached = dict(value["reached"])
+        self.greeting = bool(value["greeting"])
         self.ballot.fill(value["ballot"])
 
     # -- what the referees of the subclasses bring about ---------------------------------------------------------------
@@ -182,7 +185,7 @@ class DistillRound:
         self.ballot.turn_to(rnd)
         self.phase = Phase.STUDY if self.seat.account in workers else Phase.WATCH
         effects: list[Effect] = [self.tell("round.opened", workers=len(workers))]
-        if len(self.roster) < len(workers):
+        if len(self.circle) < len(workers):
             effects += self._greet()  # somebody has not heard of this node, or this node not of them
         astray = self._agreed_student() if self.reached else None
         self.reached = {}
@@ -246,11 +249,12 @@ class DistillRound:
     def _on_heard(self, now: Tick, event: Heard) -> tuple[Effect, ...]:
         """What peers say is most of what happens: this path is kept short."""
         message = event.message
-        who = self.roster.get(event.sender)
+        who = self.circle.accounts.get(event.sender)
         verdict: Verdict
         if isinstance(message, Hello):
             return self._heard_hello(now, event, message)
         if who is None:
+            self.circle.keep(event.sender, message, event.raw)
             verdict = _STRANGER
         elif isinstance(message, Commit):
             verdict = self.ballot.hear_commit(who, message.round, message.commitment, event.raw)
@@ -267,19 +271,23 @@ class DistillRound:
         return (Answer(event.delivery, verdict),)
 
     def _heard_hello(self, now: Tick, event: Heard, hello: Hello) -> tuple[Effect, ...]:
-        known = self.roster.get(hello.peer)
-        if known == hello.account:
-            return (Answer(event.delivery, ACCEPT),)  # said again, for newcomers: it must get through to them
-        if known is not None:
-            return (Answer(event.delivery, Ignore("this peer is bound to another account")),)
-        if hello.account in self.roster.values():
-            return (Answer(event.delivery, Ignore("this account is bound to another peer")),)
-        self.roster[hello.peer] = hello.account
-        met = self._met(now)
-        if self.greeting or self.seat.hello is None:
-            return (Answer(event.delivery, ACCEPT), *met)
-        self.greeting = True  # newcomers come in crowds: greet them all at once, a little later
-        return (Answer(event.delivery, ACCEPT), SetTimer(GREET, after(now, GREET_AFTER)), *met)
+        verdict, is_new = self.circle.hear(hello)
+        effects: list[Effect] = [Answer(event.delivery, verdict)]
+        if not is_new:
+            return tuple(effects)
+        if not self.greeting and self.seat.hello is not None:
+            self.greeting = True  # newcomers come in crowds: greet them all at once, a little later
+            effects.append(SetTimer(GREET, after(now, GREET_AFTER)))
+        effects += self._met(now)
+        for message, raw in self.circle.recall(hello.peer):  # it counts now as if it had been said now
+            rnd = message.round
+            if isinstance(message, Commit):
+                late = self.ballot.hear_commit(hello.account, rnd, message.commitment, raw)
+            else:
+                late = self.ballot.hear_reveal(hello.account, rnd, message.salt, message.labels, raw)
+            if late is ACCEPT:
+                effects += self._took(now, hello.account, rnd)
+        return tuple(effects)
 
     def _greet(self) -> list[Effect]:
         self.greeting = False

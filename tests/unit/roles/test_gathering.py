@@ -6,10 +6,13 @@ import pytest
 
 from p2pfd.core.effects import Compute, Publish, SetTimer
 from p2pfd.core.events import Heard, Started, TimerFired
-from p2pfd.core.ids import Account, PeerId, TaskId
+from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
+from p2pfd.core.labels import commitment, pack
 from p2pfd.core.ticks import SECOND, Tick
+from p2pfd.core.verdict import Ignore
+from p2pfd.roles.circle import MOST_KEPT, MOST_STRANGERS
 from p2pfd.roles.distill import GossipDistill, Phase, Seat
-from p2pfd.wire.messages import Hello
+from p2pfd.wire.messages import Commit, Hello, Reveal
 
 PEERS = [PeerId(f"peer-{number}") for number in range(4)]
 ACCOUNTS = [Account("0x" + f"{number:02x}" * 20) for number in range(4)]
@@ -78,4 +81,32 @@ def test_a_bond_of_peer_and_account_is_for_good(peer: PeerId, account: Account, 
     greet(node, 1)
     (answer,) = node.handle(Tick(9), Heard(7, peer, Hello(peer, account, b"", b"")))
     assert answer.verdict.reason == reason
-    assert node.roster[PEERS[1]] == ACCOUNTS[1]
+    assert node.circle.accounts[PEERS[1]] == ACCOUNTS[1]
+
+
+def test_what_a_stranger_said_counts_once_it_is_met():
+    node = machine(seats=2)
+    node.handle(Tick(0), Started())
+    labels = b"\0\1\0\1"
+    salt = b"\7" * 32
+    bound = commitment(TaskId(b"\1" * 32), RoundId(0), ACCOUNTS[1], salt, pack(labels))
+    for number, message in enumerate((Commit(RoundId(0), bound), Reveal(RoundId(0), salt, pack(labels)))):
+        (answer,) = node.handle(Tick(1), Heard(number, PEERS[1], message, b"signed"))
+        assert isinstance(answer.verdict, Ignore)
+    greet(node, 1)
+    assert node.ballot.present.labels == {ACCOUNTS[1]: labels}
+    assert node.circle.strangers == {}
+
+
+def test_strangers_cannot_fill_the_memory():
+    node = machine(seats=2)
+    node.handle(Tick(0), Started())
+    for number in range(1000):
+        for rnd in range(20):
+            node.handle(Tick(1), Heard(number, PeerId(f"stranger-{number}"), Commit(RoundId(rnd), Digest(b"\0" * 32))))
+    assert len(node.circle.strangers) == MOST_STRANGERS
+    assert all(len(kept) == MOST_KEPT for kept in node.circle.strangers.values())
+    again = machine(seats=2)
+    again.restore(node.snapshot())
+    assert again.circle.strangers == node.circle.strangers
+    assert again.snapshot() == node.snapshot()

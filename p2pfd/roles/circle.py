@@ -1,0 +1,84 @@
+"""Who takes part, and under which account: the roster, and what strangers said before they introduced themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from p2pfd.core.canonical import Plain
+from p2pfd.core.events import Message
+from p2pfd.core.ids import Account, PeerId
+from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
+from p2pfd.wire.messages import Commit, Hello, Reveal
+
+MOST_STRANGERS = 64
+MOST_KEPT = 4
+Said = tuple[Commit | Reveal, bytes]
+"""A message, and the bytes that its sender signed."""
+
+
+class Circle:
+    """A bond of peer and account is for good: the first one that is heard counts."""
+
+    __slots__ = ("accounts", "strangers")
+
+    def __init__(self, members: Mapping[PeerId, Account]) -> None:
+        self.accounts: dict[PeerId, Account] = dict(members)
+        self.strangers: dict[PeerId, list[Said]] = {}
+        """What peers said before their hello was heard: so much, of so many, and no more."""
+
+    def __len__(self) -> int:
+        return len(self.accounts)
+
+    def everyone(self) -> tuple[Account, ...]:
+        """All accounts, in their order."""
+        return tuple(sorted(self.accounts.values()))
+
+    def hear(self, hello: Hello) -> tuple[Verdict, bool]:
+        """A hello whose signatures are checked: what to think of it, and whether it is a newcomer's."""
+        known = self.accounts.get(hello.peer)
+        if known == hello.account:
+            return ACCEPT, False  # said again, for newcomers: it must get through to them
+        if known is not None:
+            return Ignore("this peer is bound to another account"), False
+        if hello.account in self.accounts.values():
+            return Ignore("this account is bound to another peer"), False
+        self.accounts[hello.peer] = hello.account
+        return ACCEPT, True
+
+    def keep(self, stranger: PeerId, message: Message, raw: bytes) -> None:
+        """Remember what a stranger says, for the case that it introduces itself later."""
+        if isinstance(message, (Commit, Reveal)):
+            kept = self.strangers.get(stranger)
+            if kept is None and len(self.strangers) < MOST_STRANGERS:
+                kept = self.strangers[stranger] = []
+            if kept is not None and len(kept) < MOST_KEPT:
+                kept.append((message, raw))
+
+    def recall(self, peer: PeerId) -> list[Said]:
+        """What a peer said while it was a stranger; it is forgotten here."""
+        return self.strangers.pop(peer, [])
+
+    def to_plain(self) -> Plain:
+        """The circle, for a snapshot."""
+        return {
+            "accounts": [[peer, account] for peer, account in sorted(self.accounts.items())],
+            "strangers": [
+                [peer, [[*_plain(message), raw] for message, raw in kept]]
+                for peer, kept in sorted(self.strangers.items())
+            ],
+        }
+
+    def fill(self, value: Mapping[str, Any]) -> None:
+        """Take over what `to_plain` wrote; the caller minds what a damaged value raises."""
+        self.accounts = dict(value["accounts"])
+        self.strangers = {
+            peer: [(Commit(*said) if kind == "commit" else Reveal(*said), raw) for kind, *said, raw in kept]
+            for peer, kept in value["strangers"]
+        }
+
+
+def _plain(message: Commit | Reveal) -> list[Plain]:
+    if isinstance(message, Commit):
+        return ["commit", message.round, message.commitment]
+    return ["reveal", message.round, message.salt, message.labels]
