@@ -38,7 +38,7 @@ format: install-dev ## write the code in the one style
 
 bench: $(BENCHES:bench_%=bench-%) ## all measurements; one of them: make bench-NAME
 
-bench-%: install-dev
+$(BENCHES:bench_%=bench-%): bench-%: install-dev
 	@echo "== $*"
 	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
 
