@@ -164,7 +164,9 @@ async def _obey(
 
 async def _finish(ports: NodePorts, spec: TaskSpec, transport: Transport, emit: Emitter, report: Report) -> None:
     await ports.finished.wait()
-    figures: dict[str, object] = dict(ports.figures)
+    figures: dict[str, object] = {
+        key: value.hex() if isinstance(value, bytes) else value for key, value in ports.figures.items()
+    }
     for key in ("accuracy_together", "accuracy_alone"):
         figures[key] = int(str(figures[key])) / MILLION
     traffic = transport.traffic()
