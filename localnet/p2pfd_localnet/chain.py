@@ -14,6 +14,7 @@ import trio
 from p2pfd.core.claims import ChainEvent, Deposit, Included, OpenTask, TaskClosed
 from p2pfd.core.ids import Account, Amount
 from p2pfd.core.spec import ChainSpec, TaskSpec
+from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError
 from p2pfd.incentives.audit import Audit, audit
 from p2pfd.node import keys
@@ -22,7 +23,7 @@ from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.profiles import EmbeddedChain, embedded_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
-from p2pfd_localnet.plan import Plan, terms
+from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.state import State
 
 UNBOND_SECONDS = 60
@@ -101,7 +102,7 @@ class EmbeddedLedger:
             await rpc.aclose()
         task = plan.task(sha256, spec)
         async with open_settlement(spec, self.url, self._requester) as settlement:
-            for claim in (Deposit(Amount(plan.budget())), OpenTask(terms(task))):
+            for claim in (Deposit(Amount(plan.budget())), OpenTask(terms_of(task))):
                 receipt = await settlement.final(await settlement.submit(claim))
                 if not isinstance(receipt, Included):
                     why = getattr(receipt, "reason", "it is pending")
@@ -124,7 +125,7 @@ class EmbeddedLedger:
                     history.append(event)
                     if isinstance(event, TaskClosed):
                         break
-        return audit(terms(task), history)
+        return audit(terms_of(task), history)
 
     def kill(self) -> None:
         """End the chain's process at once."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from p2pfd import plugins
 from p2pfd.cli.parse import did_you_mean
-from p2pfd.core.claims import MarketTerms
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.errors import PlanError
@@ -93,25 +92,6 @@ class Plan:
         for key in ("data", "phases", "money"):
             plain[key] = dataclasses.asdict(plain[key])
         return {**plain, "settings": dict(self.settings), "codecs": list(self.codecs)}
-
-
-def terms(task: TaskSpec) -> MarketTerms:
-    """What the chain has to enforce of a task."""
-    return MarketTerms(
-        task=task.id,
-        samples=task.data.public,
-        classes=task.data.classes,
-        rounds=task.rounds,
-        pot=task.money.pot,
-        rate=task.money.rate,
-        bond=task.money.bond,
-        forfeit=task.money.forfeit,
-        quorum=task.quorum,
-        seats=task.seats,
-        enrol_seconds=task.phases.enrol_seconds,
-        commit_seconds=task.phases.commit_seconds,
-        reveal_seconds=task.phases.reveal_seconds,
-    )
 
 
 PRESETS: tuple[Plan, ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from p2pfd.core.canonical import digest_of
 from p2pfd.core.events import Restored, Started
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
+from p2pfd.core.terms import terms_of
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import NetworkError
+from p2pfd.errors import ChainError, NetworkError
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
@@ -74,6 +76,7 @@ async def run_node(
         if spec.chain.profile != "none":
             opened = open_settlement(spec.chain, config.chain_url, keys.account)
             settlement = await stack.enter_async_context(opened)
+            await check_terms(settlement, spec)
         async with trio.open_nursery() as nursery:
             ports = NodePorts(
                 spec.id, keys, transport, settlement, bench, store, emit, nursery, first_seq=int(clock.now())
@@ -105,6 +108,23 @@ async def run_node(
                 nursery.start_soon(ports.run_following, settlement)
             nursery.start_soon(_finish, ports, spec, transport, emit, report)
     emit("node.stopped", {})
+
+
+async def check_terms(settlement: Settlement, spec: TaskSpec) -> None:
+    """A chain's events carry no terms, and anyone can open a task under another's name: look before enrolling."""
+    found, expected = await settlement.terms(spec.id), terms_of(spec)
+    if found is None:
+        raise ChainError(f"the chain knows no task {spec.id.hex()[:16]}…", "ask whoever gave you the task to open it")
+    if found != expected:
+        different = [
+            f"{entry.name} is {getattr(found, entry.name)} and not {getattr(expected, entry.name)}"
+            for entry in dataclasses.fields(expected)
+            if getattr(found, entry.name) != getattr(expected, entry.name)
+        ]
+        raise ChainError(
+            f"the chain holds the task {spec.name} to other terms: {'; '.join(different)}",
+            "somebody else opened it under this name: do not take part",
+        )
 
 
 def machine_for(spec: TaskSpec, keys: NodeKeys) -> DistillRound:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
-from p2pfd.core.claims import Balances, ChainEvent, Claim, Receipt
+from p2pfd.core.claims import Balances, ChainEvent, Claim, MarketTerms, Receipt
 from p2pfd.core.ids import Account, TaskId
 
 TxRef = NewType("TxRef", str)
@@ -54,6 +54,10 @@ class Settlement(Protocol):
 
     def events(self, since: Cursor, task: TaskId) -> AsyncIterator[tuple[Cursor, ChainEvent]]:
         """A task's events after a place in history, in order, for ever."""
+        ...
+
+    async def terms(self, task: TaskId) -> MarketTerms | None:
+        """The terms that the chain holds a task to; None where there is no such task. Read them before enrolling."""
         ...
 
     async def account(self, who: Account) -> Balances:

@@ -1,8 +1,9 @@
 import pytest
 from p2pfd_localnet import plan
-from p2pfd_localnet.plan import PRESETS, Plan, change, check, find, from_file, terms
+from p2pfd_localnet.plan import PRESETS, Plan, change, check, find, from_file
 
 from p2pfd.core.spec import MAX_SEATS
+from p2pfd.core.terms import terms_of
 from p2pfd.errors import PlanError
 
 SHA = bytes(32)
@@ -15,7 +16,7 @@ def test_presets_can_be_carried_out(preset):
     task = preset.task(sha)
     assert task.seats == preset.nodes
     assert task.quorum * 2 > preset.nodes
-    bound = terms(task)
+    bound = terms_of(task)
     assert (bound.task, bound.samples, bound.pot) == (task.id, task.data.public, task.money.pot)
     assert preset.summary
 
