@@ -14,7 +14,7 @@ BASE_MB = 600
 NODE_MB = 60
 DISK_MB = 64
 PACKAGES = ("torch", "libp2p", "numpy", "sklearn", "safetensors", "msgpack", "cryptography", "coincurve", "trio")
-CHAIN_PACKAGES = ("web3", "eth_account", "eth", "h11")
+CHAIN_PACKAGES = ("eth_abi", "eth_account", "eth", "h11")
 
 
 def check(nodes: int, home: Path, *, chain: bool, port: int) -> None:

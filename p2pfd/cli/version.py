@@ -11,7 +11,7 @@ from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.screen import Screen
 
-_PARTS = ("torch", "libp2p", "trio", "web3", "py-evm", "numpy", "scikit-learn")
+_PARTS = ("torch", "libp2p", "trio", "eth-account", "py-evm", "numpy", "scikit-learn")
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
