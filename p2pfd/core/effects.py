@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from p2pfd.core.events import Message
 from p2pfd.core.ids import PeerId
 from p2pfd.core.ticks import Tick
-from p2pfd.core.verdict import Verdict
+from p2pfd.core.verdict import ACCEPT, Verdict
 
 if TYPE_CHECKING:
     from p2pfd.core.claims import Claim
@@ -29,6 +30,12 @@ class Answer:
 
     delivery: int
     verdict: Verdict
+
+
+@lru_cache(maxsize=1024)
+def accepted(delivery: int) -> Answer:
+    """The commonest effect there is. In a simulation, neighbours hear messages under the same number."""
+    return Answer(delivery, ACCEPT)
 
 
 @dataclass(frozen=True, slots=True)

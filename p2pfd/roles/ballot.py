@@ -47,10 +47,13 @@ class Ballot:
 
     def turn_to(self, rnd: RoundId) -> None:
         """This round is the present one now; older books are closed."""
-        for old in [known for known in self._books if known < rnd]:
-            del self._books[old]
-        self.current = rnd
-        self.present = self._books.setdefault(rnd, RoundBook())
+        books = self._books
+        for old in [known for known in books if known < rnd]:
+            del books[old]
+        present = books.get(rnd)
+        if present is None:
+            present = books[rnd] = RoundBook()
+        self.current, self.present = rnd, present
 
     def book(self, rnd: int) -> RoundBook:
         """The book of a round."""
@@ -68,11 +71,13 @@ class Ballot:
             return _LATE
         if ahead > LOOKAHEAD:
             return _EARLY
-        held = self.book(rnd).commitments
+        book = self.book(rnd) if ahead else self.present
+        held = book.commitments
         first = held.get(who)
         if first is None:
             held[who] = (commitment, raw)
-            self._unpark(who, rnd)
+            if book.parked:
+                self._unpark(who, rnd)
             return ACCEPT
         if first[0] == commitment:
             if first[1]:
@@ -90,7 +95,7 @@ class Ballot:
             return _LATE
         if ahead > LOOKAHEAD:
             return _EARLY
-        book = self.book(rnd)
+        book = self.book(rnd) if ahead else self.present
         if who in book.labels:
             return _AGAIN
         held = book.commitments.get(who)

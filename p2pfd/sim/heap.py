@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 
 from p2pfd.core.agenda import Kind
 from p2pfd.core.effects import Answer, CancelTimer, Compute, Effect, Emit, Persist, Publish, SetTimer, Submit
-from p2pfd.core.events import Computed, Event, Heard, Outcome, TimerFired
+from p2pfd.core.events import Computed, Event, Heard, Message, Outcome, TimerFired
 from p2pfd.core.ids import Account, PeerId
 from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import Tick
@@ -84,6 +84,7 @@ class HeapDriver:
         machines, timers, trace, perform = self.machines, self._timers, self._trace, self._perform
         if self._chain is not None:
             self._spread(self.now, self._chain.open(self.now))
+        handled, latest = self.events, self.now
         while self._order:
             self._present = heappop(self._order)
             entries = self._entries = self._waiting.pop(self._present)
@@ -107,12 +108,16 @@ class HeapDriver:
                 elif kind == _LIFE and isinstance(event, Returned):
                     self._replay(node, at)
                 effects = machines[node].handle(at, event)
-                self.events += 1
-                if at > self.now:
-                    self.now = at
+                handled += 1
+                if at > latest:
+                    latest = at
                 if trace is not None:
                     trace.record(node, at, event, effects)
-                perform(at, node, effects)
+                # A lone answer needs nothing done: a simulated network carries what is said to direct neighbours only,
+                # whatever they think of it.
+                if len(effects) != 1 or type(effects[0]) is not Answer:
+                    perform(at, node, effects)
+            self.events, self.now = handled, max(self.now, latest)
             if progress is not None:
                 progress(self.now, self.events)
 
@@ -127,6 +132,22 @@ class HeapDriver:
             heappush(self._order, window)
         else:
             waiting.append(entry)
+
+    def _publish(self, now: Tick, node: int, message: Message) -> None:
+        """Most of what is posted is posted here; it is never for the present window, which is shorter than any way."""
+        number = self._sent[node] = self._sent[node] + 1
+        heard = Heard(number, self._peers[node], message)
+        arrivals = self._world.carry(node, now)
+        self.deliveries += len(arrivals)
+        waiting, length = self._waiting, self._window
+        for neighbour, at in arrivals:
+            window = at // length
+            entries = waiting.get(window)
+            if entries is None:
+                waiting[window] = [(neighbour, at, _HEARD, node, number, heard)]
+                heappush(self._order, window)
+            else:
+                entries.append((neighbour, at, _HEARD, node, number, heard))
 
     def _number(self, node: int) -> int:
         self._numbers[node] += 1
@@ -158,15 +179,8 @@ class HeapDriver:
     def _perform(self, now: Tick, node: int, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             kind = type(effect)
-            if kind is Answer:
-                continue  # a simulated network carries what is said to direct neighbours, whatever they think of it
             if kind is Publish:
-                number = self._sent[node] = self._sent[node] + 1
-                heard = Heard(number, self._peers[node], effect.message)  # type: ignore[union-attr]
-                arrivals = self._world.carry(node, now)
-                self.deliveries += len(arrivals)
-                for neighbour, at in arrivals:
-                    self._post((neighbour, at, _HEARD, node, number, heard))
+                self._publish(now, node, effect.message)  # type: ignore[union-attr]
             elif kind is SetTimer:
                 number = self._number(node)
                 name, due = effect.name, effect.at  # type: ignore[union-attr]

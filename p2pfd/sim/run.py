@@ -130,6 +130,7 @@ class Cast:
                 commit_ticks=_PHASE_TICKS,
                 reveal_ticks=_PHASE_TICKS,
                 bond=_BOND if self.plan.settled else 0,
+                chatty=False,
                 announce=self.plan.settled,
                 members={self.peers[other]: self.accounts[other] for other in heard},
             )

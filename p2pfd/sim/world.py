@@ -97,27 +97,29 @@ class World:
         self._seeds = [rng.split("link", node).seed for node in range(plan.nodes)]
         self._sendings = [0] * plan.nodes
         self._span = plan.latency_high - plan.latency_low + 1
-        self._busy_until: list[dict[int, int]] = [{} for _ in range(plan.nodes)]
+        self._busy_until = [dict.fromkeys(neighbours, 0) for neighbours in self.neighbours]
         self._lost_below = plan.loss * _LOSS_PARTS // 1_000_000
 
     def carry(self, sender: int, now: Tick) -> list[tuple[int, Tick]]:
         """Which neighbours hear what this node publishes now, and when."""
         number = self._sendings[sender] = self._sendings[sender] + 1
         neighbours = self.neighbours[sender]
-        # One hash a sending, and of it six bytes for each neighbour: twenty bits for loss, twenty-eight for latency.
-        draws = hashlib.shake_128(self._seeds[sender] + number.to_bytes(8, "big")).digest(_DRAW_BYTES * len(neighbours))
-        low, span, lost_below = self.plan.latency_low, self._span, self._lost_below
+        # One hash a sending, and of it 48 bits for each neighbour: twenty for loss, twenty-eight for latency.
+        hashed = hashlib.shake_128(self._seeds[sender] + number.to_bytes(8, "big")).digest(
+            _DRAW_BYTES * len(neighbours)
+        )
+        draws = int.from_bytes(hashed, "big")
+        low, span, lost_below = now + self.plan.latency_low, self._span, self._lost_below
         busy = self._busy_until[sender]
         cuts = self.plan.partitions
         arrivals = []
-        place = 0
         for neighbour in neighbours:
-            bits = int.from_bytes(draws[place : place + _DRAW_BYTES], "big")
-            place += _DRAW_BYTES
-            if (bits >> 28) < lost_below or (cuts and self._cut(sender, neighbour, now)):
+            at = low + ((draws & 0xFFFFFFF) * span >> 28)
+            lost = lost_below and (draws >> 28 & 0xFFFFF) < lost_below
+            draws >>= 48
+            if lost or (cuts and self._cut(sender, neighbour, now)):
                 continue
-            at = now + low + ((bits & 0xFFFFFFF) * span >> 28)
-            if at < busy.get(neighbour, 0):
+            if at < busy[neighbour]:
                 at = busy[neighbour]  # a connection keeps the order of what is sent over it
             busy[neighbour] = at
             arrivals.append((neighbour, Tick(at)))

@@ -105,19 +105,22 @@ class GossipDistill(DistillRound):
 
     def _open_reveals(self, now: Tick) -> list[Effect]:
         self.revealing, self.committed = True, frozenset(self.ballot.book(self.round).commitments)
-        told = self.tell("round.committed", have=len(self.committed), of=len(self.workers))
+        told = self._progress("round.committed", len(self.committed), len(self.workers))
         wait = self._wait(now, self.seat.reveal_ticks)
         if self.phase is not Phase.COMMIT:  # still studying: too late for this round
             self.phase = Phase.WATCH
-            return [told, self.tell("round.late"), wait, *self._check(now)]
-        return [told, Publish(self.show()), wait, *self._check(now)]
+            return [*told, self.tell("round.late"), wait, *self._check(now)]
+        return [*told, Publish(self.show()), wait, *self._check(now)]
 
     def _close_reveals(self, now: Tick) -> list[Effect]:
         # Only who was bound before the reveals began counts: a later commitment may have been copied from them.
         counted = tuple(sorted(self.committed & self.ballot.book(self.round).labels.keys()))
-        told = self.tell("round.revealed", have=len(counted), of=len(self.committed))
-        effects: list[Effect] = [CancelTimer(DEADLINE), told, *self.close(counted)]
+        told = self._progress("round.revealed", len(counted), len(self.committed))
+        effects: list[Effect] = [CancelTimer(DEADLINE), *told, *self.close(counted)]
         return effects if self.phase is Phase.ABSORB else [*effects, *self._rested(now)]
+
+    def _progress(self, name: str, have: int, of: int) -> list[Effect]:
+        return [self.tell(name, have=have, of=of)] if self.seat.chatty else []
 
     def _wait(self, now: Tick, length: int) -> Effect:
         self.waits_until = after(now, length)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from p2pfd.core.canonical import Plain, decode, encode
-from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer
+from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer, accepted
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Restored, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
@@ -71,6 +71,8 @@ class Seat:
     commit_ticks: int = 0
     reveal_ticks: int = 0
     bond: int = 0
+    chatty: bool = True
+    """Tell how far each phase is, not only what each round came to."""
     announce: bool = True
     """Tell the others which student this node reached. Where each node hears other peers there is no common student."""
     hello: Hello | None = None
@@ -81,6 +83,7 @@ class DistillRound:
     """The machine's common part. Subclasses rule on phases: they call `begin`, `show` and `close`."""
 
     __slots__ = (
+        "_ready",
         "ballot",
         "circle",
         "counted",
@@ -107,6 +110,7 @@ class DistillRound:
         self.ballot = Ballot(seat.task, seat.samples, seat.classes)
         self.reached: dict[Account, Digest] = {}
         self.greeting = False
+        self._ready: Reveal | None = None
 
     # -- the machine protocol ------------------------------------------------------------------------------------------
 
@@ -200,7 +204,8 @@ class DistillRound:
         """Bind this node to its labels, on disk before anyone hears of it."""
         self.labels = labels
         self.phase = Phase.COMMIT
-        bound = commitment(self.seat.task, self.round, self.seat.account, self._salt(), pack(labels))
+        self._ready = reveal = Reveal(self.round, self._salt(), pack(labels))
+        bound = commitment(self.seat.task, self.round, self.seat.account, reveal.salt, reveal.labels)
         self.ballot.present.commitments[self.seat.account] = (bound, b"")
         return bound, [Persist(), Publish(Commit(self.round, bound))]
 
@@ -208,7 +213,10 @@ class DistillRound:
         """Show this node's labels."""
         self.phase = Phase.REVEAL
         self.ballot.present.labels[self.seat.account] = self.labels
-        return Reveal(self.round, self._salt(), pack(self.labels))
+        ready = self._ready
+        if ready is None or ready.round != self.round:  # bound before the last restart
+            ready = self._ready = Reveal(self.round, self._salt(), pack(self.labels))
+        return ready
 
     def close(self, counted: tuple[Account, ...]) -> list[Effect]:
         """The labels that count are known: learn from them, or keep one's own model where the quorum was missed."""
@@ -259,11 +267,11 @@ class DistillRound:
         elif isinstance(message, Commit):
             verdict = self.ballot.hear_commit(who, message.round, message.commitment, event.raw)
             if verdict is ACCEPT:
-                return (Answer(event.delivery, verdict), *self._took(now, who, message.round))
+                return (accepted(event.delivery), *self._took(now, who, message.round))
         elif isinstance(message, Reveal):
             verdict = self.ballot.hear_reveal(who, message.round, message.salt, message.labels, event.raw)
             if verdict is ACCEPT:
-                return (Answer(event.delivery, verdict), *self._took(now, who, message.round))
+                return (accepted(event.delivery), *self._took(now, who, message.round))
         elif isinstance(message, Reached):
             verdict = self._heard_reached(who, message)
         else:
