@@ -11,6 +11,7 @@ from p2pfd.core.labels import commitment as commitment_of
 from p2pfd.core.labels import unpack
 from p2pfd.core.verdict import ACCEPT, Ignore, Reject, Verdict
 from p2pfd.errors import DecodeError
+from p2pfd.wire.messages import Commit, Reveal
 
 LOOKAHEAD = 2
 """Peers that are a little ahead are heard; whoever is further ahead is ignored, so that memory stays bounded."""
@@ -63,6 +64,12 @@ class Ballot:
         if book is None:
             book = self._books[rnd] = RoundBook()
         return book
+
+    def hear(self, who: Account, said: Commit | Reveal, raw: bytes) -> Verdict:
+        """What a peer says of a round, whichever of the two it is."""
+        if isinstance(said, Commit):
+            return self.hear_commit(who, said.round, said.commitment, raw)
+        return self.hear_reveal(who, said.round, said.salt, said.labels, raw)
 
     def hear_commit(self, who: Account, rnd: RoundId, commitment: Digest, raw: bytes) -> Verdict:
         """A peer says that it is bound. The first word counts; a second, different one is equivocation."""

@@ -288,13 +288,8 @@ class DistillRound:
             effects.append(SetTimer(GREET, after(now, GREET_AFTER)))
         effects += self._met(now)
         for message, raw in self.circle.recall(hello.peer):  # it counts now as if it had been said now
-            rnd = message.round
-            if isinstance(message, Commit):
-                late = self.ballot.hear_commit(hello.account, rnd, message.commitment, raw)
-            else:
-                late = self.ballot.hear_reveal(hello.account, rnd, message.salt, message.labels, raw)
-            if late is ACCEPT:
-                effects += self._took(now, hello.account, rnd)
+            if self.ballot.hear(hello.account, message, raw) is ACCEPT:
+                effects += self._took(now, hello.account, message.round)
         return tuple(effects)
 
     def _greet(self) -> list[Effect]:
