@@ -17,7 +17,8 @@ LOOKAHEAD = 2
 """Peers that are a little ahead are heard; whoever is further ahead is ignored, so that memory stays bounded."""
 
 _LATE = Ignore("late")
-_EARLY = Ignore("too early")
+EARLY = Ignore("too early")
+"""There is only one: compare by identity."""
 _AGAIN = Ignore("heard before")
 _UNKNOWN = Ignore("no commitment known")
 
@@ -65,6 +66,11 @@ class Ballot:
             book = self._books[rnd] = RoundBook()
         return book
 
+    def bound(self, rnd: int) -> Iterable[Account]:
+        """Who is known to be bound in a round; no book is opened to find out."""
+        book = self._books.get(rnd)
+        return () if book is None else book.commitments.keys()
+
     def hear(self, who: Account, said: Commit | Reveal, raw: bytes) -> Verdict:
         """What a peer says of a round, whichever of the two it is."""
         if isinstance(said, Commit):
@@ -77,7 +83,7 @@ class Ballot:
         if ahead < 0:
             return _LATE
         if ahead > LOOKAHEAD:
-            return _EARLY
+            return EARLY
         book = self.book(rnd) if ahead else self.present
         held = book.commitments
         first = held.get(who)
@@ -101,7 +107,7 @@ class Ballot:
         if ahead < 0:
             return _LATE
         if ahead > LOOKAHEAD:
-            return _EARLY
+            return EARLY
         book = self.book(rnd) if ahead else self.present
         if who in book.labels:
             return _AGAIN

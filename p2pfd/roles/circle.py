@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from p2pfd.core.canonical import Plain
@@ -12,18 +12,24 @@ from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.wire.messages import Commit, Hello, Reveal
 
 MOST_STRANGERS = 64
+MOST_MEMBERS = 1024
+"""So many peers are known at most where a chain says who takes part: it has fewer seats."""
 MOST_KEPT = 4
 Said = tuple[Commit | Reveal, bytes]
 """A message, and the bytes that its sender signed."""
+_FULL = Ignore("all seats are taken")
 
 
 class Circle:
     """A bond of peer and account is for good: the first one that is heard counts."""
 
-    __slots__ = ("accounts", "strangers")
+    __slots__ = ("_me", "_room", "accounts", "strangers")
 
-    def __init__(self, members: Mapping[PeerId, Account]) -> None:
+    def __init__(self, members: Mapping[PeerId, Account], room: int) -> None:
+        """Those who are known in advance, this node as the last; there is room for so many in all."""
         self.accounts: dict[PeerId, Account] = dict(members)
+        self._me = next(reversed(self.accounts), None)
+        self._room = max(room, len(members))
         self.strangers: dict[PeerId, list[Said]] = {}
         """What peers said before their hello was heard: so much, of so many, and no more."""
 
@@ -34,8 +40,11 @@ class Circle:
         """All accounts, in their order."""
         return tuple(sorted(self.accounts.values()))
 
-    def hear(self, hello: Hello) -> tuple[Verdict, bool]:
-        """A hello whose signatures are checked: what to think of it, and whether it is a newcomer's."""
+    def hear(self, hello: Hello, workers: Collection[Account]) -> tuple[Verdict, bool]:
+        """A hello whose signatures are checked: what to think of it, and whether it is a newcomer's.
+
+        When the circle is full, a worker takes the place of somebody who is none.
+        """
         known = self.accounts.get(hello.peer)
         if known == hello.account:
             return ACCEPT, False  # said again, for newcomers: it must get through to them
@@ -43,8 +52,23 @@ class Circle:
             return Ignore("this peer is bound to another account"), False
         if hello.account in self.accounts.values():
             return Ignore("this account is bound to another peer"), False
+        if len(self.accounts) >= self._room and not (hello.account in workers and self._let_go(workers)):
+            return _FULL, False
         self.accounts[hello.peer] = hello.account
         return ACCEPT, True
+
+    def _let_go(self, workers: Collection[Account]) -> bool:
+        idle = [peer for peer, account in self.accounts.items() if account not in workers and peer != self._me]
+        if idle:
+            del self.accounts[min(idle)]
+        return bool(idle)
+
+    def forget_before(self, rnd: int) -> None:
+        """Drop what strangers said of earlier rounds: it makes room for others."""
+        for stranger, kept in tuple(self.strangers.items()):
+            kept[:] = [said for said in kept if said[0].round >= rnd]
+            if not kept:
+                del self.strangers[stranger]
 
     def keep(self, stranger: PeerId, message: Message, raw: bytes) -> None:
         """Remember what a stranger says, for the case that it introduces itself later."""

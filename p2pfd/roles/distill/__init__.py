@@ -5,7 +5,8 @@
 """
 
 from p2pfd.roles.distill.gossip import GossipDistill
-from p2pfd.roles.distill.round import DistillRound, Phase, Seat
+from p2pfd.roles.distill.round import DistillRound
+from p2pfd.roles.distill.seat import Phase, Seat
 from p2pfd.roles.distill.settled import SettledDistill
 
 __all__ = ["DistillRound", "GossipDistill", "Phase", "Seat", "SettledDistill"]

@@ -10,7 +10,9 @@ from p2pfd.core.effects import CancelTimer, Effect, Publish, SetTimer
 from p2pfd.core.events import Restored, Started, TimerFired
 from p2pfd.core.ids import Account, RoundId
 from p2pfd.core.ticks import Tick, after
-from p2pfd.roles.distill.round import DistillRound, Phase
+from p2pfd.roles.ballot import LOOKAHEAD
+from p2pfd.roles.distill.round import DistillRound
+from p2pfd.roles.distill.seat import Phase
 
 DEADLINE = "deadline"
 
@@ -18,7 +20,7 @@ DEADLINE = "deadline"
 class GossipDistill(DistillRound):
     """A phase ends when everyone in the circle has acted, or at this node's own deadline."""
 
-    __slots__ = ("committed", "revealing", "waits_until")
+    __slots__ = ("ahead", "committed", "revealing", "waits_until")
     kind = "distill.gossip"
 
     def __init__(self, *args: object, **keywords: object) -> None:
@@ -26,6 +28,8 @@ class GossipDistill(DistillRound):
         self.revealing = False
         self.committed: frozenset[Account] = frozenset()
         self.waits_until = Tick(0)
+        self.ahead: dict[Account, int] = {}
+        """How far those are whose commitments come too early to be kept: one number each, and only of the circle."""
 
     def _state(self) -> dict[str, Plain]:
         return {
@@ -33,6 +37,7 @@ class GossipDistill(DistillRound):
             "revealing": self.revealing,
             "committed": sorted(self.committed),
             "waits_until": self.waits_until,
+            "ahead": [[who, rnd] for who, rnd in sorted(self.ahead.items())],
         }
 
     def _fill(self, value: Mapping[str, Any]) -> None:
@@ -40,6 +45,7 @@ class GossipDistill(DistillRound):
         self.revealing = bool(value["revealing"])
         self.committed = frozenset(value["committed"])
         self.waits_until = Tick(value["waits_until"])
+        self.ahead = {who: int(rnd) for who, rnd in value["ahead"]}
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -72,15 +78,45 @@ class GossipDistill(DistillRound):
         return self._open(now, RoundId(0)) if complete else []
 
     def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
-        return self._check(now) if rnd == self.round else []
+        if rnd == self.round:
+            return self._check(now)
+        return [] if self.revealing else self._catch_up(now)
+
+    def _outrun(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
+        self.ahead[who] = rnd
+        return [] if self.revealing else self._catch_up(now)
 
     def _studied(self, now: Tick, labels: bytes) -> list[Effect]:
         _, effects = self.bind(labels)
         return effects + self._check(now)
 
     def _rested(self, now: Tick) -> list[Effect]:
-        following = RoundId(self.round + 1)
+        following = max(RoundId(self.round + 1), self._front())
         return self._open(now, following) if following < self.seat.rounds else self.conclude()
+
+    def _room(self) -> int:
+        return self.seat.seats
+
+    # -- catching up ---------------------------------------------------------------------------------------------------
+
+    def _catch_up(self, now: Tick) -> list[Effect]:
+        """Leave a round that most others have left: they have closed it without this node, which was away."""
+        if self.phase not in (Phase.STUDY, Phase.COMMIT, Phase.WATCH):
+            return []
+        front = self._front()
+        return [self.tell("round.outrun", to=front), *self._open(now, front)] if front > self.round else []
+
+    def _front(self) -> RoundId:
+        """The furthest round in which more than half of the others are bound; the present one if there is none."""
+        others = len(self.workers) - 1
+        far = {who: rnd for who, rnd in self.ahead.items() if rnd > self.round} if self.ahead else {}
+        for rnd in range(self.round + 1, self.round + LOOKAHEAD + 1):
+            for who in self.ballot.bound(rnd):
+                far[who] = max(rnd, far.get(who, 0))
+        if others < 1 or 2 * len(far) <= others:
+            return self.round
+        front = sorted(far.values(), reverse=True)[others // 2]
+        return RoundId(front) if front < self.seat.rounds else self.round
 
     # -- the referee ---------------------------------------------------------------------------------------------------
 

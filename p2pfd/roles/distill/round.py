@@ -4,79 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, ClassVar
 
 from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer, accepted
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Restored, Settled, Started, TimerFired
-from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
+from p2pfd.core.ids import Account, Digest, RoundId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.errors import DecodeError
-from p2pfd.roles.ballot import Ballot
-from p2pfd.roles.circle import Circle
+from p2pfd.roles.ballot import EARLY, Ballot
+from p2pfd.roles.circle import MOST_MEMBERS, Circle
+from p2pfd.roles.distill.seat import Phase, Seat
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
 
 GREET = "greet"
 GREET_AFTER = 1 * SECOND
 SNAPSHOT_LIMIT = 64 * 1024 * 1024
-_SNAPSHOT_VERSION = 1
+_SNAPSHOT_VERSION = 2
 _STRANGER = Ignore("no account vouches for this peer yet")
-
-
-class Phase(StrEnum):
-    """Where a node stands in the round."""
-
-    IDLE = "idle"
-    """No round is open."""
-    STUDY = "study"
-    """Training and labelling."""
-    COMMIT = "commit"
-    """Bound; waiting until all are, or the deadline."""
-    REVEAL = "reveal"
-    """Labels shown; waiting until all are, or the deadline."""
-    WATCH = "watch"
-    """Too late, or not enrolled: the round goes on without this node, and it learns from it all the same."""
-    ABSORB = "absorb"
-    """Learning from the labels that count."""
-    REST = "rest"
-    """Done with this round; the next one is not open."""
-    OVER = "over"
-    """The task is closed and the last figures are taken."""
-
-
-@dataclass(frozen=True)
-class Seat:
-    """What a node knows before the task starts: itself, the task's numbers, and whom it knows already.
-
-    ``secret`` feeds the salts and leaves the node only as those. ``members`` is the roster known in advance; it grows
-    by every Hello. Where no chain enrols workers, the first round waits until ``seats`` are known; ``enrol_ticks``,
-    ``commit_ticks`` and ``reveal_ticks`` are the deadlines where no chain keeps them.
-    """
-
-    task: TaskId
-    peer: PeerId
-    account: Account
-    secret: bytes = field(repr=False)
-    samples: int
-    classes: int
-    rounds: int
-    quorum: int
-    seats: int = 1
-    enrol_ticks: int = 0
-    commit_ticks: int = 0
-    reveal_ticks: int = 0
-    bond: int = 0
-    chatty: bool = True
-    """Tell how far each phase is, not only what each round came to."""
-    announce: bool = True
-    """Tell the others which student this node reached. Where each node hears other peers there is no common student."""
-    hello: Hello | None = None
-    members: Mapping[PeerId, Account] = field(default_factory=dict)
 
 
 class DistillRound:
@@ -106,7 +54,7 @@ class DistillRound:
         self.counted: tuple[Account, ...] = ()
         self.labels = b""
         self.student: Digest | None = None
-        self.circle = Circle({**seat.members, seat.peer: seat.account})
+        self.circle = Circle({**seat.members, seat.peer: seat.account}, self._room())
         self.ballot = Ballot(seat.task, seat.samples, seat.classes)
         self.reached: dict[Account, Digest] = {}
         self.greeting = False
@@ -191,6 +139,7 @@ class DistillRound:
         effects: list[Effect] = [self.tell("round.opened", workers=len(workers))]
         if len(self.circle) < len(workers):
             effects += self._greet()  # somebody has not heard of this node, or this node not of them
+        self.circle.forget_before(rnd)
         astray = self._agreed_student() if self.reached else None
         self.reached = {}
         if astray is not None:
@@ -204,15 +153,23 @@ class DistillRound:
         """Bind this node to its labels, on disk before anyone hears of it."""
         self.labels = labels
         self.phase = Phase.COMMIT
-        self._ready = reveal = Reveal(self.round, self._salt(), pack(labels))
-        bound = commitment(self.seat.task, self.round, self.seat.account, reveal.salt, reveal.labels)
+        self._ready = Reveal(self.round, self._salt(), pack(labels))
+        bound = self.bound()
         self.ballot.present.commitments[self.seat.account] = (bound, b"")
         return bound, [Persist(), Publish(Commit(self.round, bound))]
+
+    def bound(self) -> Digest:
+        """What this node is bound to in this round."""
+        mine = self._reveal()
+        return commitment(self.seat.task, self.round, self.seat.account, mine.salt, mine.labels)
 
     def show(self) -> Reveal:
         """Show this node's labels."""
         self.phase = Phase.REVEAL
         self.ballot.present.labels[self.seat.account] = self.labels
+        return self._reveal()
+
+    def _reveal(self) -> Reveal:
         ready = self._ready
         if ready is None or ready.round != self.round:  # bound before the last restart
             ready = self._ready = Reveal(self.round, self._salt(), pack(self.labels))
@@ -245,8 +202,10 @@ class DistillRound:
     def _agreed_student(self) -> Digest | None:
         """The student that more than half of all workers report and that is not this node's own."""
         tally: dict[Digest, int] = {}
-        for weights in self.reached.values():
-            tally[weights] = tally.get(weights, 0) + 1
+        for who in self.workers:  # whoever else introduces itself has no say: names cost nothing
+            weights = self.reached.get(who)
+            if weights is not None:
+                tally[weights] = tally.get(weights, 0) + 1
         for weights, count in tally.items():
             if 2 * count > len(self.workers) and weights != self.student:
                 return weights
@@ -268,6 +227,8 @@ class DistillRound:
             verdict = self.ballot.hear_commit(who, message.round, message.commitment, event.raw)
             if verdict is ACCEPT:
                 return (accepted(event.delivery), *self._took(now, who, message.round))
+            if verdict is EARLY:
+                return (Answer(event.delivery, verdict), *self._outrun(now, who, message.round))
         elif isinstance(message, Reveal):
             verdict = self.ballot.hear_reveal(who, message.round, message.salt, message.labels, event.raw)
             if verdict is ACCEPT:
@@ -279,7 +240,7 @@ class DistillRound:
         return (Answer(event.delivery, verdict),)
 
     def _heard_hello(self, now: Tick, event: Heard, hello: Hello) -> tuple[Effect, ...]:
-        verdict, is_new = self.circle.hear(hello)
+        verdict, is_new = self.circle.hear(hello, self.workers)
         effects: list[Effect] = [Answer(event.delivery, verdict)]
         if not is_new:
             return tuple(effects)
@@ -312,7 +273,11 @@ class DistillRound:
         if outcome is None:
             return [self.tell("compute.failed", job=event.job, why=event.failure), *self._failed(now, kind)]
         if isinstance(outcome, Studied) and self.phase is Phase.STUDY:
-            return self._studied(now, outcome.labels)
+            labels = outcome.labels
+            if len(labels) != self.seat.samples or max(labels, default=0) >= self.seat.classes:
+                why = f"{len(labels)} labels that are not one of {self.seat.classes} classes for each sample"
+                return [self.tell("compute.failed", job=event.job, why=why), *self._failed(now, kind)]
+            return self._studied(now, labels)
         if isinstance(outcome, Absorbed) and self.phase is Phase.ABSORB:
             self.student = outcome.weights
             self.phase = Phase.REST
@@ -352,8 +317,7 @@ class DistillRound:
             case Phase.STUDY:
                 return [Compute(f"study/{self.round}", Study(self.round))]
             case Phase.COMMIT | Phase.REVEAL:
-                bound = self.ballot.book(self.round).commitments[self.seat.account][0]
-                again: list[Effect] = [Publish(Commit(self.round, bound))]
+                again: list[Effect] = [Publish(Commit(self.round, self.bound()))]
                 if self.phase is Phase.REVEAL:
                     again.append(Publish(self.show()))
                 return again
@@ -384,6 +348,14 @@ class DistillRound:
 
     def _met(self, now: Tick) -> list[Effect]:
         """The roster has grown."""
+        return []
+
+    def _room(self) -> int:
+        """How many peers the circle takes: a name costs nothing, and each takes memory."""
+        return MOST_MEMBERS
+
+    def _outrun(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:
+        """A peer is further ahead than this node listens."""
         return []
 
     def _took(self, now: Tick, who: Account, rnd: RoundId) -> list[Effect]:

@@ -9,6 +9,7 @@ from p2pfd.core.canonical import Plain
 from p2pfd.core.claims import (
     Advance,
     BondForfeited,
+    ChainEvent,
     Claim,
     CommitLabels,
     Deposit,
@@ -25,18 +26,23 @@ from p2pfd.core.claims import (
     SettleRound,
     TaskClosed,
     TaskOpened,
+    Unknown,
     WorkerPaid,
     WorkerSuspended,
 )
 from p2pfd.core.effects import CancelTimer, Effect, Emit, Publish, SetTimer, Submit
 from p2pfd.core.events import ChainSaw, Restored, Settled, Started, TimerFired
-from p2pfd.core.ids import Account, Amount, RoundId
-from p2pfd.core.labels import pack
+from p2pfd.core.ids import Amount
 from p2pfd.core.ticks import SECOND, Tick, after
-from p2pfd.roles.distill.round import DistillRound, Phase
+from p2pfd.roles.distill.held import MOST_ROUNDS, RoundEvent, from_plain, of_round, to_plain
+from p2pfd.roles.distill.round import DistillRound
+from p2pfd.roles.distill.seat import Phase
 
 ADVANCE = "advance"
 SETTLE = "settle"
+ENTER = "enter"
+ENTER_AGAIN = 5 * SECOND
+"""A chain that could not be reached is asked to let this node in again, so much later."""
 SLACK = 1 * SECOND
 """How long after a deadline the first node asks for the timed exit: the chain's clock may lag a little."""
 STAGGER = 2 * SECOND
@@ -48,26 +54,23 @@ PATIENCE = 64
 class SettledDistill(DistillRound):
     """The chain's events are the referee. This node claims, watches, and does what anyone may when its turn comes."""
 
-    __slots__ = ("attempts", "closing", "enrolments", "stage", "waiting")
+    __slots__ = ("attempts", "enrolments", "held", "stage")
     kind = "distill.settled"
 
     def __init__(self, *args: object, **keywords: object) -> None:
         super().__init__(*args, **keywords)  # type: ignore[arg-type]
         self.stage = "new"
         """The chain's phase as this node last saw it: it names intents, and drops what is seen twice."""
-        self.waiting: tuple[RoundId, tuple[Account, ...], int] | None = None
-        """The next round, open on chain already while this node still learns from the last one."""
-        self.closing = False
+        self.held: list[RoundEvent | TaskClosed] = []
+        """What the chain said of later rounds while this node still learns from the present one, in its order."""
         self.enrolments = 0
         self.attempts = 0
 
     def _state(self) -> dict[str, Plain]:
-        waiting: Plain = None if self.waiting is None else [self.waiting[0], list(self.waiting[1]), self.waiting[2]]
         return {
             **super()._state(),
             "stage": self.stage,
-            "waiting": waiting,
-            "closing": self.closing,
+            "held": [to_plain(saw) for saw in self.held],
             "enrolments": self.enrolments,
             "attempts": self.attempts,
         }
@@ -75,32 +78,28 @@ class SettledDistill(DistillRound):
     def _fill(self, value: Mapping[str, Any]) -> None:
         super()._fill(value)
         self.stage = str(value["stage"])
-        waiting = value["waiting"]
-        self.waiting = None
-        if waiting is not None:
-            rnd, workers, deadline = waiting
-            self.waiting = (RoundId(rnd), tuple(workers), int(deadline))
-        self.closing = bool(value["closing"])
+        self.held = [from_plain(self.seat.task, saw) for saw in value["held"]]
         self.enrolments = int(value["enrolments"])
         self.attempts = int(value["attempts"])
 
     # -- entering ------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick, event: Started) -> list[Effect]:
-        effects = self._greet()
+        return [*self._greet(), *self._enter()]
+
+    def _enter(self) -> list[Effect]:
         if self.seat.bond:
-            return [*effects, Submit("deposit", Deposit(Amount(self.seat.bond)))]
-        return [*effects, *self._enrol()]
+            return [Submit("deposit", Deposit(Amount(self.seat.bond)))]
+        return self._enrol()
 
     def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
         if self.stage == "new":
             return self._on_started(now, Started())
         effects = self._resume()
         if self.phase is Phase.COMMIT:
-            bound = self.ballot.book(self.round).commitments[self.seat.account][0]
-            effects.append(self._claim("commit", CommitLabels(self.seat.task, self.round, bound)))
+            effects.append(self._claim("commit", CommitLabels(self.seat.task, self.round, self.bound())))
         elif self.phase is Phase.REVEAL:
-            effects += self._reveal()
+            effects += self._show_chain()
         if self.stage in ("gather", "commits", "reveals"):
             effects.append(SetTimer(ADVANCE, after(now, STAGGER)))
         elif self.stage == "settle":
@@ -118,12 +117,34 @@ class SettledDistill(DistillRound):
         if accepted:
             return []
         why = getattr(event.receipt, "reason", "")
-        return [self.tell("claim.refused", intent=event.intent, why=why)]
+        told = self.tell("claim.refused", intent=event.intent, why=why)
+        if not isinstance(event.receipt, Unknown) or self.phase is Phase.OVER:
+            return [told]
+        kind = event.intent.partition("/")[0]
+        if kind in (ADVANCE, SETTLE):  # the chain was away, and has refused nothing
+            self.attempts = max(0, self.attempts - 1)
+        elif kind in ("deposit", "enrol"):
+            return [told, SetTimer(ENTER, after(now, ENTER_AGAIN))]
+        return [told]
 
     # -- the chain rules -----------------------------------------------------------------------------------------------
 
     def _on_chain(self, now: Tick, event: ChainSaw) -> list[Effect]:
         saw = event.event
+        if self.phase is Phase.ABSORB and (isinstance(saw, TaskClosed) or of_round(saw, after=self.round)):
+            self._hold(saw)
+            return []
+        return self._see(now, saw)
+
+    def _hold(self, saw: RoundEvent | TaskClosed) -> None:
+        """Keep it until the present round is learnt; when too much has piled up, skip the oldest round of it."""
+        self.held.append(saw)
+        rounds = {known.round for known in self.held if not isinstance(known, TaskClosed)}
+        if len(rounds) > MOST_ROUNDS:
+            oldest = min(rounds)
+            self.held = [known for known in self.held if isinstance(known, TaskClosed) or known.round != oldest]
+
+    def _see(self, now: Tick, saw: ChainEvent) -> list[Effect]:
         match saw:
             case TaskOpened():
                 if self.stage != "new":
@@ -135,10 +156,9 @@ class SettledDistill(DistillRound):
             case RoundOpened():
                 return self._round_opened(now, saw)
             case TaskClosed():
-                self.closing = True
-                done: list[Effect] = [CancelTimer(ADVANCE), CancelTimer(SETTLE)]
-                busy = self.phase in (Phase.ABSORB, Phase.OVER)
-                return done if busy else [*done, *self.conclude()]
+                if self.phase is Phase.OVER:
+                    return []
+                return [CancelTimer(ADVANCE), CancelTimer(SETTLE), *self.conclude()]
             case WorkerSuspended():
                 effects: list[Effect] = [self.tell("worker.suspended", account=saw.worker)]
                 mine = saw.worker == self.seat.account and saw.round + 1 < self.seat.rounds
@@ -148,7 +168,11 @@ class SettledDistill(DistillRound):
             case WorkerPaid():
                 return [Emit("round.paid", _payment(saw))]
             case _:
-                return [] if saw.round != self.round else self._in_round(now, saw)
+                return self._in_round(now, saw) if saw.round == self.round and self._plays() else []
+
+    def _plays(self) -> bool:
+        """Whether a round has been opened and the task is not over."""
+        return self.stage not in ("new", "gather") and self.phase is not Phase.OVER
 
     def _in_round(
         self, now: Tick, saw: LabelsCommitted | RevealsOpened | LabelsRevealed | RevealsClosed | RoundSettled
@@ -171,10 +195,7 @@ class SettledDistill(DistillRound):
 
     def _round_opened(self, now: Tick, saw: RoundOpened) -> list[Effect]:
         first = self.stage in ("new", "gather")
-        if self.closing or (not first and saw.round <= self.round):
-            return []
-        if self.phase is Phase.ABSORB:
-            self.waiting = (saw.round, saw.workers, saw.deadline)
+        if self.phase is Phase.OVER or (not first and saw.round <= self.round):
             return []
         self.stage = "commits"
         self.attempts = 0
@@ -197,10 +218,11 @@ class SettledDistill(DistillRound):
         if self.seat.account not in saw.committed or not self.labels:
             self.phase = Phase.WATCH
             return [turn]
-        return [Publish(self.show()), *self._reveal(), turn]
+        return [Publish(self.show()), *self._show_chain(), turn]
 
-    def _reveal(self) -> list[Effect]:
-        claim = RevealLabels(self.seat.task, self.round, self._salt(), pack(self.labels))
+    def _show_chain(self) -> list[Effect]:
+        mine = self._reveal()
+        claim = RevealLabels(self.seat.task, self.round, mine.salt, mine.labels)
         return [self._claim("reveal", claim)]
 
     def _reveals_closed(self, now: Tick, saw: RevealsClosed) -> list[Effect]:
@@ -221,23 +243,22 @@ class SettledDistill(DistillRound):
             CancelTimer(ADVANCE),
             self.tell("round.settled", counted=saw.counted, paid=saw.paid, refunded=saw.refunded),
         ]
-        if not saw.counted:
+        if not saw.counted and self.phase is not Phase.ABSORB:
             self.phase = Phase.REST
             effects.append(self.tell("round.short", votes=0, quorum=self.seat.quorum))
         return effects
 
     def _rested(self, now: Tick) -> list[Effect]:
-        if self.waiting is not None:
-            rnd, workers, deadline = self.waiting
-            self.waiting = None
-            opened = self._round_opened(now, RoundOpened(self.seat.task, rnd, deadline, workers))
-            if opened:
-                return opened
-        return self.conclude() if self.closing else []
+        effects: list[Effect] = []
+        while self.held and self.phase is not Phase.ABSORB:
+            effects += self._see(now, self.held.pop(0))
+        return effects
 
     # -- what anyone may do, in turns ----------------------------------------------------------------------------------
 
     def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
+        if event.name == ENTER:
+            return [] if self.phase is Phase.OVER else self._enter()
         if self.attempts >= PATIENCE:
             return [self.tell("chain.stuck", stage=self.stage)]
         if event.name == ADVANCE and self.stage in ("gather", "commits", "reveals"):
