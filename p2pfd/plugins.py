@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoints, PackageNotFoundError, entry_points, version
 from typing import Any
 
 from p2pfd.errors import EnvironmentProblem, PlanError
@@ -11,6 +11,14 @@ from p2pfd.errors import EnvironmentProblem, PlanError
 def names(group: str) -> tuple[str, ...]:
     """The names in a group, in alphabetical order; nothing is imported."""
     return tuple(sorted(_found(group).names))
+
+
+def version_of(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def load(group: str, name: str) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import platform
-from importlib import metadata
 
 import p2pfd
+from p2pfd import plugins
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.screen import Screen
@@ -18,10 +18,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     """The versions of p2pfd, of Python and of the libraries that results depend on."""
     found = {"p2pfd": p2pfd.__version__, "python": platform.python_version(), "system": platform.platform()}
     for name in _PARTS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
+        found[name] = plugins.version_of(name) or "not installed"
     screen.result({"versions": found})
     if not screen.as_json:
         for name, text in found.items():
