@@ -22,16 +22,14 @@ from p2pfd.core.spec import MAX_PUBLIC, Setting
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Array, Budget, Contribution, Labels, Metrics, Split, Task
 from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, check, choice, decimal, defaults, flag, whole
-from p2pfd.learning.local import LOCAL, local_fit, local_model
+from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
 from p2pfd.learning.model import Fit, Model, Replay, Weights
 from p2pfd.learning.votes import targets
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
-        "adjust": Flag(True),
-        "floor": Decimal("0.1", "0.0001", "1"),
-        "replay": Decimal("0.3", "0", "10"),
+        "replay": Decimal("1", "0", "10"),
         "weigh": Flag(True),
         "gate": Flag(True),
         "target": Choice("votes", ("votes", "squared")),
@@ -94,7 +92,7 @@ class Cfd:
         weight = decimal(KNOBS, state.settings, "replay")
         again = Replay(state.public, state.targets, weight) if state.targets is not None and weight else None
         plan = local_fit(state.settings, budget.epochs)
-        bias = _log_shares(state, shard)
+        bias = log_shares(state.settings, shard, state.classes)
         own = _model(state).fit(state.student, shard.x, shard.y, plan, rng, bias=bias, replay=again)
         return replace(state, own=own)
 
@@ -218,14 +216,6 @@ class Cfd:
 
 def _model(state: CfdState) -> Model:
     return local_model(state.settings, state.classes)
-
-
-def _log_shares(state: CfdState, shard: Split) -> Array | None:
-    """Logarithms of the shard's class shares: added in training, they leave the net to learn what is not the prior."""
-    if not flag(KNOBS, state.settings, "adjust"):
-        return None
-    shares = np.bincount(shard.y, minlength=state.classes) / len(shard)
-    return np.log(shares + decimal(KNOBS, state.settings, "floor")).astype(np.float32)
 
 
 def _floats(array: Array) -> bytes:

@@ -9,13 +9,13 @@ import numpy as np
 from p2pfd.core.rng import Rng
 from p2pfd.learning.adapter import Array, Split, Task
 from p2pfd.learning.knobs import whole
-from p2pfd.learning.local import LOCAL, local_fit, local_model
+from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
 from p2pfd.learning.model import Fit, Model, Weights
 
 
-def train_alone(model: Model, shard: Split, plan: Fit, rng: Rng) -> Weights:
+def train_alone(model: Model, shard: Split, plan: Fit, rng: Rng, prior: Array | None = None) -> Weights:
     """One node's whole budget spent on its own shard in one descent, which serves it better than many short ones."""
-    return model.fit(model.init(rng.split("init")), shard.x, shard.y, plan, rng.split("alone"))
+    return model.fit(model.init(rng.split("init")), shard.x, shard.y, plan, rng.split("alone"), bias=prior)
 
 
 def accuracy_alone(task: Task, shard: Split, split: Split, rng: Rng) -> float:
@@ -23,7 +23,8 @@ def accuracy_alone(task: Task, shard: Split, split: Split, rng: Rng) -> float:
     settings = task.spec.settings
     epochs = whole(LOCAL, settings, "epochs") * task.spec.rounds
     model = local_model(settings, task.spec.data.classes)
-    weights = train_alone(model, shard, local_fit(settings, epochs), rng)
+    prior = log_shares(settings, shard, task.spec.data.classes)
+    weights = train_alone(model, shard, local_fit(settings, epochs), rng, prior)
     return model.accuracy(weights, split.x, split.y)
 
 

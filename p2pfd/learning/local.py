@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from p2pfd.core.spec import Setting
-from p2pfd.learning.knobs import Choice, Decimal, Knob, Whole, choice, decimal, whole
+from p2pfd.learning.adapter import Array, Split
+from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, choice, decimal, flag, whole
 from p2pfd.learning.model import Fit, Model
 from p2pfd.learning.models import NETS, model_of
 
@@ -19,6 +22,8 @@ LOCAL: Mapping[str, Knob] = MappingProxyType(
         "momentum": Decimal("0.9", "0", "0.999"),
         "decay": Decimal("0.0005", "0", "1"),
         "noise": Decimal("0.9", "0", "4"),
+        "adjust": Flag(True),
+        "floor": Decimal("0.1", "0.0001", "1"),
     }
 )
 
@@ -38,3 +43,16 @@ def local_fit(settings: Mapping[str, Setting], epochs: int) -> Fit:
 def local_model(settings: Mapping[str, Setting], classes: int) -> Model:
     """The net that a task's settings name."""
     return model_of(choice(LOCAL, settings, "net"), classes)
+
+
+def log_shares(settings: Mapping[str, Setting], shard: Split, classes: int) -> Array | None:
+    """Logarithms of the shard's class shares, unless the settings want none of it (or there is nothing to share).
+
+    Added to the logits in training, they leave the net to learn what is not merely how common a class is here. The
+    setting ``floor`` is added to the shares, so that a class that the shard lacks is discouraged and not ruled out.
+    """
+    if not flag(LOCAL, settings, "adjust") or not len(shard):
+        return None
+    shares = np.bincount(shard.y, minlength=classes) / len(shard)
+    prior: Array = np.log(shares + decimal(LOCAL, settings, "floor")).astype(np.float32)
+    return prior

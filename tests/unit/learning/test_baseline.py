@@ -9,7 +9,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.baseline import accuracy_alone, federated_average, train_alone
 from p2pfd.learning.data import deal
-from p2pfd.learning.local import local_fit, local_model
+from p2pfd.learning.local import local_fit, local_model, log_shares
 from tests.unit.learning.tasks import digits_task
 
 
@@ -28,7 +28,8 @@ def test_alone_spends_the_epochs_of_all_rounds() -> None:
     spec = digits_task(rounds=3, epochs=2)
     dealt = deal(spec.data, 3)
     model = local_model(spec.settings, 10)
-    weights = train_alone(model, dealt.shards[1], local_fit(spec.settings, 6), Rng(4))
+    prior = log_shares(spec.settings, dealt.shards[1], 10)
+    weights = train_alone(model, dealt.shards[1], local_fit(spec.settings, 6), Rng(4), prior)
     expected = model.accuracy(weights, dealt.test.x, dealt.test.y)
     assert accuracy_alone(Task(spec, dealt.public), dealt.shards[1], dealt.test, Rng(4)) == expected
 
