@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -24,6 +25,7 @@ from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.profiles import EmbeddedChain, embedded_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
 from p2pfd_localnet.plan import Plan
+from p2pfd_localnet.spawner import last_line
 from p2pfd_localnet.state import State
 
 UNBOND_SECONDS = 60
@@ -51,6 +53,10 @@ class Ledger(Protocol):
         """Every payment recomputed from what the chain itself shows; None where nothing settles."""
         ...
 
+    async def watch(self) -> None:
+        """Return never; ChainError as soon as the chain has gone by itself."""
+        ...
+
     def kill(self) -> None:
         """End the chain at once, without asking."""
         ...
@@ -73,6 +79,10 @@ class NoLedger:
         """Nobody was paid."""
         return None
 
+    async def watch(self) -> None:
+        """There is nothing that could go."""
+        await trio.sleep_forever()
+
     def kill(self) -> None:
         """There is nothing to end."""
 
@@ -80,8 +90,9 @@ class NoLedger:
 class EmbeddedLedger:
     """The embedded chain, in a process of its own, with our contracts on it."""
 
-    def __init__(self, chain: EmbeddedChain, requester: AccountKey) -> None:
+    def __init__(self, chain: EmbeddedChain, requester: AccountKey, log: Path) -> None:
         self._chain = chain
+        self._log = log
         self._requester = requester
         self._spec: ChainSpec | None = None
 
@@ -102,7 +113,8 @@ class EmbeddedLedger:
             await rpc.aclose()
         task = plan.task(sha256, spec)
         async with open_settlement(spec, self.url, self._requester) as settlement:
-            for claim in (Deposit(Amount(plan.budget())), OpenTask(terms_of(task))):
+            pots = (Deposit(Amount(plan.budget())),) if plan.budget() else ()  # the chain takes no deposit of nothing
+            for claim in (*pots, OpenTask(terms_of(task))):
                 receipt = await settlement.final(await settlement.submit(claim))
                 if not isinstance(receipt, Included):
                     why = getattr(receipt, "reason", "it is pending")
@@ -127,6 +139,21 @@ class EmbeddedLedger:
                         break
         return audit(terms_of(task), history)
 
+    async def watch(self) -> None:
+        """A connection ends when the chain tires of it or dies; only one that lives takes another."""
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        while True:
+            try:
+                async with await trio.open_tcp_stream(host, int(port)) as stream:
+                    await stream.receive_some(1)
+            except trio.BrokenResourceError:
+                continue
+            except OSError as error:
+                raise ChainError(
+                    f"the chain at {self.url} ended by itself; its last words: {last_line(self._log)}",
+                    f"look at {self._log}; when it was killed, the machine may be out of memory: take fewer nodes",
+                ) from error
+
     def kill(self) -> None:
         """End the chain's process at once."""
         with contextlib.suppress(ProcessLookupError):
@@ -146,4 +173,4 @@ async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledg
         return
     requester = keys.throwaway(plan.seed, "requester").account
     async with embedded_chain(state.chain, [requester.account, *accounts(plan)], port) as chain:
-        yield EmbeddedLedger(chain, requester)
+        yield EmbeddedLedger(chain, requester, state.chain / "chain.log")

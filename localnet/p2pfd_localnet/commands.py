@@ -16,7 +16,7 @@ from p2pfd.cli.screen import Screen
 from p2pfd.errors import DeadlineError, NotRunningError, UsageError
 from p2pfd_localnet import plan, words
 from p2pfd_localnet.events import NodeEvent, Tail
-from p2pfd_localnet.state import State, running_pid
+from p2pfd_localnet.state import State, option, running_pid
 from p2pfd_localnet.up import add_state
 from p2pfd_localnet.view import MeshView
 
@@ -38,6 +38,8 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
     state = State(args.state)
     mesh = state.read(state.mesh)
     view, running = view_of(state), state.running()
+    if running:
+        view.bury(node.name for node in view.living() if node.pid and not _lives(node.pid))
     label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
     screen.say(f"{args.state}  {label}, round {view.opened}/{view.rounds}")
     screen.table(("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"), words.status_rows(view, running=running))
@@ -64,6 +66,16 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
         }
     )
     return exits.OK.code
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's mesh, and lives
+        pass
+    return True
 
 
 def _ended(status: str) -> str:
@@ -122,7 +134,7 @@ def _short(value: object) -> str:
 def _down(args: argparse.Namespace, screen: Screen) -> int:
     state = State(args.state)
     if not state.exists():
-        raise NotRunningError(f"there is no mesh in {args.state}", "start one: localnet up")
+        raise NotRunningError(f"there is no mesh in {args.state}", f"start one: localnet up{option(args.state)}")
     stopped = state.running()
     if stopped:
         _stop(state)

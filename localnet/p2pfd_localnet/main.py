@@ -1,19 +1,16 @@
-"""The command `localnet`."""
+"""The command `localnet`. What it needs is imported once signals are minded."""
 
 from __future__ import annotations
 
-from p2pfd.cli.app import Program
-from p2pfd_localnet.commands import DOWN, LOGS, PRESETS_COMMAND, STATUS
-from p2pfd_localnet.up import UP
-
-PROGRAM = Program(
-    name="localnet",
-    summary="Local meshes: real nodes, real sockets, a real chain, on one machine.",
-    example="localnet up",
-    commands=(UP, STATUS, LOGS, DOWN, PRESETS_COMMAND),
-)
+from p2pfd.cli import start
 
 
 def main() -> int:
     """Run `localnet`; the exit code."""
+    return start.run(_program)
+
+
+def _program() -> int:
+    from p2pfd_localnet.program import PROGRAM
+
     return PROGRAM.main()

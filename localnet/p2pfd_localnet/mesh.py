@@ -98,6 +98,7 @@ class Mesh:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen, spawner)
                     nursery.start_soon(spawner.ended)
+                    nursery.start_soon(self._ledger.watch)
                     with trio.CancelScope(deadline=patience.deadline) as patience:
                         task = await self._found(self._ledger)
                         before = await self._ledger.totals(accounts(plan))
@@ -226,6 +227,7 @@ class Mesh:
                     if self._spawner is not None:
                         self._spawner.kill_all()
                     self._ledger.kill()
+                    self.words.interrupted()
                     os._exit(exits.INTERRUPTED.code)
                 self._interrupted = True
                 self.words.note("stop", "ending the nodes and the chain; once more ends them at once", "yellow")

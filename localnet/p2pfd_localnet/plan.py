@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +19,8 @@ from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec,
 from p2pfd.errors import PlanError
 
 CHAINS = ("embedded", "none")
+AGGREGATORS = ("serum",)
+MAX_HELD = 1_000_000
 MAX_ROUNDS = 10_000
 UNIT = 10**6
 """The smallest units in a token, for people to read."""
@@ -86,6 +90,15 @@ class Plan:
             chain=chain,
         )
 
+    def command(self) -> str:
+        """What to type for this very plan: its source, and what options made of it."""
+        base = next((preset for preset in PRESETS if preset.name == self.source), None)  # a file may change meanwhile
+        words = ["localnet up"] if base is PRESETS[0] else ["localnet up", shlex.quote(self.source)]
+        for key, flag in (("nodes", "-n"), ("rounds", "--rounds"), ("seed", "--seed"), ("chain", "--chain")):
+            if base is None or getattr(self, key) != getattr(base, key):
+                words += [flag, str(getattr(self, key))]
+        return " ".join(words)
+
     def to_plain(self) -> dict[str, Any]:
         """The plan as a file would have it."""
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
@@ -125,7 +138,7 @@ def from_file(path: Path) -> Plan:
         raise PlanError(f"there is no file {path}", "name a preset (localnet presets) or a .toml file") from error
     except IsADirectoryError as error:
         raise PlanError(f"{path} is a directory", "name a preset (localnet presets) or a .toml file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or numbers and brackets beyond all measure
         raise PlanError(f"{path} is not TOML: {error}", "docs/reference/commands.md has an example") from error
     base_name = value.pop("preset", PRESETS[0].name)
     base = next((preset for preset in PRESETS if preset.name == base_name), None)
@@ -133,7 +146,7 @@ def from_file(path: Path) -> Plan:
         raise PlanError(
             f"{path}: there is no preset {base_name!r}", did_you_mean(str(base_name), [p.name for p in PRESETS])
         )
-    named = dataclasses.replace(base, name=str(value.pop("name", path.stem)), summary="", source=str(path))
+    named = dataclasses.replace(base, name=path.stem, summary="", source=str(path))
     plan: Plan = _changed(named, value, str(path))
     return plan
 
@@ -141,6 +154,17 @@ def from_file(path: Path) -> Plan:
 def change(plan: Plan, **values: Any) -> Plan:
     """The plan with the options that were given."""
     return dataclasses.replace(plan, **{key: value for key, value in values.items() if value is not None})
+
+
+@contextmanager
+def blaming(plan: Plan) -> Iterator[None]:
+    """What is wrong with a plan from a file is said with the file's name."""
+    try:
+        yield
+    except PlanError as error:
+        if plan.source in ("", *(preset.name for preset in PRESETS)):
+            raise
+        raise PlanError(f"{plan.source}: {error.what}", error.fix) from error
 
 
 def check(plan: Plan) -> None:
@@ -154,8 +178,15 @@ def check(plan: Plan) -> None:
     within("rounds", plan.rounds, 1, MAX_ROUNDS)
     within("seed", plan.seed, 0, 2**63 - 1)
     within("quorum", plan.quorum, 0, plan.nodes)
-    if plan.chain not in CHAINS:
-        raise PlanError(f"chain is {plan.chain!r}", did_you_mean(plan.chain, CHAINS))
+    within("data.validation", plan.data.validation, 1, MAX_HELD)
+    within("data.test", plan.data.test, 1, MAX_HELD)
+    for key, value, legal in (("chain", plan.chain, CHAINS), ("aggregator", plan.aggregator, AGGREGATORS)):
+        if value not in legal:
+            raise PlanError(f"{key} is {value!r}", did_you_mean(value, legal))
+    if not plan.name:
+        raise PlanError("name is empty", "leave it out: the file's own name stands for it")
+    if plan.codecs:
+        raise PlanError(f"there is no codec {plan.codecs[0]!r}", "labels are packed as they are: leave codecs empty")
 
 
 def _changed(record: Any, values: Mapping[str, Any], where: str) -> Any:
@@ -198,11 +229,17 @@ def _need(holds: bool, what: str, fix: str) -> None:
 
 def check_data(plan: Plan) -> bytes:
     """The hash of the plan's data, once it is known that data and adapter are here, and that it can be dealt."""
+    from p2pfd.core.rng import Rng
     from p2pfd.learning import data  # scikit-learn takes its time, and no other command needs it
+    from p2pfd.learning.adapter import Task
 
     adapters = plugins.names("p2pfd.adapters")
     if plan.adapter not in adapters:
         raise PlanError(f"there is no adapter {plan.adapter!r}", did_you_mean(plan.adapter, adapters))
     sha256 = data.digest_of_set(plan.data.name)
-    data.deal(plan.task(sha256).data, plan.nodes)
+    task = plan.task(sha256)
+    dealt = data.deal(task.data, plan.nodes)
+    if plan.settings:  # the adapter knows what they may be; the defaults need no check, and torch takes its time
+        adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
+        adapter().init(Task(task, dealt.public), Rng(0))
     return sha256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from p2pfd.cli.screen import size
+from p2pfd.cli.screen import shorten, size
 from p2pfd_localnet import svg
 from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.view import NodeView
@@ -20,7 +20,7 @@ p.lead { color: #57606a; margin-top: .2em }
 .figures span { color: #57606a } table { border-collapse: collapse; width: 100%; font-size: .9em }
 .wide { overflow-x: auto } th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid #eaeef2 }
 td.n { text-align: right; font-variant-numeric: tabular-nums }
-td.n, td:first-child { white-space: nowrap } code { font-size: .92em; overflow-wrap: anywhere }
+td.n, td:first-child, td code { white-space: nowrap } code { font-size: .92em; overflow-wrap: anywhere }
 """
 
 
@@ -33,7 +33,7 @@ def render(summary: Summary) -> str:
         f"adapter {escape(plan.adapter)}, chain {escape(plan.chain)}</p>",
         _figures(summary),
         "<h2>Accuracy after each round</h2>",
-        "<p>On the validation samples. Thin lines are nodes, the thick one is their mean.</p>",
+        f"<p>On the validation samples. {_lines_mean(summary)}</p>",
         _accuracy(summary),
         *_money(summary),
         "<h2>Bytes sent by each node</h2>",
@@ -43,8 +43,7 @@ def render(summary: Summary) -> str:
         "<h2>Nodes</h2>",
         _nodes(summary),
         "<h2>The same run again</h2>",
-        f"<p><code>localnet up {escape(plan.source)} -n {plan.nodes} --rounds {plan.rounds} --seed {plan.seed} "
-        f"--chain {escape(plan.chain)} --fresh</code></p>",
+        f"<p><code>{escape(plan.command())} --fresh</code></p>",
     ]
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(plan.name)}</title>'
@@ -52,6 +51,12 @@ def render(summary: Summary) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n' + "\n".join(
         [*parts, "</body></html>\n"]
     )
+
+
+def _lines_mean(summary: Summary) -> str:
+    if len({tuple(sorted(node.accuracy.items())) for node in summary.nodes}) == 1:
+        return "All nodes derived the same model in every round: their lines are one."
+    return "Thin lines are nodes, the thick one is their mean."
 
 
 def _figures(summary: Summary) -> str:
@@ -105,15 +110,20 @@ def _nodes(summary: Summary) -> str:
     return f'<div class="wide"><table><tr>{cells}</tr>' + "".join(rows) + "</table></div>"
 
 
+def _long(name: str) -> str:
+    """A long name by its ends; the whole of it shows under the pointer."""
+    return f'<code title="{escape(name)}">{escape(shorten(name))}</code>'
+
+
 def _row(summary: Summary, node: NodeView) -> str:
     state = node.life.value + (f": {node.error}" if node.error else "")
     cells = [
         f"<td>{escape(node.name)}</td>",
-        f"<td><code>{escape(node.account)}</code></td>",
+        f"<td>{_long(node.account)}</td>",
         f'<td class="n">{percent(node.alone)}</td>',
         f'<td class="n">{percent(node.together)}</td>',
         f'<td class="n">{tokens(summary.payout(node))}</td>',
-        f"<td><code>{escape(node.weights[:12])}</code></td>",
+        f"<td>{_long(node.weights)}</td>",
         f"<td>{escape(state)}</td>",
     ]
     return "<tr>" + "".join(cells) + "</tr>"

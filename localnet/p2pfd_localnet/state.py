@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ from p2pfd.errors import NotRunningError, PlanError, StorageError
 
 DEFAULT = Path(".localnet/default")
 _MARK = "mesh.json"
+
+
+def option(home: Path) -> str:
+    """How a command names this directory: ready to be typed, with the blank before it; empty for the usual one."""
+    return "" if home == DEFAULT else f" --state {shlex.quote(str(home))}"
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,18 @@ class State:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise NotRunningError(f"there is no mesh in {self.home}", "start one: localnet up") from error
+            raise NotRunningError(
+                f"there is no mesh in {self.home}", f"start one: localnet up{option(self.home)}"
+            ) from error
         except ValueError as error:
-            raise StorageError(f"{path} is damaged: {error}", "start anew: localnet up --fresh") from error
+            raise StorageError(f"{path} is damaged: {error}", self._anew) from error
         if not isinstance(value, dict):
-            raise StorageError(f"{path} is damaged: it is not an object", "start anew: localnet up --fresh")
+            raise StorageError(f"{path} is damaged: it is not an object", self._anew)
         return value
+
+    @property
+    def _anew(self) -> str:
+        return f"start anew: localnet up --fresh{option(self.home)}"
 
     def running(self) -> bool:
         """Whether any process of a mesh holds this directory."""
@@ -165,12 +177,15 @@ def write(path: Path, value: Mapping[str, object]) -> None:
 def running_pid(state: State) -> int:
     """The supervisor's process; NotRunningError when there is no mesh or it does not run."""
     if not state.exists():
-        raise NotRunningError(f"there is no mesh in {state.home}", "start one: localnet up")
+        raise NotRunningError(f"there is no mesh in {state.home}", f"start one: localnet up{option(state.home)}")
     if not state.running():
-        raise NotRunningError(f"the mesh in {state.home} does not run", "start it anew: localnet up --fresh")
+        fix = f"start it anew: localnet up --fresh{option(state.home)}"
+        raise NotRunningError(f"the mesh in {state.home} does not run", fix)
     pid = state.read(state.supervisor).get("pid") if state.supervisor.exists() else None
     if not isinstance(pid, int) or pid <= 1:
-        raise StorageError(f"{state.supervisor} names no process", "start anew: localnet up --fresh")
+        raise StorageError(
+            f"{state.supervisor} names no process", f"start anew: localnet up --fresh{option(state.home)}"
+        )
     return pid
 
 
@@ -180,14 +195,16 @@ def claim(state: State, *, fresh: bool) -> Lock:
     lock = Lock.take(state)
     if lock is None:
         raise PlanError(
-            f"a mesh runs in {state.home}", "end it with localnet down, or start another one with --state DIRECTORY"
+            f"a mesh runs in {state.home}",
+            f"end it with localnet down{option(state.home)}, or start another one with --state DIRECTORY",
         )
     if state.exists():
         if not fresh:
             lock.release()
+            anew = f"localnet up --fresh{option(state.home)}"
             raise PlanError(
                 f"{state.home} holds a mesh that ended",
-                "start over with localnet up --fresh (deletes it), or keep it and use --state DIRECTORY",
+                f"start over with {anew} (deletes it), or keep it and use --state DIRECTORY",
             )
         state.delete()
         lock.release()

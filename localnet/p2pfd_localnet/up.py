@@ -60,10 +60,12 @@ def add_state(parser: Parser) -> None:
 def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     """Check, start, watch, report."""
     chosen = plan.change(plan.find(args.plan), nodes=args.nodes, rounds=args.rounds, seed=args.seed, chain=args.chain)
-    plan.check(chosen)
+    with plan.blaming(chosen):
+        plan.check(chosen)
     home = state.State(args.state)
     machine.check(chosen.nodes, args.state, chain=chosen.chain != "none", port=args.port)
-    sha256 = plan.check_data(chosen)
+    with plan.blaming(chosen):
+        sha256 = plan.check_data(chosen)
     words = Words(screen, args.state)
     if args.dry_run:
         words.plan(chosen, dry=True)

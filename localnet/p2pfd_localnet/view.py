@@ -115,6 +115,13 @@ class MeshView:
         """How many nodes have learned from a round."""
         return sum(rnd in node.accuracy for node in self.nodes.values())
 
+    def bury(self, names: Iterable[str]) -> None:
+        """These have no process any more. One that was killed could write nothing of its end."""
+        for name in names:
+            node = self.nodes[name]
+            if node.life is not Life.FINISHED:
+                node.life, node.error = Life.LOST, "its process is gone"
+
     # -- one method per event ------------------------------------------------------------------------------------------
 
     def _started(self, node: NodeView, event: NodeEvent) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from p2pfd.cli.screen import Screen, shorten, size
 from p2pfd_localnet.plan import UNIT, Plan
+from p2pfd_localnet.state import option
 from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.view import GONE, Life, MeshView, NodeView
 
@@ -85,7 +86,7 @@ class Words:
         ]
         self.screen.table(("NODE", "ROLE", "PEER", "ADDRESS", "ACCOUNT", "STAKE"), rows)
         self.screen.say()
-        where = self._where()
+        where = option(self.home)
         first = next(iter(view.nodes))
         self._line("", f"status  localnet status{where}      logs  localnet logs -f {first}{where}")
         self.screen.say()
@@ -135,8 +136,12 @@ class Words:
         if summary.lost:
             self._line("", "lost    " + ", ".join(node.name for node in summary.lost))
         self._line("", f"report  {summary.report}")
-        where = self._where()
-        self._line("", f"again   localnet up --fresh{where}      remove  localnet down{where}")
+        where = option(self.home)
+        self._line("", f"again   {summary.plan.command()} --fresh{where}      remove  localnet down{where}")
+
+    def interrupted(self) -> None:
+        """The end was asked for twice."""
+        self.screen.interrupted()
 
     def note(self, head: str, text: str, style: str = "bold") -> None:
         """A line in between."""
@@ -170,11 +175,10 @@ class Words:
         bar = "█" * full + "░" * (BAR - full)
         learned = [known for r in sorted(view.phases) if (known := view.accuracy(r)) is not None]
         accuracy = f"   mesh accuracy {percent(learned[-1])}" if learned else ""
-        head = self.screen.style("round".ljust(8), "bold")
-        text = (
-            f"{head}{rnd}/{view.rounds}  {bar}  commit {phase.committed}/{workers}  reveal {phase.revealed}/{workers}"
-        )
-        return text + accuracy
+        acts = f"commit {phase.committed}/{workers}  reveal {phase.revealed}/{workers}"
+        head = "round".ljust(8)
+        text = self.screen.fit(f"{head}{rnd + 1}/{view.rounds}".ljust(16) + f"{bar}  {acts}{accuracy}")
+        return self.screen.style(text[: len(head)], "bold") + text[len(head) :]
 
     def _clear(self) -> None:
         if self._open:
@@ -183,9 +187,6 @@ class Words:
 
     def _line(self, head: str, text: str, style: str = "bold") -> None:
         self.screen.say(self.screen.style(head.ljust(8), style) + text if head else " " * 8 + text)
-
-    def _where(self) -> str:
-        return "" if self.home == Path(".localnet/default") else f" --state {self.home}"
 
 
 def _dialled(node: NodeView) -> str:

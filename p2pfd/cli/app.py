@@ -97,7 +97,9 @@ class Program:
             screen.out.write(self.help())
             return exits.OK.code
         if args[0] == "--version":
-            screen.out.write(f"{self.name} {p2pfd.__version__}\n")
+            screen.result({"version": p2pfd.__version__})
+            if not screen.as_json:
+                screen.say(f"{self.name} {p2pfd.__version__}")
             return exits.OK.code
         for command in self.commands:
             if command.name == args[0]:
@@ -112,7 +114,7 @@ class Program:
     def _failed(self, error: BaseException, screen: Screen, args: list[str]) -> int:
         worst = most_telling(error)
         if isinstance(worst, KeyboardInterrupt):
-            screen.result({"error": {"code": exits.INTERRUPTED.code, "name": "interrupted", "what": "", "fix": ""}})
+            screen.interrupted()
             return exits.INTERRUPTED.code
         if isinstance(worst, SystemExit):
             raise worst

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from p2pfd.cli.exits import Exit
+from p2pfd.cli.exits import INTERRUPTED, Exit
 from p2pfd.errors import P2pfdError
 
 SCHEMA = 1
@@ -47,9 +48,18 @@ class Screen:
             self.out.write(json.dumps({"schema": SCHEMA, **value}, ensure_ascii=False) + "\n")
             self.out.flush()
 
+    def fit(self, text: str) -> str:
+        """As much of a plain text as one row of the terminal takes: what wraps cannot be redrawn."""
+        width = shutil.get_terminal_size().columns
+        return text if len(text) < width else text[: max(width - 2, 0)] + "…"
+
     def style(self, text: str, *names: str) -> str:
         """The text in these styles, where the words go to a terminal."""
         return _styled(text, names) if self.fancy else text
+
+    def interrupted(self) -> None:
+        """Whoever asked for the end needs no words; a script gets its object."""
+        self.result({"error": {"code": INTERRUPTED.code, "name": INTERRUPTED.name, "what": "", "fix": ""}})
 
     def fail(self, error: P2pfdError, way: Exit) -> None:
         """What happened and what to do, on stderr, or as an object on stdout."""

@@ -30,16 +30,19 @@ def load(path: Path) -> TaskSpec:
     except PlanError as error:
         where = "" if str(path) in error.what else f"{path}: "
         raise PlanError(where + error.what, error.fix) from error
+    except (RecursionError, ValueError) as error:  # thousands of brackets, or a number of thousands of digits
+        raise PlanError(f"{path} cannot be read: {error}", "that is no task file") from error
 
 
 def _from_toml(path: Path) -> TaskSpec:
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
-        data = value.get("data")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"it is not TOML: {error}", "a file that ends in .toml is read as TOML") from error
+    data = value.get("data")
+    try:
         if isinstance(data, dict) and isinstance(data.get("sha256"), str):
             data["sha256"] = bytes.fromhex(data["sha256"])
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"it is not TOML: {error}", "a file that ends in .toml is read as TOML") from error
     except ValueError as error:
         raise PlanError("data.sha256 is not hexadecimal", "write 64 hex digits") from error
     return from_plain(value)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from p2pfd.core.agenda import Kind
-from p2pfd.core.claims import Claim, Receipt, Unknown
+from p2pfd.core.claims import Claim
 from p2pfd.core.effects import Effect, Field, Work
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Message, Outcome, Settled
 from p2pfd.core.ids import PeerId, TaskId
 from p2pfd.core.ticks import Tick
 from p2pfd.core.verdict import Reject, Verdict
-from p2pfd.errors import ChainError, DecodeError, P2pfdError
+from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.network.api import Cid, Delivery, Topic, Transport
 from p2pfd.node.keys import NodeKeys, verify
+from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import Saved, Store
 from p2pfd.node.telemetry import Emitter
 from p2pfd.node.workbench import Workbench
-from p2pfd.roles.work import Absorb, Adopt
+from p2pfd.roles.work import Absorb, Adopt, Conclude
 from p2pfd.settlement.accounts import recover
-from p2pfd.settlement.api import GENESIS, Cursor, Settlement, TxRef
+from p2pfd.settlement.api import GENESIS
 from p2pfd.wire.envelope import judge, open_envelope, seal
 from p2pfd.wire.messages import Hello, Reveal
 from p2pfd.wire.messages import Message as WireMessage
@@ -36,10 +35,9 @@ if TYPE_CHECKING:
     from p2pfd.node.driver import Driver
 
 T = TypeVar("T")
-STUDENT_LIMIT = 256 * 1024 * 1024
-"""The largest student that is fetched from peers."""
-SENDS_AGAIN = 5
-SENDS_AGAIN_AFTER = 1.0
+TOLD_IN_FULL = 32
+MOST_UNANSWERED = 256
+"""So many deliveries are with the machine at once; the transport's bounded queue holds what comes on top."""
 
 
 def topic_of(task: TaskId) -> Topic:
@@ -61,7 +59,7 @@ class NodePorts:
         task: TaskId,
         keys: NodeKeys,
         transport: Transport,
-        settlement: Settlement | None,
+        chain: ChainSide | None,
         bench: Workbench,
         store: Store,
         emit: Emitter,
@@ -71,26 +69,25 @@ class NodePorts:
         self._task = task
         self._keys = keys
         self._transport = transport
-        self._settlement = settlement
+        self.chain = chain
         self._bench = bench
         self._store = store
         self._emit = emit
         self._nursery = nursery
         self._seq = first_seq
         self._deliveries: dict[int, Delivery] = {}
+        self._room = trio.Event()
+        self._told: dict[str, int] = {}
         self._heard = 0
         self._out, self._outbox = trio.open_memory_channel[WireMessage](math.inf)
         self._jobs, self._jobbox = trio.open_memory_channel[tuple[str, Work]](math.inf)
-        self.cursor: Cursor = GENESIS
-        """Up to where the machine has handled the chain's events: it is saved with the machine, never ahead of it."""
-        self._cursors: deque[Cursor] = deque()
         self.label_bytes = 0
         self.driver: Driver | None = None
         self.finished = trio.Event()
         """Set when the task is over and its last figures are taken."""
         self.figures: Mapping[str, Field] = {}
 
-    def _post(self, kind: Kind, event: Heard | Computed | Settled) -> None:
+    def _post(self, kind: Kind, event: Heard | Computed | Settled | ChainSaw) -> None:
         if self.driver is None:
             raise RuntimeError("the ports have no driver yet")
         self.driver.post(kind, event)
@@ -100,10 +97,19 @@ class NodePorts:
     def answer(self, delivery: int, verdict: Verdict) -> None:
         """Tell the network what the machine thinks of a delivery."""
         held = self._deliveries.pop(delivery, None)
-        if held is not None:
-            held.answer(verdict)
+        if held is None:
+            return
+        held.answer(verdict)
+        self._room.set()
         if isinstance(verdict, Reject):
-            self._emit("peer.rejected", {"reason": verdict.reason, "evidence": verdict.evidence})
+            told = {"peer": held.sender, "reason": verdict.reason, "evidence": verdict.evidence}
+            self._tell_seldom("peer.rejected", told)
+
+    def _tell_seldom(self, name: str, fields: Mapping[str, object]) -> None:
+        """Tell the first few in full and then ever fewer of them: peers must not fill this node's disk."""
+        count = self._told[name] = self._told.get(name, 0) + 1
+        if count <= TOLD_IN_FULL or count & (count - 1) == 0:
+            self._emit(name, {**fields, "count": count})
 
     def publish(self, message: Message) -> None:
         """Queue it for `run_publishing`; a machine speaks a few times a round, so the queue stays short."""
@@ -134,8 +140,11 @@ class NodePorts:
             except DecodeError as error:
                 verdict = judge(error)
                 delivery.answer(verdict)
-                self._emit("peer.garbled", {"peer": delivery.sender, "reason": verdict.reason})
+                self._tell_seldom("peer.garbled", {"peer": delivery.sender, "reason": verdict.reason})
                 continue
+            while len(self._deliveries) >= MOST_UNANSWERED:
+                self._room = trio.Event()
+                await self._room.wait()
             self._heard += 1
             self._deliveries[self._heard] = delivery
             self._post(Kind.HEARD, Heard(self._heard, envelope.sender, envelope.body, delivery.raw))
@@ -153,13 +162,15 @@ class NodePorts:
             failure = ""
             try:
                 if isinstance(work, Adopt):
-                    student = await self._transport.get(Cid(work.weights), STUDENT_LIMIT)
+                    student = await self._transport.get(Cid(work.weights), len(self._bench.student))  # the same net
                     outcome = await in_thread(self._bench.adopt, work, student)
                 else:
                     outcome = await in_thread(self._bench.do, work)
                 if isinstance(work, (Absorb, Adopt)):
                     await self._transport.put(self._bench.student)
             except P2pfdError as error:
+                if isinstance(work, Conclude):
+                    raise  # nothing comes after it: without its figures the task never ends
                 failure = str(error)
             self._post(Kind.COMPUTED, Computed(job, outcome, failure))
 
@@ -167,43 +178,30 @@ class NodePorts:
 
     def submit(self, intent: str, claim: Claim) -> None:
         """Send a claim, unless it was sent before; then only ask what became of it."""
-        if self._settlement is not None:
-            self._nursery.start_soon(partial(self._settle, self._settlement, intent, claim))
+        if self.chain is not None:
+            self._nursery.start_soon(self._settle, self.chain, intent, claim)
 
-    async def _settle(self, settlement: Settlement, intent: str, claim: Claim) -> None:
-        ref = self._store.intend(self._task, intent)
-        receipt: Receipt = Unknown("", "the chain could not be reached")
-        for attempt in range(SENDS_AGAIN):
-            try:
-                if not ref:
-                    ref = await settlement.submit(claim)
-                    self._store.sent(self._task, intent, ref)
-                receipt = await settlement.final(TxRef(ref))
-                break
-            except ChainError as error:
-                receipt = Unknown(ref or "", str(error))
-                self._emit("chain.unreachable", {"intent": intent, "why": str(error), "attempt": attempt + 1})
-                await trio.sleep(SENDS_AGAIN_AFTER * 2**attempt)
-        self._post(Kind.CHAIN, Settled(intent, receipt))
+    async def _settle(self, chain: ChainSide, intent: str, claim: Claim) -> None:
+        receipt = await chain.settle(intent, claim)
+        if receipt is not None:
+            self._post(Kind.CHAIN, Settled(intent, receipt))
 
-    async def run_following(self, settlement: Settlement) -> None:
+    async def run_following(self, chain: ChainSide) -> None:
         """Hand the machine what the chain says of its task, from where it last was."""
-        if self.driver is None:
-            raise RuntimeError("the ports have no driver yet")
-        async for cursor, event in settlement.events(self.cursor, self._task):
-            self._cursors.append(cursor)
-            self.driver.post(Kind.CHAIN, ChainSaw(event))
+        await chain.run(lambda event: self._post(Kind.CHAIN, ChainSaw(event)))
 
     def observe(self, _at: Tick, event: Event, _effects: tuple[Effect, ...]) -> None:
         """For the driver: what has been handled, before its effects are carried out."""
-        if isinstance(event, ChainSaw):
-            self.cursor = self._cursors.popleft()
+        if isinstance(event, ChainSaw) and self.chain is not None:
+            self.chain.handled()
 
     # -- keeping and telling -------------------------------------------------------------------------------------------
 
     def persist(self, snapshot: bytes) -> None:
         """On disk before anything that follows leaves this node."""
-        self._store.save(self._task, Saved(snapshot, self._bench.saved, self.cursor))
+        self._store.save(
+            self._task, Saved(snapshot, self._bench.saved, self.chain.cursor if self.chain is not None else GENESIS)
+        )
 
     def emit(self, name: str, fields: Mapping[str, Field]) -> None:
         """One line in the node's stream of events."""

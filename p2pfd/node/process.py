@@ -17,7 +17,7 @@ from p2pfd.node.config import NodeConfig, load
 from p2pfd.node.keys import load as load_keys
 from p2pfd.node.runtime import Command, run_node
 from p2pfd.node.telemetry import FILE as EVENTS_FILE
-from p2pfd.node.telemetry import event_stream
+from p2pfd.node.telemetry import Emitter, event_stream
 
 LINE = 4096
 """A status line is at most as long as what a pipe takes in one piece."""
@@ -56,7 +56,7 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 send, commands = trio.open_memory_channel[Command](16)
-                nursery.start_soon(_hear, control_fd, send)
+                nursery.start_soon(_hear, control_fd, send, emit)
                 nursery.start_soon(_mind_signals, send.clone())
                 await run_node(config, clock, emit, report, commands)
                 nursery.cancel_scope.cancel()
@@ -66,14 +66,33 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int) -> None:
             raise error from group
 
 
-async def _hear(fd: int, send: trio.MemorySendChannel[Command]) -> None:
+async def _hear(fd: int, send: trio.MemorySendChannel[Command], emit: Emitter) -> None:
     """Turn lines into commands; the end of the lines is the command to stop."""
     async with send:
         async for line in _lines(fd):
-            value = json.loads(line)
-            dial = tuple(value["dial"]) if "dial" in value else None
-            await send.send(Command(dial=dial, stop=bool(value.get("stop"))))
+            command = command_of(line)
+            if command is None:
+                emit("control.garbled", {"line": line[:80].decode(errors="replace"), "bytes": len(line)})
+            else:
+                await send.send(command)
         await send.send(Command(stop=True))
+
+
+def command_of(line: bytes) -> Command | None:
+    """The command that a line is; None for a line that is none."""
+    if len(line) > LINE:
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    dial, stop = value.get("dial"), value.get("stop", False)
+    texts = dial is None or (isinstance(dial, list) and all(isinstance(address, str) for address in dial))
+    if not texts or not isinstance(stop, bool):
+        return None
+    return Command(dial=None if dial is None else tuple(dial), stop=stop)
 
 
 async def _mind_signals(send: trio.MemorySendChannel[Command]) -> None:
@@ -88,6 +107,7 @@ async def _lines(fd: int) -> AsyncIterator[bytes]:
     async with trio.lowlevel.FdStream(os.dup(fd)) as stream:
         async for chunk in stream:
             *whole, rest = (rest + bytes(chunk)).split(b"\n")
+            rest = rest[: LINE + 1]  # enough to tell that it is too long
             for line in whole:
                 yield line
 
@@ -95,10 +115,11 @@ async def _lines(fd: int) -> AsyncIterator[bytes]:
 def _say(fd: int, node: str, event: str, fields: dict[str, object]) -> None:
     line = json.dumps({"node": node, "event": event, **fields}).encode()
     if len(line) >= LINE:
-        line = json.dumps({"node": node, "event": event}).encode()
+        short = {key: text[:120] for key, text in fields.items() if isinstance(text, str)}
+        line = json.dumps({"node": node, "event": event, **short}).encode()
     try:
         os.write(fd, line + b"\n")
-    except BrokenPipeError:
+    except OSError:
         return  # whoever started the node is gone; its control channel has ended too, and that ends the node
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -18,7 +20,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import ChainError, NetworkError
+from p2pfd.errors import ChainError, DecodeError, NetworkError, StorageError
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
@@ -28,13 +30,14 @@ from p2pfd.node.driver import Driver
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import load as load_keys
 from p2pfd.node.keys import secret as secret_of
-from p2pfd.node.ports import NodePorts, topic_of
+from p2pfd.node.ports import NodePorts, in_thread, topic_of
+from p2pfd.node.settling import ChainSide
+from p2pfd.node.store import AFRESH, Saved, Store
 from p2pfd.node.store import FILE as STORE_FILE
-from p2pfd.node.store import Store
 from p2pfd.node.telemetry import Emitter
 from p2pfd.node.workbench import MILLION, Materials, Workbench
 from p2pfd.roles.distill import DistillRound, GossipDistill, Seat, SettledDistill
-from p2pfd.settlement.api import Settlement
+from p2pfd.settlement.api import GENESIS, Settlement
 from p2pfd.settlement.profiles import open_settlement
 from p2pfd.wire.vouch import vouch
 
@@ -58,12 +61,30 @@ async def run_node(
     config: NodeConfig, clock: Clock, emit: Emitter, report: Report, commands: AsyncIterator[Command]
 ) -> None:
     """Take part in a task until told to stop, or until the commands end."""
+    async with trio.open_nursery() as nursery:
+        send, dials = trio.open_memory_channel[tuple[str, ...]](math.inf)
+        nursery.start_soon(_obey, commands, send, nursery.cancel_scope)
+        await _take_part(config, clock, emit, report, dials)
+    emit("node.stopped", {})
+
+
+async def _take_part(
+    config: NodeConfig,
+    clock: Clock,
+    emit: Emitter,
+    report: Report,
+    dials: AsyncIterator[tuple[str, ...]],
+) -> None:
     spec = config.load_task()
     home = Path(config.home)
     keys = load_keys(home / "keys")
-    bench = await trio.to_thread.run_sync(_workbench, spec, config, keys)
+    bench = await in_thread(_workbench, spec, config, keys)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store(home / STORE_FILE))
+        machine = machine_for(spec, keys)
+        saved = store.load(spec.id)
+        if saved is not None:
+            await in_thread(_restore, home / STORE_FILE, saved, machine, bench)
         transport = await stack.enter_async_context(open_transport(keys.peer_private, config.listen))
         told: dict[str, object] = {
             "addresses": list(transport.addresses),
@@ -72,24 +93,15 @@ async def run_node(
         }
         emit("node.listening", told)
         report("listening", told)
-        settlement: Settlement | None = None
-        if spec.chain.profile != "none":
-            opened = open_settlement(spec.chain, config.chain_url, keys.account)
-            settlement = await stack.enter_async_context(opened)
-            await check_terms(settlement, spec)
         async with trio.open_nursery() as nursery:
-            ports = NodePorts(
-                spec.id, keys, transport, settlement, bench, store, emit, nursery, first_seq=int(clock.now())
-            )
-            machine = machine_for(spec, keys)
-            saved = store.load(spec.id)
-            if saved is not None:
-                machine.restore(saved.machine)
-                await trio.to_thread.run_sync(bench.restore, saved.learner)
-                ports.cursor = saved.cursor
+            chain: ChainSide | None = None
+            if spec.chain.profile != "none":
+                chain = ChainSide(spec.id, keys.account.account, partial(_open, spec, config, keys), store, emit)
+                chain.cursor = GENESIS if saved is None else saved.cursor
+            ports = NodePorts(spec.id, keys, transport, chain, bench, store, emit, nursery, first_seq=int(clock.now()))
             driver = ports.driver = Driver(machine, ports, clock, ports.observe)
             dialled = trio.Event()
-            nursery.start_soon(_obey, commands, transport, dialled, nursery.cancel_scope, emit)
+            nursery.start_soon(_dial, dials, transport, dialled, emit)
             nursery.start_soon(ports.run_listening)
             await transport.put(bench.student)
             if config.bootstrap or spec.seats == 1:
@@ -97,17 +109,32 @@ async def run_node(
             await dialled.wait()
             with trio.move_on_after(PEERS_SECONDS):
                 await transport.wait_for_subscribers(topic_of(spec.id), min(1, spec.seats - 1))
+            driver.post(Kind.LIFE, Started() if saved is None else Restored())
+            if chain is not None:
+                nursery.start_soon(ports.run_following, chain)
+                await chain.reached.wait()
             told = {"peers": len(transport.peers())}
             emit("node.ready", told)
             report("ready", told)
-            driver.post(Kind.LIFE, Started() if saved is None else Restored())
             nursery.start_soon(ports.run_publishing)
             nursery.start_soon(ports.run_computing)
             nursery.start_soon(driver.run)
-            if settlement is not None:
-                nursery.start_soon(ports.run_following, settlement)
             nursery.start_soon(_finish, ports, spec, transport, emit, report)
-    emit("node.stopped", {})
+
+
+def _restore(path: Path, saved: Saved, machine: DistillRound, bench: Workbench) -> None:
+    try:
+        machine.restore(saved.machine)
+        bench.restore(saved.learner)
+    except DecodeError as error:
+        raise StorageError(f"{path} holds a state that cannot be read: {error.what}", AFRESH) from error
+
+
+@asynccontextmanager
+async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[Settlement]:
+    async with open_settlement(spec.chain, config.chain_url, keys.account) as settlement:
+        await check_terms(settlement, spec)
+        yield settlement
 
 
 async def check_terms(settlement: Settlement, spec: TaskSpec) -> None:
@@ -162,24 +189,27 @@ def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Workbench:
 
 
 async def _obey(
-    commands: AsyncIterator[Command],
-    transport: Libp2pTransport,
-    dialled: trio.Event,
-    scope: trio.CancelScope,
-    emit: Emitter,
+    commands: AsyncIterator[Command], dials: trio.MemorySendChannel[tuple[str, ...]], scope: trio.CancelScope
 ) -> None:
     async for command in commands:
         if command.stop:
             break
-        for address in command.dial or ():
+        if command.dial is not None:
+            dials.send_nowait(command.dial)
+    scope.cancel()
+
+
+async def _dial(
+    dials: AsyncIterator[tuple[str, ...]], transport: Libp2pTransport, dialled: trio.Event, emit: Emitter
+) -> None:
+    async for addresses in dials:
+        for address in addresses:
             try:
                 await transport.connect(address)
             except NetworkError as error:
                 emit("peer.unreachable", {"address": address, "why": str(error)})
             transport.keep_connected(address)
-        if command.dial is not None:
-            dialled.set()
-    scope.cancel()
+        dialled.set()
 
 
 async def _finish(ports: NodePorts, spec: TaskSpec, transport: Transport, emit: Emitter, report: Report) -> None:

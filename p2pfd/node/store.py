@@ -13,6 +13,7 @@ from p2pfd.errors import EnvironmentProblem, StorageError
 from p2pfd.settlement.api import GENESIS, Cursor
 
 FILE = "node.db"
+AFRESH = "restore it from a copy, or remove it to start afresh"
 _SCHEMA = 1
 _TABLES = """
 create table if not exists snapshot (
@@ -59,6 +60,8 @@ class Store(AbstractContextManager["Store"]):
         if row is None:
             return None
         machine, learner, block, index = row
+        if not (isinstance(machine, bytes) and isinstance(learner, bytes) and {type(block), type(index)} == {int}):
+            raise StorageError(f"{self._path}: a damaged snapshot", AFRESH)
         return Saved(machine, learner, Cursor(block, index) if block >= 0 else GENESIS)
 
     def intend(self, task: TaskId, name: str) -> str | None:
@@ -90,7 +93,7 @@ class Store(AbstractContextManager["Store"]):
         full = getattr(error, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
         if full or "disk is full" in str(error):
             return EnvironmentProblem(f"no room to write {self._path}", "free some disk space and start again")
-        return StorageError(f"{self._path}: {error}", "restore it from a copy, or remove it to start afresh")
+        return StorageError(f"{self._path}: {error}", AFRESH)
 
     def close(self) -> None:
         """Close the database."""

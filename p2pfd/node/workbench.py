@@ -42,7 +42,7 @@ class Workbench:
         self._budget = Budget(epochs)
         self._state = adapter.init(materials.task, shared.split("init"))
         self.saved = b""
-        """The state after the last round, for the store."""
+        """The state after the last work, for the store."""
         self.student = adapter.student(self._state)
         """The consensus student's weights, for peers that ask."""
 
@@ -75,12 +75,13 @@ class Workbench:
     def _study(self, work: Study) -> Outcome:
         task = self._materials.task
         rng = self._private.split("train", work.round)
-        self._state = self._adapter.train(self._state, self._materials.shard, self._budget, rng)
-        payload = self._adapter.share(self._state, task, work.round)
+        state = self._adapter.train(self._state, self._materials.shard, self._budget, rng)
+        payload = self._adapter.share(state, task, work.round)
         if not isinstance(payload, Labels):
             raise PlanError(
                 f"the adapter {self._adapter.name} shares {type(payload).__name__}", "a label market takes labels"
             )
+        self._keep(state)  # the machine persists it with its commitment, and has to go on from it after a restart
         return Studied(payload.classes)
 
     def _absorb(self, work: Absorb) -> Outcome:

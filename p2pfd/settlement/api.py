@@ -8,8 +8,13 @@ from typing import NewType, Protocol
 
 from p2pfd.core.claims import Balances, ChainEvent, Claim, MarketTerms, Receipt
 from p2pfd.core.ids import Account, TaskId
+from p2pfd.errors import ChainError
 
 TxRef = NewType("TxRef", str)
+
+
+class ChainAwayError(ChainError):
+    """No chain answers; it may later."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,6 +15,7 @@ import h11
 import trio
 
 from p2pfd.errors import ChainError, PlanError
+from p2pfd.settlement.api import ChainAwayError
 from p2pfd.settlement.bounded import loads
 
 MAX_ANSWER = 64 * 1024 * 1024
@@ -85,11 +86,11 @@ class Rpc:
                 break
             except _BROKEN as error:
                 if trio.current_time() >= give_up:
-                    raise ChainError(
+                    raise ChainAwayError(
                         f"no chain answers at {self.url}", "is it running? start it, or check the address"
                     ) from error
             except trio.TooSlowError as error:
-                raise ChainError(
+                raise ChainAwayError(
                     f"the chain at {self.url} took longer than {self._timeout:g} s", "try again, or allow it more time"
                 ) from error
             await trio.sleep(pause)

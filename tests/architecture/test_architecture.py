@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from p2pfd_localnet.main import PROGRAM as LOCALNET
+from p2pfd_localnet.program import PROGRAM as LOCALNET
 
-from p2pfd.cli.main import PROGRAM as P2PFD
+from p2pfd.cli.program import PROGRAM as P2PFD
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 400

@@ -93,6 +93,12 @@ def run(config_path: Path, control: int, status: int) -> int:
 
 def main() -> int:
     """`localnet up`, with fake nodes."""
+    from p2pfd.cli import start
+
+    return start.run(_program)
+
+
+def _program() -> int:
     from p2pfd_localnet import up
 
     from p2pfd.cli.app import Program

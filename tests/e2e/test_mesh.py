@@ -93,6 +93,18 @@ def test_a_node_that_is_killed_in_a_round_delays_the_others_once(bench):
 
 
 @pytest.mark.long
+def test_a_chain_that_is_killed_ends_the_mesh_with_a_reason(bench):
+    process = bench.start("localnet_command", "up", "small", "--rounds", "500", "--json")
+    bench.wait_for(lambda: any(event["event"] == "round.absorbed" for event in bench.events("node-0")))
+    chain = next(pid for pid, line in bench.processes().items() if "settlement.embedded" in line)
+    os.kill(chain, signal.SIGKILL)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 7, err
+    assert "ended by itself" in json.loads(out)["error"]["what"]
+    assert not bench.processes()
+
+
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_payouts_and_weights(bench):
     runs = [up(bench, "--seed", seed, "--fresh") for seed in ("21", "21", "22")]
     for key in ("payouts", "weights_sha256", "accuracy"):

@@ -129,6 +129,17 @@ def test_a_signal_during_the_start(bench):
     assert not bench.processes()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_anything_has_started(bench, number):
+    process = bench.start("fakes", "up", "--chain", "none", "-n", "1", "--json", FAKE_FAULTS="node-0:mute")
+    bench.wait_for(lambda: minds(process.pid, number))
+    stop(process, number)
+    out, err = process.communicate(timeout=15)
+    assert process.returncode == 130, err
+    assert json.loads(out)["error"]["code"] == 130
+    assert not bench.processes()
+
+
 def test_a_supervisor_that_is_killed_leaves_no_orphans(bench):
     faults = "node-0:endless,node-1:deaf"
     process = bench.start("fakes", "up", "--chain", "none", "-n", "3", "--rounds", "1", FAKE_FAULTS=faults)
@@ -230,6 +241,13 @@ def test_logs_show_filter_and_follow(bench):
     unknown = bench.localnet("logs", "nod-1")
     assert unknown.returncode == 2
     assert "node-1" in unknown.stderr
+
+
+def minds(pid, number):
+    """Whether the process has a handler of its own for this signal."""
+    with open(f"/proc/{pid}/status") as file:
+        caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))
+    return caught >> (number - 1) & 1
 
 
 def ppid(pid):

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from p2pfd.cli.app import Command, Program, most_telling
-from p2pfd.cli.main import PROGRAM
 from p2pfd.cli.parse import number, one_of
+from p2pfd.cli.program import PROGRAM
 from p2pfd.cli.screen import Screen, shorten, size
 from p2pfd.errors import ChainError, NetworkError, PlanError
 
@@ -148,6 +149,33 @@ def test_a_screen_that_cannot_spell_is_no_failure():
         "sim", "-n", "2", "--rounds", "1", stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONIOENCODING": "ascii"}
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_program_is_imported_ends_it_in_order(words, number):
+    code = (
+        "import signal, sys; from p2pfd.cli import start; "
+        f"sys.exit(start.run(lambda: signal.raise_signal({int(number)}) or 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+    if words:
+        assert json.loads(done.stdout)["error"]["code"] == 130
+    else:
+        assert done.stdout == ""
+
+
+def test_the_version_for_scripts(capsys):
+    assert PROGRAM.main(["--version", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"schema", "version"}
+
+
+@pytest.mark.parametrize("columns", [1, 10, 79])
+def test_a_line_to_be_redrawn_fits_its_row(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert len(Screen(out=io.StringIO(), env={}).fit("x" * 200)) <= max(columns - 1, 1)
+    assert Screen(out=io.StringIO(), env={}).fit("") == ""
 
 
 def test_version_lists_what_a_bug_report_needs(capsys):

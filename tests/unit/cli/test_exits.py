@@ -35,6 +35,14 @@ def test_the_page_holds_the_table():
     assert written == [(way.code, way.name, way.meaning) for way in exits.TABLE]
 
 
+@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO])
+def test_a_path_that_cannot_be_is_no_bug(number):
+    error = exits.known(OSError(number, "no", "/some/path"))
+    assert exits.of(error) is exits.MACHINE
+    assert "/some/path" in error.what
+    assert error.fix
+
+
 def test_a_full_disk_is_the_machines_fault_and_has_a_way_out():
     error = exits.known(OSError(errno.ENOSPC, "No space left on device", "/disk/file"))
     assert error is not None
@@ -53,5 +61,5 @@ def test_a_missing_package_is_the_machines_fault_unless_it_is_ours():
 
 def test_what_nobody_foresaw_is_a_bug():
     assert exits.known(ValueError("x")) is None
-    assert exits.known(OSError(errno.ELOOP, "strange")) is None
+    assert exits.known(OSError(errno.EDOM, "strange")) is None
     assert exits.of(ValueError("x")) is exits.BUG

@@ -3,7 +3,7 @@ import json
 import pytest
 from p2pfd_localnet.plan import PRESETS
 
-from p2pfd.cli.main import PROGRAM
+from p2pfd.cli.program import PROGRAM
 from p2pfd.core.spec import TaskSpec
 from p2pfd.node.config import save_task
 
@@ -41,6 +41,10 @@ def test_json_and_toml_are_the_same_task(tmp_path, capsys):
         ("task.toml", "[data]\nsha256 = 'zz'", "hex"),
         ("task.json", '{"data": {"sha256": "zz"}}', "hex"),
         ("task.json", " " * 70_000, "more than"),
+        ("task.json", "[" * 60_000, "task.json"),
+        ("task.toml", "a = " + "[" * 60_000, "cannot be read"),
+        ("task.json", '{"a": ' + "1" * 5000 + "}", "cannot be read"),
+        ("task.toml", "a = " + "1" * 5000, "cannot be read"),
     ],
 )
 def test_a_file_that_is_no_task_is_a_plan_error_that_names_it(tmp_path, capsys, name, text, hint):

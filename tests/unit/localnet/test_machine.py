@@ -5,9 +5,9 @@ from collections import namedtuple
 
 import pytest
 from p2pfd_localnet import machine
-from p2pfd_localnet.main import PROGRAM
+from p2pfd_localnet.program import PROGRAM
 
-from p2pfd.cli.main import PROGRAM as P2PFD
+from p2pfd.cli.program import PROGRAM as P2PFD
 from p2pfd.errors import EnvironmentProblem
 
 

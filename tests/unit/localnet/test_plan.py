@@ -50,6 +50,9 @@ def test_a_file_changes_a_preset(tmp_path):
         ("[data]\npubic = 3", "did you mean public?"),
         ("preset = 'smal'", "did you mean small?"),
         ("rounds = ", "not TOML"),
+        ("rounds = " + 5000 * "1", "not TOML"),
+        ("rounds = " + 5000 * "[", "not TOML"),
+        ("name = 3", "must be text"),
     ],
 )
 def test_a_file_that_is_wrong_is_told_where(tmp_path, text, hint):
@@ -70,11 +73,49 @@ def test_a_file_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("nodes", 0), ("nodes", MAX_SEATS + 1), ("rounds", 0), ("seed", -1), ("quorum", 11), ("chain", "embeded")],
+    [
+        ("nodes", 0),
+        ("nodes", MAX_SEATS + 1),
+        ("rounds", 0),
+        ("seed", -1),
+        ("quorum", 11),
+        ("chain", "embeded"),
+        ("aggregator", "sirum"),
+        ("codec", ("zip",)),
+        ("name", ""),
+        ("validation", plan.DataPlan(validation=0)),
+        ("test", plan.DataPlan(test=0)),
+    ],
 )
 def test_numbers_out_of_range_are_named(key, value):
+    fields = {"codec": "codecs", "validation": "data", "test": "data"}
+    changed = change(PRESETS[0], **{fields.get(key, key): value})
     with pytest.raises(PlanError, match=key):
-        check(change(PRESETS[0], **{key: value}))
+        check(changed)
+
+
+@pytest.mark.parametrize(("settings", "hint"), [({"epoch": 3}, "no 'epoch'"), ({"epochs": -1}, "epochs is -1")])
+def test_settings_are_checked_with_the_plan(settings, hint):
+    with pytest.raises(PlanError, match=hint):
+        plan.check_data(change(PRESETS[0], settings=settings))
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("quorum = 11")
+    found = from_file(path)
+    with pytest.raises(PlanError, match=r"mine\.toml: quorum is 11"), plan.blaming(found):
+        check(found)
+
+
+def test_the_command_for_the_same_run_can_be_typed(tmp_path):
+    assert find("digits-1bit").command() == "localnet up"
+    assert change(find("small"), nodes=3, seed=7).command() == "localnet up small -n 3"
+    path = tmp_path / "my plan.toml"
+    path.write_text("nodes = 3")
+    found = find(str(path))
+    path.unlink()
+    assert found.command() == f"localnet up '{path}' -n 3 --rounds 10 --seed 7 --chain embedded"
 
 
 def test_more_shards_than_samples_is_found_before_anything_starts():

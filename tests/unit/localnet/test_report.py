@@ -88,6 +88,16 @@ def test_names_cannot_break_the_page():
     assert "&lt;script&gt;" in page
 
 
+def test_lines_that_are_one_are_said_to_be_one():
+    plan = change(PRESETS[0], nodes=2)
+    view = MeshView(plan.names(), 1)
+    for name in plan.names():
+        view.nodes[name].accuracy[0] = 0.5
+    assert "their lines are one" in render(summarise(plan, view, 1.0, {}, None, "r"))
+    view.nodes["node-1"].accuracy[0] = 0.6
+    assert "Thin lines are nodes" in render(summarise(plan, view, 1.0, {}, None, "r"))
+
+
 def test_bars_to_the_left_of_zero_and_lines_without_points():
     ElementTree.fromstring(svg.bars([("a", -3.0, "-3"), ("b", 4.0, "4"), ("c", 0.0, "0")]))
     ElementTree.fromstring(svg.bars([]))

@@ -1,9 +1,10 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
-from p2pfd_localnet.main import PROGRAM
-from p2pfd_localnet.state import Lock, State, claim, running_pid, write
+from p2pfd_localnet.program import PROGRAM
+from p2pfd_localnet.state import DEFAULT, Lock, State, claim, running_pid, write
 
 from p2pfd.errors import NotRunningError, PlanError, StorageError
 
@@ -13,6 +14,16 @@ def made(tmp_path):
     lock = claim(state, fresh=False)
     write(state.mesh, {"status": "done", "plan": {"rounds": 1}})
     return state, lock
+
+
+def test_hints_name_the_directory_as_it_is_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotRunningError) as caught:
+        running_pid(State(Path("a b")))
+    assert caught.value.fix == "start one: localnet up --state 'a b'"
+    with pytest.raises(NotRunningError) as caught:
+        running_pid(State(DEFAULT))
+    assert caught.value.fix == "start one: localnet up"
 
 
 def test_the_lock_is_held_by_one(tmp_path):

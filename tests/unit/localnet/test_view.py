@@ -39,6 +39,14 @@ def test_a_run_from_start_to_end():
     assert view.over()
 
 
+def test_who_has_no_process_any_more_is_lost_unless_it_had_finished():
+    view = mesh()
+    view.take(event("node-0", "ready"))
+    view.take(event("node-1", "finished"))
+    view.bury(view.nodes)
+    assert [node.life for node in view.nodes.values()] == [Life.LOST, Life.FINISHED]
+
+
 def test_a_node_that_is_gone_does_not_hold_up_the_end():
     view = mesh(3)
     view.take(event("node-0", "finished"))

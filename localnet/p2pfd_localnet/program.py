@@ -1,0 +1,14 @@
+"""The commands of `localnet`."""
+
+from __future__ import annotations
+
+from p2pfd.cli.app import Program
+from p2pfd_localnet.commands import DOWN, LOGS, PRESETS_COMMAND, STATUS
+from p2pfd_localnet.up import UP
+
+PROGRAM = Program(
+    name="localnet",
+    summary="Local meshes: real nodes, real sockets, a real chain, on one machine.",
+    example="localnet up",
+    commands=(UP, STATUS, LOGS, DOWN, PRESETS_COMMAND),
+)

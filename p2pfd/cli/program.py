@@ -1,0 +1,16 @@
+"""The commands of `p2pfd`."""
+
+from __future__ import annotations
+
+from p2pfd.cli.app import Program
+from p2pfd.cli.node import JOIN, RUN
+from p2pfd.cli.sim import SIM
+from p2pfd.cli.task import TASK
+from p2pfd.cli.version import VERSION
+
+PROGRAM = Program(
+    name="p2pfd",
+    summary="Peer-to-peer federated distillation: learn together without a server, paid on a chain.",
+    example="p2pfd sim -n 100 --rounds 10",
+    commands=(JOIN, RUN, SIM, TASK, VERSION),
+)
