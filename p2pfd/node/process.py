@@ -62,7 +62,9 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int) -> None:
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             error = _first(group)
-            emit("node.failed", {"error": str(error)})
+            fix = error.fix if isinstance(error, P2pfdError) else ""
+            what = error.what if isinstance(error, P2pfdError) else str(error)
+            emit("node.failed", {"error": what, "fix": fix, "kind": type(error).__name__})
             raise error from group
 
 

@@ -61,7 +61,7 @@ class FakeNode:
             if self.fault == f"die@{rnd + 1}":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == f"fail@{rnd + 1}":
-                self.log("node.failed", error="the dog ate it", fix="feed the dog")
+                self.log("node.failed", error="the dog ate it", fix="feed the dog", kind="ChainError")
                 self.say("failed", error="the dog ate it", fix="feed the dog", kind="ChainError")
                 return 1
             if self.asked_to_stop(float(os.environ.get("FAKE_ROUND_MS", "10")) / 1000):

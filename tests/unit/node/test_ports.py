@@ -146,7 +146,7 @@ class Cuttable:
         self.tap.check()
         with trio.CancelScope() as self.tap.scope:
             return await self.feed.__anext__()
-        self.tap.check()
+        raise ChainAwayError("the connection broke")
         raise StopAsyncIteration
 
 
