@@ -197,8 +197,14 @@ class Rig:
                 nursery.cancel_scope.cancel()
 
 
+async def _at_once(function, *arguments):
+    return function(*arguments)
+
+
 @pytest.fixture
-async def world(tmp_path, autojump_clock):
+async def world(tmp_path, monkeypatch):
+    """Two nodes of a settled task. Each test asks for the clock itself, or trio would run it by the wall clock."""
+    monkeypatch.setattr("p2pfd.node.ports.in_thread", _at_once)  # a clock that jumps would not wait for a thread
     chain = ReferenceChain(WALLETS, 60, lambda: int(trio.current_time()))
     requester = chain.settlement(REQUESTER)
     await requester.submit(Deposit(Amount(SPEC.money.pot * SPEC.rounds)))
@@ -207,7 +213,7 @@ async def world(tmp_path, autojump_clock):
         yield [Rig(tmp_path, network, chain, number) for number in range(2)]
 
 
-async def test_two_nodes_settle_and_agree(world):
+async def test_two_nodes_settle_and_agree(autojump_clock, world):
     one, two = world
     async with one.life() as first, two.life() as second:
         await first.finished.wait()
@@ -219,7 +225,7 @@ async def test_two_nodes_settle_and_agree(world):
 @pytest.mark.parametrize(
     "stop", ["task.enrolled", "round.opened", "round.committed", "round.revealed", "round.absorbed"]
 )
-async def test_a_node_that_dies_at_any_moment_goes_on_and_claims_nothing_twice(world, stop):
+async def test_a_node_that_dies_at_any_moment_goes_on_and_claims_nothing_twice(autojump_clock, world, stop):
     one, two = world
     async with two.life() as second:
         async with one.life() as first:
@@ -235,8 +241,7 @@ async def test_a_node_that_dies_at_any_moment_goes_on_and_claims_nothing_twice(w
     assert len(made) == len(set(made)) == 6, "a deposit, an enrolment, two commitments, two reveals"
 
 
-@pytest.mark.long
-async def test_a_chain_that_goes_away_is_waited_for_and_read_on(world):
+async def test_a_chain_that_goes_away_is_waited_for_and_read_on(autojump_clock, world):
     one, two = world
     async with one.life() as first, two.life() as second:
         await one.until(lambda: "round.committed" in one.names())
@@ -252,8 +257,7 @@ async def test_a_chain_that_goes_away_is_waited_for_and_read_on(world):
     assert one.tap.since[1] > GENESIS, "nothing is read twice"
 
 
-@pytest.mark.long
-async def test_a_chain_that_is_away_at_the_start_is_waited_for(world):
+async def test_a_chain_that_is_away_at_the_start_is_waited_for(autojump_clock, world):
     one, two = world
     one.tap.cut = True
     async with one.life() as first, two.life():
@@ -262,8 +266,7 @@ async def test_a_chain_that_is_away_at_the_start_is_waited_for(world):
         await first.finished.wait()
 
 
-@pytest.mark.long
-async def test_a_chain_that_never_answers_ends_the_start_with_its_reason(tmp_path, world):
+async def test_a_chain_that_never_answers_ends_the_start_with_its_reason(autojump_clock, tmp_path, world):
     one, _ = world
     one.tap.cut = True
     with Store(tmp_path / "x.db") as store:
@@ -285,8 +288,7 @@ async def test_the_wrong_chain_is_told_at_once(tmp_path, autojump_clock):
     assert trio.current_time() == 0
 
 
-@pytest.mark.long
-async def test_a_claim_that_cannot_be_sent_ends_as_unknown_and_a_lost_answer_pays_once(tmp_path, world):
+async def test_a_claim_that_cannot_be_sent_ends_as_unknown_and_a_lost_answer_pays_once(autojump_clock, tmp_path, world):
     one, _ = world
     me = one.keys.account.account
     with Store(tmp_path / "x.db") as store:
@@ -301,7 +303,7 @@ async def test_a_claim_that_cannot_be_sent_ends_as_unknown_and_a_lost_answer_pay
     assert one.tap.sent == [Deposit(Amount(9))]
 
 
-async def test_what_follows_persist_leaves_after_it_is_on_disk(world, tmp_path):
+async def test_what_follows_persist_leaves_after_it_is_on_disk(autojump_clock, world, tmp_path):
     one, two = world
     seen: list[bool] = []
     async with two.life(), one.life() as ports:
@@ -330,7 +332,7 @@ def test_a_damaged_state_is_told_with_its_file(saved, tmp_path):
         _restore(tmp_path / "node.db", saved, machine, bench)
 
 
-async def test_garbage_from_peers_is_judged_bounded_and_rarely_told(world):
+async def test_garbage_from_peers_is_judged_bounded_and_rarely_told(autojump_clock, world):
     one, _ = world
     async with one.life() as ports, one.network.open_transport(KEYS[1].peer_private) as other:
         await other.connect(ports.transport.addresses[0])
@@ -352,8 +354,7 @@ class Sulky(Votes):
         raise DecodeError("nor the figures")
 
 
-@pytest.mark.long
-async def test_an_adapter_that_fails_fails_the_job_and_the_round_goes_on(world, monkeypatch):
+async def test_an_adapter_that_fails_fails_the_job_and_the_round_goes_on(autojump_clock, world, monkeypatch):
     one, two = world
     monkeypatch.setattr(Votes, "train", Sulky.train)
     async with one.life() as first, two.life():
