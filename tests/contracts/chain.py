@@ -14,7 +14,7 @@ from p2pfd.core.ids import Account, Amount, TaskId, account_bytes
 from p2pfd.settlement import contracts
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.artifacts import Artifact, artifact
 from p2pfd.settlement.embedded.ledger import GAS_LIMIT, Ledger
 from p2pfd.settlement.embedded.store import Block, Store
 
@@ -32,10 +32,19 @@ def key(number: int) -> AccountKey:
 class Contracts:
     """Our contracts, deployed, with tokens handed out."""
 
-    def __init__(self, wallets: dict[AccountKey, int], ledger: Ledger | None = None, now: int = 1_000) -> None:
-        """On a fresh ledger in memory, or on another one, whose clock is not ours."""
+    def __init__(
+        self,
+        wallets: dict[AccountKey, int],
+        ledger: Ledger | None = None,
+        now: int = 1_000,
+        market: Artifact | None = None,
+        token: Artifact | None = None,
+    ) -> None:
+        """On a fresh ledger in memory, or on another one, whose clock is not ours; the market may be another one too."""
         self.now = now
         self.ledger = ledger or Ledger(Store(None), lambda: self.now, CHAIN_ID, {})
+        self._market, self._token = market or artifact("LabelMarket"), token or artifact("Token")
+        self._places: dict[tuple[Account, bytes], tuple[int, ...]] = {}
         if self.ledger.head.number == 0:
             self._set_up(wallets)
         else:
@@ -44,9 +53,9 @@ class Contracts:
             )
 
     def _set_up(self, wallets: dict[AccountKey, int]) -> None:
-        self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [SUPPLY]))
+        self.token = self.deploy(self._token.bytecode + encode(["uint256"], [SUPPLY]))
         arguments = encode(["address", "uint256"], [self.token, UNBOND_SECONDS])
-        self.market = self.deploy(artifact("LabelMarket").bytecode + arguments)
+        self.market = self.deploy(self._market.bytecode + arguments)
         for who, amount in wallets.items():
             self.must(BOSS, self.token, contracts.token()["transfer"].call(who.account, amount))
             self.must(who, self.token, contracts.token()["approve"].call(self.market, 2**255))
@@ -88,14 +97,55 @@ class Contracts:
     def ask(self, name: str, *arguments: object) -> tuple[object, ...]:
         """What a view of the market says."""
         function = contracts.market()[name]
-        outcome = self.ledger.call(bytes(20), account_bytes(self.market), function.call(*arguments), 0, GAS_LIMIT)
-        assert outcome.success, reason(outcome.output)
-        return function.answer(outcome.output)
+        return function.answer(self._asked(self.market, function.call(*arguments)))
 
     def wallet(self, who: Account) -> int:
         function = contracts.token()["balanceOf"]
-        outcome = self.ledger.call(bytes(20), account_bytes(self.token), function.call(who), 0, GAS_LIMIT)
-        return int(function.answer(outcome.output)[0])
+        return int(function.answer(self._asked(self.token, function.call(who)))[0])
+
+    def _asked(self, contract: Account, data: bytes) -> bytes:
+        outcome = self.ledger.call(bytes(20), account_bytes(contract), data, 0, GAS_LIMIT)
+        assert outcome.success, reason(outcome.output)
+        return outcome.output
+
+    # -- a short way to what the plain getters say, for those who ask after every transaction --
+
+    def peek(self, name: str, *arguments: object) -> tuple[int, ...]:
+        """The words that a getter of the market would answer, read where it reads them."""
+        return self._peeked(self.market, contracts.market()[name].call(*arguments))
+
+    def peek_wallet(self, who: Account) -> int:
+        return self._peeked(self.token, contracts.token()["balanceOf"].call(who))[0]
+
+    def _peeked(self, contract: Account, data: bytes) -> tuple[int, ...]:
+        """The first time the getter itself is asked, and watched; its slots do not depend on what is in them."""
+        address = account_bytes(contract)
+        places = self._places.get((contract, data))
+        if places is None:
+            places = self._places[contract, data] = self._watched(contract, data)
+        return tuple(self.ledger.storage(address, place) for place in places)
+
+    def _watched(self, contract: Account, data: bytes) -> tuple[int, ...]:
+        accounts, address, seen = self.ledger._accounts, account_bytes(contract), dict[int, None]()
+        plain = accounts.get_storage
+
+        def watched(where: bytes, slot: int, from_journal: bool = True) -> int:
+            assert where == address
+            seen[slot] = None
+            return plain(where, slot, from_journal)
+
+        accounts.get_storage = watched  # type: ignore[method-assign]
+        try:
+            self._asked(contract, data)
+        finally:
+            del accounts.get_storage
+        return tuple(seen)
+
+    def check_peeks(self) -> None:
+        """Every getter that was peeked at really says what its slots hold."""
+        for (contract, data), places in self._places.items():
+            words = [self.ledger.storage(account_bytes(contract), place).to_bytes(32, "big") for place in places]
+            assert self._asked(contract, data) == b"".join(words)
 
     def balances(self, who: Account) -> Balances:
         free, locked, unbonding = self.ask("balances", who)
