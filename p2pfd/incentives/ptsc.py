@@ -29,12 +29,12 @@ def scores(labels: Sequence[bytes], classes: int) -> tuple[int, ...]:
     said = [sum(counts[c] for counts in own) for c in range(classes)]
     votes = [Counter(column) for column in zip(*labels, strict=True)]
     return tuple(
-        _weighed(row, votes, _worth(said, counts, classes), classes) // (workers - 1) - samples * SCALE
+        _weighed(row, votes, worth(said, counts, classes), classes) // (workers - 1) - samples * SCALE
         for row, counts in zip(labels, own, strict=True)
     )
 
 
-def _worth(said: Sequence[int], own: Sequence[int], classes: int) -> list[int]:
+def worth(said: Sequence[int], own: Sequence[int], classes: int) -> list[int]:
     """What one agreeing peer is worth, by class: the inverse of its share among the others, smoothed and capped."""
     others = [said[c] - own[c] + 1 for c in range(classes)]
     total = sum(others)

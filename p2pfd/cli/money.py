@@ -1,0 +1,160 @@
+"""`p2pfd balance`, `stake`, `unstake` and `withdraw`: tokens, seen and moved by hand."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+
+import trio
+
+from p2pfd.cli import exits, where
+from p2pfd.cli.app import Command
+from p2pfd.cli.parse import Parser
+from p2pfd.cli.screen import Screen
+from p2pfd.core.claims import Balances, Claim, Deposit, Included, Reverted, Unstake, Withdraw
+from p2pfd.core.ids import Account, Amount, account
+from p2pfd.errors import ChainError, DecodeError, UsageError
+from p2pfd.node import keys
+from p2pfd.settlement.api import Settlement
+
+DECIMALS = 6
+_AMOUNT = re.compile(rf"\d{{1,20}}(\.\d{{1,{DECIMALS}}})?")
+_FIXES = {
+    "erc20: transfer amount exceeds balance": "the wallet holds less than that: p2pfd balance",
+    "staking: not enough free": "p2pfd balance shows what is free; what is locked is freed when its task closes",
+    "staking: still unbonding": "wait until the delay is over; p2pfd withdraw can then be said again",
+    "staking: nothing to withdraw": "p2pfd unstake AMOUNT begins a withdrawal",
+}
+
+
+def tokens(units: int) -> str:
+    """Units as tokens, to the last unit."""
+    return f"{Decimal(units).scaleb(-DECIMALS):,.{DECIMALS}f}"
+
+
+def _balance(args: argparse.Namespace, screen: Screen) -> int:
+    place = where.find(args)
+    if place.keys_at is None and args.account is None:
+        raise UsageError("whose balance? a mesh or a task has many accounts", "name one: p2pfd balance 0x...")
+    reader = keys.fresh() if place.keys_at is None else place.own_keys()
+    who = args.account or reader.account.account
+
+    async def main() -> Balances:
+        async with where.opened(place) as chain:
+            return await chain.settlement(reader.account).account(who)
+
+    _show(screen, who, trio.run(main))
+    return exits.OK.code
+
+
+def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[argparse.Namespace, Screen], int]:
+    def run(args: argparse.Namespace, screen: Screen) -> int:
+        place = where.find(args)
+        mine = place.own_keys()
+        claim = make(args)
+
+        async def main() -> tuple[Balances, Balances, Included]:
+            async with where.opened(place) as chain:
+                settlement = chain.settlement(mine.account)
+                _agree(settlement, verb, args.yes, screen)
+                before = await settlement.account(mine.account.account)
+                receipt = await settlement.final(await settlement.submit(claim))
+                if isinstance(receipt, Reverted):
+                    raise ChainError(f"the chain refused: {receipt.reason}", _FIXES.get(receipt.reason, ""))
+                if not isinstance(receipt, Included):
+                    raise ChainError(
+                        f"nobody knows what became of it: {receipt}", "look with p2pfd balance before you try again"
+                    )
+                return before, await settlement.account(mine.account.account), receipt
+
+        before, after, receipt = trio.run(main)
+        screen.say(f"{verb}    in block {receipt.block} · {receipt.cost:,} gas · {receipt.ref}")
+        moved = abs(after.wallet - before.wallet) or abs(after.unbonding - before.unbonding)
+        _show(screen, mine.account.account, after, moved=moved, receipt=receipt.ref, gas=receipt.cost)
+        return exits.OK.code
+
+    return run
+
+
+def _agree(settlement: Settlement, verb: str, yes: bool, screen: Screen) -> None:
+    """Money that is not throw-away moves only after an explicit yes."""
+    if not settlement.caps.live or yes:
+        return
+    question = f"{verb} on chain {settlement.caps.chain_id} ({settlement.caps.profile}), with real funds for gas?"
+    if not sys.stdin.isatty():
+        raise UsageError(question, "say --yes if that is what you want")
+    screen.words.write(question + " [y/N] ")
+    screen.words.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was sent", "say y, or --yes, if that is what you want")
+
+
+def _show(screen: Screen, who: Account, held: Balances, **more: object) -> None:
+    screen.say(f"account {who}")
+    rows = [(name, getattr(held, name)) for name in ("wallet", "free", "locked", "unbonding", "total")]
+    width = max(len(tokens(units)) for _, units in rows)
+    for name, units in rows:
+        screen.say(f"{name:<10}{tokens(units):>{width}}")
+    screen.result({"account": who, **dict(rows), **more})
+
+
+def _units(text: str) -> Amount:
+    if not _AMOUNT.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an amount of tokens: write 50, or 12.5; at most {DECIMALS} digits after the point"
+        )
+    units = int(Decimal(text).scaleb(DECIMALS))
+    if units == 0:
+        raise argparse.ArgumentTypeError("nothing is not an amount")
+    return Amount(units)
+
+
+def _account(text: str) -> Account:
+    try:
+        return account(text)
+    except DecodeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _balance_options(parser: Parser) -> None:
+    parser.add_argument("account", nargs="?", type=_account, help="an account (the node's own)")
+    where.options(parser)
+
+
+def _amount_options(parser: Parser) -> None:
+    parser.add_argument("amount", type=_units, help="how many tokens, as 50 or 12.5")
+    _move_options(parser)
+
+
+def _move_options(parser: Parser) -> None:
+    where.options(parser)
+    parser.add_argument("--yes", action="store_true", help="move real funds without asking")
+
+
+BALANCE = Command(
+    "balance", "where an account's tokens are", "p2pfd balance --home p2pfd-node", _balance_options, _balance
+)
+STAKE = Command(
+    "stake",
+    "move tokens from the wallet into the market, free to be bound",
+    "p2pfd stake 50 --home p2pfd-node",
+    _amount_options,
+    _move(lambda args: Deposit(args.amount), "stake"),
+)
+UNSTAKE = Command(
+    "unstake",
+    "begin to take free tokens out; they unbond for a while",
+    "p2pfd unstake 12.5 --home p2pfd-node",
+    _amount_options,
+    _move(lambda args: Unstake(args.amount), "unstake"),
+)
+WITHDRAW = Command(
+    "withdraw",
+    "move what has finished unbonding to the wallet",
+    "p2pfd withdraw --home p2pfd-node",
+    _move_options,
+    _move(lambda args: Withdraw(), "withdraw"),
+)
