@@ -1,0 +1,1 @@
+"""What it pays to be honest, and what not to be: strategies played against the pay rules themselves."""
