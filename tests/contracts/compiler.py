@@ -22,4 +22,5 @@ def mock(name: str) -> Artifact:
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
     out = build.compiled(SOURCES / "mocks" / f"{name}.vy")
-    return Artifact(name, tuple(out["abi"]), bytes.fromhex(out["bytecode"].removeprefix("0x")))
+    bytecode = bytes.fromhex(out["bytecode"].removeprefix("0x"))
+    return Artifact(name, tuple(out["abi"]), bytecode, len(out["bytecode_runtime"]) // 2 - 1)

@@ -17,10 +17,13 @@ class Artifact:
     abi: tuple[dict[str, Any], ...]
     bytecode: bytes
     """What a deployment sends, constructor arguments behind it."""
+    runtime_bytes: int
+    """How long the code is that it leaves on the chain; the constants that a deployment sets stand behind that."""
 
 
 @cache
 def artifact(name: str) -> Artifact:
     """The artifact of one of our contracts: ``Token`` or ``LabelMarket``."""
     value = json.loads(files(__name__).joinpath(f"{name}.json").read_text())
-    return Artifact(name, tuple(value["abi"]), bytes.fromhex(value["bytecode"].removeprefix("0x")))
+    bytecode = bytes.fromhex(value["bytecode"].removeprefix("0x"))
+    return Artifact(name, tuple(value["abi"]), bytecode, value["runtime_bytes"])

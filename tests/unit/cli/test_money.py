@@ -168,6 +168,24 @@ def test_what_cannot_be_explained_is_told(ask, words, code):
     assert ask(*words, code=code)["error"]["fix"]
 
 
+def test_contracts_are_recognised_and_others_are_not(ask, mesh, monkeypatch):
+    root, _ = mesh
+    found = ask("contracts", "verify")
+    token, market = found["contracts"]
+    assert (found["ok"], market["token"], market["unbond_seconds"]) == (True, token["address"], 60)
+    task = config.load_task(root / "task.json")
+    for change, problem in (
+        ({"token": task.chain.market}, "another contract"),
+        ({"token": WORKERS[0].account.account}, "there is no contract"),
+    ):
+        other = dataclasses.replace(task, chain=dataclasses.replace(task.chain, **change))
+        monkeypatch.setattr(config.NodeConfig, "load_task", lambda self, other=other: other)
+        wrong = ask("contracts", "verify", code=5)["contracts"]
+        assert wrong[0]["problem"].startswith(problem)
+        assert "its money is the token" in wrong[1]["problem"]
+        assert ask("contracts", "show")["ok"] is False
+
+
 def test_a_place_that_is_none_is_told(tmp_path, capsys):
     assert PROGRAM.main(["balance", "--home", str(tmp_path), "--json"]) == 3
     assert "neither a node's directory nor a mesh's" in json.loads(capsys.readouterr().out)["error"]["what"]
