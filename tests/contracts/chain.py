@@ -38,12 +38,12 @@ class Contracts:
         ledger: Ledger | None = None,
         now: int = 1_000,
         market: Artifact | None = None,
-        token: Artifact | None = None,
+        supply: int = SUPPLY,
     ) -> None:
-        """On a fresh ledger in memory, or on another one, whose clock is not ours; the market may be another one too."""
+        """On a fresh ledger in memory, or on another one, whose clock is not ours; the market may be a mutant."""
         self.now = now
         self.ledger = ledger or Ledger(Store(None), lambda: self.now, CHAIN_ID, {})
-        self._market, self._token = market or artifact("LabelMarket"), token or artifact("Token")
+        self._market, self._supply = market or artifact("LabelMarket"), supply
         self._places: dict[tuple[Account, bytes], tuple[int, ...]] = {}
         if self.ledger.head.number == 0:
             self._set_up(wallets)
@@ -53,7 +53,7 @@ class Contracts:
             )
 
     def _set_up(self, wallets: dict[AccountKey, int]) -> None:
-        self.token = self.deploy(self._token.bytecode + encode(["uint256"], [SUPPLY]))
+        self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [self._supply]))
         arguments = encode(["address", "uint256"], [self.token, UNBOND_SECONDS])
         self.market = self.deploy(self._market.bytecode + arguments)
         for who, amount in wallets.items():

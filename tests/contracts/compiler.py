@@ -1,8 +1,11 @@
-"""Contracts that are only for tests, compiled here."""
+"""Contracts that are only for tests, compiled here: mocks, and ours with a mistake in them."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,16 +14,64 @@ from p2pfd.settlement.artifacts import Artifact
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "contracts" / "build.py"
 SOURCES = ROOT / "contracts" / "vyper"
+_HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
 @cache
 def mock(name: str) -> Artifact:
     """A contract of `contracts/vyper/mocks`."""
+    return _compiled(SOURCES / "mocks" / f"{name}.vy", SOURCES)
+
+
+def mutant(name: str, patch: str, copy: Path) -> Artifact:
+    """One of our contracts as it would be with a patch, which is applied to a copy of the sources in this folder."""
+    for source in SOURCES.glob("*.vy"):
+        shutil.copy(source, copy)
+    apply(patch, copy)
+    return _compiled(copy / f"{name}.vy", copy)
+
+
+class PatchError(Exception):
+    """A patch does not fit what it is for."""
+
+
+def apply(patch: str, copy: Path) -> None:
+    """Apply a unified diff to the sources in a folder, exactly: no line may be elsewhere or differ by a letter."""
+    lines = patch.splitlines(keepends=True)
+    target = next((copy / Path(line[4:].strip()).name for line in lines if line.startswith("+++ ")), None)
+    if target is None or not target.is_file():
+        raise PatchError(f"the patch is for no source that there is: {target}")
+    text = target.read_text().splitlines(keepends=True)
+    shift = 0
+    for at, old, new in _hunks(lines):
+        start = at - 1 + shift
+        if text[start : start + len(old)] != old:
+            raise PatchError(f"the patch no longer applies at line {at} of {target.name}: write it anew")
+        text[start : start + len(old)] = new
+        shift += len(new) - len(old)
+    target.write_text("".join(text))
+
+
+def _hunks(lines: list[str]) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Where each hunk begins, the lines that stand there, and those that are to stand there."""
+    starts = [number for number, line in enumerate(lines) if _HUNK.match(line)]
+    if not starts:
+        raise PatchError("the patch changes nothing")
+    for first, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+        place = _HUNK.match(lines[first])
+        assert place is not None
+        body = lines[first + 1 : following]
+        old = [line[1:] for line in body if line[0] in " -"]
+        yield int(place[1]), old, [line[1:] for line in body if line[0] in " +"]
+
+
+def _compiled(path: Path, sources: Path) -> Artifact:
     spec = importlib.util.spec_from_file_location("p2pfd_contracts_build", BUILD)
     assert spec is not None
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    out = build.compiled(SOURCES / "mocks" / f"{name}.vy")
-    bytecode = bytes.fromhex(out["bytecode"].removeprefix("0x"))
-    return Artifact(name, tuple(out["abi"]), bytecode, len(out["bytecode_runtime"]) // 2 - 1)
+    build.SOURCES = sources
+    out = build.compiled(path)
+    runtime = len(out["bytecode_runtime"]) // 2 - 1
+    return Artifact(path.stem, tuple(out["abi"]), bytes.fromhex(out["bytecode"].removeprefix("0x")), runtime)

@@ -1,4 +1,4 @@
-"""Both ledgers, the contracts and the pure one, given the same claims; after each claim all that can be asked is compared.
+"""Both ledgers, the contracts and the pure one, given the same claims, and compared in everything after each.
 
 A step is one claim. `walk` takes many, mostly such as lead on; hypothesis drives the same machine its own way.
 """
@@ -35,7 +35,7 @@ from p2pfd.settlement.artifacts import Artifact
 from tests.contracts.chain import BOSS, SUPPLY, UNBOND_SECONDS, Contracts, key
 
 KEYS = [key(number) for number in range(1, 7)]
-WALLET = 1_000
+WALLET = 10**8
 TASKS = 3
 """How many tasks there are at a time; a closed one may give its place to a new one."""
 SALT = b"\7" * 32
@@ -53,8 +53,8 @@ def small(task: TaskId, shape: int) -> MarketTerms:
         samples=(1, 64, 70, 130)[shape % 4],
         classes=2 + shape % 3,
         rounds=1 + shape % 3,
-        pot=Amount((0, 101, 37)[shape % 3]),
-        rate=Amount((13, 1_000, 0, 90)[shape % 4]),
+        pot=Amount((101, 10_000_019, 0, 10_000_019)[shape % 4]),
+        rate=Amount((1_000_003, 13, 1_000_003, 90, 0)[shape % 5]),
         bond=Amount((0, 25, 53)[shape % 3]),
         forfeit=Amount((0, 25, 17)[shape % 3]),
         quorum=1 + shape % 2,
@@ -123,7 +123,7 @@ class Both(RuleBasedStateMachine):
 
     @rule(which=which, shape=st.integers(0, 400))
     def begin_anew(self, which: int, shape: int) -> None:
-        """A closed task makes room for a new one, which the richest opens once all have brought back what they took out."""
+        """A closed task makes room for a new one, which the richest opens when all have brought back what they took."""
         state = self.market.task(self.names[which])
         assert state is not None
         if state.phase != Phase.CLOSED:
@@ -147,7 +147,11 @@ class Both(RuleBasedStateMachine):
         rnd, _ = self.labels(task, 0)
         for sender, each in enumerate(KEYS):
             _, labels = self.labels(task, (rnd + sender) % 4)
-            if sender == absent or state.phase != phase:
+            if state.phase != phase:
+                break
+            if sender == absent:
+                if phase == Phase.REVEAL:
+                    self.claim(sender, RevealLabels(task, rnd, SALT, b"\0" + labels[1:]))
                 continue
             if phase == Phase.GATHER:
                 self.claim(sender, Enrol(task))
@@ -158,13 +162,21 @@ class Both(RuleBasedStateMachine):
             elif phase == Phase.SETTLE:
                 self.claim(sender, SettleRound(task, rnd))
 
-    @rule(sender=who, which=which)
-    def time_out(self, sender: int, which: int) -> None:
+    @rule(sender=who, which=which, late=st.integers(0, 1))
+    def time_out(self, sender: int, which: int, late: int) -> None:
+        """Someone tries the timed exit in the first second in which it is open, or in the last in which it is not."""
         task = self.names[which]
         state = self.market.task(task)
         assert state is not None
-        self.chain.now = max(self.chain.now, state.deadline + 1)
+        self.chain.now = max(self.chain.now, state.deadline + late)
         self.claim(sender, Advance(task))
+
+    @rule(sender=who, late=st.integers(-1, 0))
+    def take_out(self, sender: int, late: int) -> None:
+        """Someone withdraws in the first second in which it may, or in the last in which it may not."""
+        (ready,) = self.chain.peek("ready", KEYS[sender].account)
+        self.chain.now = max(self.chain.now, ready + late)
+        self.claim(sender, Withdraw())
 
     # -- what may happen --
 
@@ -201,7 +213,10 @@ class Both(RuleBasedStateMachine):
         self.chain.now += seconds
 
     def labels(self, task: TaskId, seed: int) -> tuple[RoundId, bytes]:
-        """The task's present round, and one of four packed answers; the last one has labels that are no class."""
+        """The task's present round, and one of four packed answers; the last one has labels that are no class.
+
+        The last class is rare, and all agree on it.
+        """
         state = self.market.task(task)
         if state is None:
             return RoundId(0), bytes(32)
@@ -211,7 +226,8 @@ class Both(RuleBasedStateMachine):
             if place % 64 + place // 64 * 64 >= state.terms.samples:
                 digits.append("f")
             else:
-                kind = (place * (seed + 3) // 2 + state.round) % state.terms.classes
+                rare = state.terms.classes - 1
+                kind = rare if place % 13 == 5 else (place * (seed + 3) // 2 + state.round) % rare
                 digits.append("e" if seed == 3 and place % 5 == 0 else f"{kind:x}")
         words = ["".join(reversed(digits[at : at + 64])) for at in range(0, places, 64)]
         return RoundId(state.round), bytes.fromhex("".join(words))
@@ -257,11 +273,13 @@ def walk(rng: Rng, steps: int, market: Artifact | None = None) -> Both:
             case 0:
                 both.wait(rng.choice([1, 3, 12, 101]))
             case 1 | 2:
-                both.time_out(sender, which)
+                both.time_out(sender, which, rng.below(2))
             case 3 | 4 | 5 | 6 | 7:
                 noise = rng.bytes(32) if rng.chance(1, 4) else None
                 both.stray(sender, which, rng.choice(KINDS), rng.below(WALLET), rng.below(4) // 3, noise)
             case 8:
+                both.take_out(sender, rng.below(2) - 1)
+            case 9:
                 both.begin_anew(which, rng.below(400))
             case _:
                 both.all_but_one_act(which, rng.choice([None, None, None, 1, 2, 5]))

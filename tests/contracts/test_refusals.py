@@ -26,7 +26,7 @@ from p2pfd.incentives.market import Market
 from p2pfd.incentives.staking import Refused
 from p2pfd.settlement import contracts
 from p2pfd.settlement.abi import reason
-from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.artifacts import Artifact, artifact
 from p2pfd.settlement.embedded.ledger import GAS_LIMIT
 from tests.contracts.chain import UNBOND_SECONDS, Contracts, key
 from tests.contracts.compiler import SOURCES, mock
@@ -186,12 +186,16 @@ def revealed_twice(at: Stage) -> None:
 
 
 def test_a_token_that_does_not_move_credits_nothing() -> None:
+    a_token_that_does_not_move(artifact("LabelMarket"))
+
+
+def a_token_that_does_not_move(market: Artifact) -> None:
     chain = Contracts({})
     stubborn = chain.deploy(mock("StubbornToken").bytecode)
-    market = chain.deploy(artifact("LabelMarket").bytecode + account_bytes(stubborn).rjust(32, b"\0") + bytes(32))
-    block = chain.send(A, market, contracts.call_of(Deposit(Amount(5))), GAS_LIMIT)
+    at = chain.deploy(market.bytecode + account_bytes(stubborn).rjust(32, b"\0") + bytes(32))
+    block = chain.send(A, at, contracts.call_of(Deposit(Amount(5))), GAS_LIMIT)
     assert not block.success
     assert reason(block.output) == "staking: the token did not move"
     assert chain.ledger.call(
-        bytes(20), account_bytes(market), contracts.market()["held"].call(), 0, GAS_LIMIT
+        bytes(20), account_bytes(at), contracts.market()["held"].call(), 0, GAS_LIMIT
     ).output == bytes(32)
