@@ -18,11 +18,11 @@ from tests.contracts.compiler import PatchError, apply, mutant
 from tests.contracts.machine import walk
 
 PATCHES = sorted((Path(__file__).parent / "mutations").glob("*.patch"))
-WALKS, STEPS = 4, 500
+WALKS, STEPS = 8, 500
 
 
 def play(market: Artifact) -> None:
-    """The machine, for as long as `make test` plays it and as long again."""
+    """The machine, for a few thousand steps."""
     for number in range(WALKS):
         walk(Rng(b"market").split(number), STEPS, market)
 
