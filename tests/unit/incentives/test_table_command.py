@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +79,15 @@ def test_extremes_are_played_too(capsys: pytest.CaptureFixture[str]) -> None:
             words = ["incentives", "table", "--json", *SMALL, "--accuracy", accuracy, "--valid", valid]
             assert PROGRAM.main([*words, "--rule", "serum", "--rule", "labels-median", "--rule", "paper"]) == 0
             assert len(json.loads(capsys.readouterr().out)["cells"]) == 20 + 23 + 23
+
+
+@pytest.mark.long
+def test_the_tables_in_the_docs_are_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs/explanation/incentives.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ p2pfd (incentives .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert PROGRAM.main(command.split()) == 0
+        for line in capsys.readouterr().out.splitlines():
+            if not line.startswith(("play ", "done ")):  # these two tell the time
+                assert f"\n{line}\n" in page
