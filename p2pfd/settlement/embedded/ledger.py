@@ -22,6 +22,7 @@ from eth_utils import ValidationError, keccak
 from rlp.exceptions import RLPException
 
 from p2pfd.errors import P2pfdError, StorageError
+from p2pfd.settlement.embedded.opcodes import Computation
 from p2pfd.settlement.embedded.state import Account, Accounts, Changes
 from p2pfd.settlement.embedded.store import Block, Log, Store
 
@@ -48,6 +49,7 @@ class Outcome:
 
 class _State(ShanghaiState):  # type: ignore[misc]
     account_db_class = Accounts
+    computation_class = Computation
 
 
 class Ledger:
