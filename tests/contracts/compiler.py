@@ -36,19 +36,17 @@ class PatchError(Exception):
 
 
 def apply(patch: str, copy: Path) -> None:
-    """Apply a unified diff to the sources in a folder, exactly: no line may be elsewhere or differ by a letter."""
+    """Apply a unified diff to the sources in a folder: its lines may have moved, all together, but not changed."""
     lines = patch.splitlines(keepends=True)
     target = next((copy / Path(line[4:].strip()).name for line in lines if line.startswith("+++ ")), None)
     if target is None or not target.is_file():
         raise PatchError(f"the patch is for no source that there is: {target}")
     text = target.read_text().splitlines(keepends=True)
-    shift = 0
     for at, old, new in _hunks(lines):
-        start = at - 1 + shift
-        if text[start : start + len(old)] != old:
+        found = [start for start in range(len(text)) if text[start : start + len(old)] == old]
+        if len(found) != 1:
             raise PatchError(f"the patch no longer applies at line {at} of {target.name}: write it anew")
-        text[start : start + len(old)] = new
-        shift += len(new) - len(old)
+        text[found[0] : found[0] + len(old)] = new
     target.write_text("".join(text))
 
 

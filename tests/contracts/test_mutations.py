@@ -14,7 +14,7 @@ import pytest
 from p2pfd.core.rng import Rng
 from p2pfd.settlement.artifacts import Artifact, artifact
 from tests.contracts import test_attacks, test_refusals
-from tests.contracts.compiler import PatchError, apply, mutant
+from tests.contracts.compiler import SOURCES, PatchError, apply, mutant
 from tests.contracts.machine import walk
 
 PATCHES = sorted((Path(__file__).parent / "mutations").glob("*.patch"))
@@ -80,6 +80,12 @@ def test_a_patch_that_does_not_fit_says_so(tmp_path: Path) -> None:
         apply(patch, tmp_path)
     (tmp_path / "serum.vy").write_text("# another text\n" * 40)
     with pytest.raises(PatchError, match=r"no longer applies at line \d+ of serum.vy"):
+        apply(patch, tmp_path)
+    moved = "# a line more\n" + (SOURCES / "serum.vy").read_text()
+    (tmp_path / "serum.vy").write_text(moved)
+    apply(patch, tmp_path)
+    assert (tmp_path / "serum.vy").read_text() == moved.replace("(uint256) = 3\n", "(uint256) = 4\n")
+    with pytest.raises(PatchError, match="no longer applies"):
         apply(patch, tmp_path)
     with pytest.raises(PatchError, match="changes nothing"):
         apply(patch.split("@@")[0], tmp_path)
