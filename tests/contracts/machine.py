@@ -57,7 +57,7 @@ def small(task: TaskId, shape: int) -> MarketTerms:
         rate=Amount((1_000_003, 13, 1_000_003, 90, 0)[shape % 5]),
         bond=Amount((53, 25, 53, 0)[shape % 4]),
         forfeit=Amount((17, 25, 30, 0)[shape % 4]),
-        quorum=1 + shape % 2,
+        quorum=1 + shape // 5 % (1 + shape % 5),
         seats=2 + shape % 5,
         enrol_seconds=10,
         commit_seconds=1 + shape % 10,
