@@ -38,7 +38,7 @@ def test_contracts_and_ledger_agree_for_fifty_thousand_steps() -> None:
     took = perf_counter() - begun
     print(f"{steps} steps in {took:.1f} s: {steps / took:.0f} steps/s")
     assert steps >= STEPS * LONG_WALKS
-    assert {name for name, walks in reached.items() if walks >= LONG_WALKS // 2} >= EVERYTHING
+    assert {name for name, walks in reached.items() if walks >= LONG_WALKS // 5} >= EVERYTHING
 
 
 @pytest.mark.long
