@@ -13,7 +13,7 @@ import pytest
 
 from p2pfd.core.rng import Rng
 from p2pfd.settlement.artifacts import Artifact, artifact
-from tests.contracts import test_attacks, test_refusals
+from tests.contracts import test_permits, test_reentrancy, test_refusals
 from tests.contracts.compiler import SOURCES, PatchError, apply, mutant
 from tests.contracts.machine import walk
 
@@ -28,9 +28,9 @@ def play(market: Artifact) -> None:
 
 
 FOUND_BY: dict[str, Callable[[Artifact], None]] = {
-    "guard_away": test_attacks.test_a_token_that_calls_back_is_let_in_nowhere,
-    "pays_before_it_forgets": test_attacks.test_a_token_that_calls_back_is_let_in_nowhere,
-    "permit_must_be_fresh": test_attacks.test_a_permit_that_someone_else_sent_first_is_no_failure,
+    "guard_away": test_reentrancy.test_a_token_that_calls_back_is_let_in_nowhere,
+    "pays_before_it_forgets": test_reentrancy.test_a_token_that_calls_back_is_let_in_nowhere,
+    "permit_must_be_fresh": test_permits.test_a_permit_that_someone_else_sent_first_is_no_failure,
     "allowance_is_enough": test_refusals.a_token_that_does_not_move,
 }
 
