@@ -215,6 +215,25 @@ def test_detached_it_goes_on_and_down_ends_it(bench):
     bench.wait_gone(5)
 
 
+def test_detached_a_node_that_is_killed_is_shown_as_lost_while_the_others_run(bench):
+    faults = "node-0:endless,node-1:endless"
+    assert bench.fakes("-n", "2", "--rounds", "1", "--detach", FAKE_FAULTS=faults).returncode == 0
+    victim = bench.wait_for(lambda: bench.events("node-1"))[0]["pid"]
+    os.kill(victim, signal.SIGKILL)
+    bench.wait_for(lambda: not os.path.exists(f"/proc/{victim}"))
+    status = json.loads(bench.localnet("status", "--json").stdout)
+    assert status["running"] is True
+    assert {name: node["life"] for name, node in status["nodes"].items()} == {"node-0": "listening", "node-1": "lost"}
+    supervisor = json.loads((bench.state / "supervisor.json").read_text())["pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    bench.wait_gone(5)
+    status = json.loads(bench.localnet("status", "--json").stdout)
+    assert (status["status"], status["running"]) == ("killed", False)
+    assert "node.started" in bench.localnet("logs", "node-1").stdout
+    assert bench.localnet("down").returncode == 0
+    assert not (bench.home / ".localnet").exists()
+
+
 def test_detached_it_writes_its_end_to_a_file(bench):
     assert bench.fakes("-n", "2", "--rounds", "1", "--detach").returncode == 0
     bench.wait_gone(10)
