@@ -20,7 +20,8 @@ p.lead { color: #57606a; margin-top: .2em }
 .figures span { color: #57606a } table { border-collapse: collapse; width: 100%; font-size: .9em }
 .wide { overflow-x: auto } th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid #eaeef2 }
 td.n { text-align: right; font-variant-numeric: tabular-nums }
-td.n, td:first-child, td code { white-space: nowrap } td:last-child { min-width: 11em } code { font-size: .92em; overflow-wrap: anywhere }
+td.n, td:first-child, td code { white-space: nowrap } td:last-child { min-width: 11em }
+code { font-size: .92em; overflow-wrap: anywhere }
 """
 
 
