@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import secrets
-import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from p2pfd.core.ids import PeerId, peer_id_of, public_key_of
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, StorageError
+from p2pfd.node import private
 from p2pfd.settlement.accounts import KEY_BYTES, ORDER, AccountKey
 
 FILE = "keys.json"
+ENCRYPTED_FILE = "keystore.json"
 VERSION = 1
-_MAX_FILE_BYTES = 4096
 _SECRET_DOMAIN = b"p2pfd-node-secret-1"
 
 
@@ -103,8 +102,8 @@ def save(keys: NodeKeys, directory: Path) -> Path:
         "account_private": keys.account.private.hex(),
     }
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = _create_private(path, json.dumps(held, indent=1) + "\n")
+        private.make_directory(directory)
+        new = private.create(path, json.dumps(held, indent=1) + "\n")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}", "check the disk and the folder's owner") from error
     if not new and load(directory) != keys:
@@ -115,7 +114,11 @@ def save(keys: NodeKeys, directory: Path) -> Path:
 def load(directory: Path) -> NodeKeys:
     """The keys that `save` wrote; StorageError when they are missing, damaged or readable by others."""
     path = directory / FILE
-    raw = _read_private(path)
+    if not path.exists() and (directory / ENCRYPTED_FILE).exists():
+        raise StorageError(
+            f"the keys in {directory} are encrypted", "give the passphrase: --passphrase-file FILE, or P2PFD_PASSPHRASE"
+        )
+    raw = private.read(path)
     try:
         held = json.loads(raw)
         if not isinstance(held, dict) or held.get("version") != VERSION:
@@ -124,59 +127,9 @@ def load(directory: Path) -> NodeKeys:
         if (keys.peer, keys.account.account) != (held["peer"], held["account"]):
             raise DecodeError("its keys do not belong to the names that stand beside them")
     except KeyError as error:
-        raise _damaged(path, f"{error.args[0]} is missing") from error
+        raise private.damaged(path, f"{error.args[0]} is missing") from error
     except DecodeError as error:
-        raise _damaged(path, error.what) from error
+        raise private.damaged(path, error.what) from error
     except (ValueError, TypeError, RecursionError):
-        raise _damaged(path, "it is not JSON of hex text") from None  # the cause would quote the secret
+        raise private.damaged(path, "it is not JSON of hex text") from None  # the cause would quote the secret
     return keys
-
-
-def _damaged(path: Path, why: str) -> StorageError:
-    return StorageError(f"{path} is damaged: {why}", "restore it from a copy; nobody can compute it again")
-
-
-def _read_private(path: Path) -> bytes:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not block us
-        with os.fdopen(handle, "rb") as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise StorageError(f"{path} is not a file", "move it away and restore the key file")
-            if state.st_mode & 0o077:
-                raise StorageError(f"others may read {path}", f"run: chmod 600 {path}")
-            if state.st_size > _MAX_FILE_BYTES:
-                raise _damaged(path, f"it has {state.st_size} bytes")
-            return file.read(_MAX_FILE_BYTES)
-    except FileNotFoundError as error:
-        raise StorageError(f"there are no keys in {path.parent}", "make them first, or name another folder") from error
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", "check the folder's owner and mode") from error
-
-
-def _create_private(path: Path, text: str) -> bool:
-    """Whole or not at all, on disk when this returns; False when the name was taken, and then nothing was written."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask is
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(part, path)  # unlike a rename, it never replaces
-        except FileExistsError:
-            return False
-    finally:
-        part.unlink()
-    _sync_directory(path.parent)
-    return True
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
