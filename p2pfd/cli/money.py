@@ -10,14 +10,14 @@ from decimal import Decimal
 
 import trio
 
-from p2pfd.cli import exits, where
+from p2pfd.cli import exits, passphrase, where
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.core.claims import Balances, Claim, Deposit, Included, Reverted, Unstake, Withdraw
 from p2pfd.core.ids import Account, Amount, account
 from p2pfd.errors import ChainError, DecodeError, UsageError
-from p2pfd.node import keys
+from p2pfd.node import keys, keystore
 from p2pfd.settlement.api import Settlement
 
 DECIMALS = 6
@@ -37,10 +37,13 @@ def tokens(units: int) -> str:
 
 def _balance(args: argparse.Namespace, screen: Screen) -> int:
     place = where.find(args)
-    if place.keys_at is None and args.account is None:
+    if args.account is not None:
+        who = args.account
+    elif place.keys_at is not None:
+        who = keystore.identity(place.keys_at).account
+    else:
         raise UsageError("whose balance? a mesh or a task has many accounts", "name one: p2pfd balance 0x...")
-    reader = keys.fresh() if place.keys_at is None else place.own_keys()
-    who = args.account or reader.account.account
+    reader = keys.fresh()  # looking takes no key of anybody's
 
     async def main() -> Balances:
         async with where.opened(place) as chain:
@@ -53,7 +56,7 @@ def _balance(args: argparse.Namespace, screen: Screen) -> int:
 def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[argparse.Namespace, Screen], int]:
     def run(args: argparse.Namespace, screen: Screen) -> int:
         place = where.find(args)
-        mine = place.own_keys()
+        mine = place.own_keys(passphrase.current(args.passphrase_file).get)
         claim = make(args)
 
         async def main() -> tuple[Balances, Balances, Included]:
@@ -131,6 +134,7 @@ def _amount_options(parser: Parser) -> None:
 
 def _move_options(parser: Parser) -> None:
     where.options(parser)
+    passphrase.options(parser)
     parser.add_argument("--yes", action="store_true", help="move real funds without asking")
 
 

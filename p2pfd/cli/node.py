@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd import errors
-from p2pfd.cli import exits
+from p2pfd.cli import exits, passphrase
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.task import load as load_task
-from p2pfd.errors import P2pfdError, PlanError, StorageError
-from p2pfd.node import config, keys
+from p2pfd.errors import P2pfdError, PlanError
+from p2pfd.node import config, keys, keystore
 
 LISTEN = "/ip4/0.0.0.0/tcp/0"
 
@@ -64,12 +64,12 @@ class Line:
                 self.failed = told
 
 
-def _run_node(path: Path, dial: tuple[str, ...], screen: Screen) -> int:
+def _run_node(path: Path, mine: keys.NodeKeys, dial: tuple[str, ...], screen: Screen) -> int:
     from p2pfd.node import process
 
     line = Line(screen, dial)
     try:
-        code = process.run(path, line.control, line.status)
+        code = process.run(path, line.control, line.status, mine)
     finally:
         line.close()
     if line.failed:
@@ -88,22 +88,21 @@ def _run_node(path: Path, dial: tuple[str, ...], screen: Screen) -> int:
 def _run(args: argparse.Namespace, screen: Screen) -> int:
     path = args.config / config.FILE if args.config.is_dir() else args.config
     settings = config.load(path)
-    return _run_node(path, settings.bootstrap, screen)
+    mine = keystore.open_keys(Path(settings.home) / "keys", passphrase.current(args.passphrase_file).get)
+    return _run_node(path, mine, settings.bootstrap, screen)
 
 
 def _join(args: argparse.Namespace, screen: Screen) -> int:
     task = load_task(args.task)
     home = args.home.absolute()
     shard, shards = args.shard or (0, task.seats)
-    try:
-        mine = keys.load(home / "keys")
-    except StorageError:
-        if (home / "keys" / keys.FILE).exists():
-            raise
-        mine = keys.fresh()
-        keys.save(mine, home / "keys")
     if task.chain.profile != "none" and not args.chain_url:
         raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
+    if keystore.exists(home / "keys"):
+        mine = keystore.open_keys(home / "keys", passphrase.current(args.passphrase_file).get)
+    else:
+        mine = keys.fresh()
+        keys.save(mine, home / "keys")
     config.save_task(task, home / "task.json")
     settings = config.NodeConfig(
         name=home.name,
@@ -119,7 +118,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     )
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
-    return _run_node(home / config.FILE, settings.bootstrap, screen)
+    return _run_node(home / config.FILE, mine, settings.bootstrap, screen)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -142,10 +141,12 @@ def _join_options(parser: Parser) -> None:
     parser.add_argument("--shard", type=_shard, metavar="I/N", help="which part of the data is this node's (0 of all)")
     parser.add_argument("--listen", default=LISTEN, metavar="ADDR", help=f"where others can dial it ({LISTEN})")
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
+    passphrase.options(parser)
 
 
 def _run_options(parser: Parser) -> None:
     parser.add_argument("config", type=Path, help="a node's directory, or its node.json")
+    passphrase.options(parser)
 
 
 JOIN = Command(

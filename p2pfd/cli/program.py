@@ -6,6 +6,7 @@ from p2pfd.cli.app import Program
 from p2pfd.cli.contracts import CONTRACTS
 from p2pfd.cli.evidence import EXPLAIN, VERIFY
 from p2pfd.cli.incentives import INCENTIVES
+from p2pfd.cli.keys import KEYS
 from p2pfd.cli.money import BALANCE, STAKE, UNSTAKE, WITHDRAW
 from p2pfd.cli.node import JOIN, RUN
 from p2pfd.cli.sim import SIM
@@ -16,5 +17,20 @@ PROGRAM = Program(
     name="p2pfd",
     summary="Peer-to-peer federated distillation: learn together without a server, paid on a chain.",
     example="p2pfd sim -n 100 --rounds 10",
-    commands=(JOIN, RUN, SIM, INCENTIVES, TASK, BALANCE, STAKE, UNSTAKE, WITHDRAW, VERIFY, EXPLAIN, CONTRACTS, VERSION),
+    commands=(
+        KEYS,
+        JOIN,
+        RUN,
+        SIM,
+        INCENTIVES,
+        TASK,
+        BALANCE,
+        STAKE,
+        UNSTAKE,
+        WITHDRAW,
+        VERIFY,
+        EXPLAIN,
+        CONTRACTS,
+        VERSION,
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from p2pfd.cli.parse import Parser
 from p2pfd.cli.task import load as load_task
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import PlanError, UsageError
-from p2pfd.node import config, keys
+from p2pfd.node import config, keys, keystore
 from p2pfd.settlement.profiles import Chain, embedded_chain, open_chain
 
 HOME = Path("p2pfd-node")
@@ -33,11 +33,11 @@ class Place:
     state: Path | None
     keys_at: Path | None
 
-    def own_keys(self) -> keys.NodeKeys:
-        """The keys of the node whose directory was named."""
+    def own_keys(self, ask: Callable[[], str]) -> keys.NodeKeys:
+        """The keys of the node whose directory was named; ``ask`` has their passphrase, if they have one."""
         if self.keys_at is None:
             raise UsageError("whose account? a mesh or a task has many", "name a node's directory: --home DIR")
-        return keys.load(self.keys_at)
+        return keystore.open_keys(self.keys_at, ask)
 
 
 def options(parser: Parser) -> None:

@@ -14,6 +14,7 @@ from p2pfd import __version__
 from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import NodeConfig, load
+from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import load as load_keys
 from p2pfd.node.runtime import Command, run_node
 from p2pfd.node.telemetry import FILE as EVENTS_FILE
@@ -24,13 +25,16 @@ LINE = 4096
 FAILED = 1
 
 
-def run(config_path: Path, control_fd: int, status_fd: int) -> int:
-    """Run a node until it is told to stop or nobody is left to tell it. Nonzero when it failed; the status says why."""
+def run(config_path: Path, control_fd: int, status_fd: int, keys: NodeKeys | None = None) -> int:
+    """Run a node until it is told to stop or nobody is left to tell it. Nonzero when it failed; the status says why.
+
+    ``keys`` are the node's when a passphrase had to be asked for; else they are read from its directory.
+    """
     name = config_path.parent.name
     try:
         config = load(config_path)
         name = config.name
-        trio.run(_main, config, control_fd, status_fd)
+        trio.run(_main, config, control_fd, status_fd, keys or load_keys(Path(config.home) / "keys"))
     except P2pfdError as error:
         _say(status_fd, name, "failed", {"error": error.what, "fix": error.fix, "kind": type(error).__name__})
         return FAILED
@@ -41,11 +45,10 @@ def run(config_path: Path, control_fd: int, status_fd: int) -> int:
     return 0
 
 
-async def _main(config: NodeConfig, control_fd: int, status_fd: int) -> None:
+async def _main(config: NodeConfig, control_fd: int, status_fd: int, keys: NodeKeys) -> None:
     clock = SystemClock()
     home = Path(config.home)
     emit, stream = event_stream(home / EVENTS_FILE, config.name, clock)
-    keys = load_keys(home / "keys")
 
     def report(event: str, fields: dict[str, object]) -> None:
         _say(status_fd, config.name, event, fields)
@@ -58,7 +61,7 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int) -> None:
                 send, commands = trio.open_memory_channel[Command](16)
                 nursery.start_soon(_hear, control_fd, send, emit)
                 nursery.start_soon(_mind_signals, send.clone())
-                await run_node(config, clock, emit, report, commands)
+                await run_node(config, keys, clock, emit, report, commands)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             error = _first(group)

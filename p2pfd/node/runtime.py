@@ -28,8 +28,8 @@ from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
 from p2pfd.node.keys import NodeKeys
-from p2pfd.node.keys import load as load_keys
 from p2pfd.node.keys import secret as secret_of
+from p2pfd.node.keystore import require_encrypted
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
 from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import AFRESH, Saved, Store
@@ -58,18 +58,19 @@ class Command:
 
 
 async def run_node(
-    config: NodeConfig, clock: Clock, emit: Emitter, report: Report, commands: AsyncIterator[Command]
+    config: NodeConfig, keys: NodeKeys, clock: Clock, emit: Emitter, report: Report, commands: AsyncIterator[Command]
 ) -> None:
     """Take part in a task until told to stop, or until the commands end."""
     async with trio.open_nursery() as nursery:
         send, dials = trio.open_memory_channel[tuple[str, ...]](math.inf)
         nursery.start_soon(_obey, commands, send, nursery.cancel_scope)
-        await _take_part(config, clock, emit, report, dials)
+        await _take_part(config, keys, clock, emit, report, dials)
     emit("node.stopped", {})
 
 
 async def _take_part(
     config: NodeConfig,
+    keys: NodeKeys,
     clock: Clock,
     emit: Emitter,
     report: Report,
@@ -77,7 +78,6 @@ async def _take_part(
 ) -> None:
     spec = config.load_task()
     home = Path(config.home)
-    keys = load_keys(home / "keys")
     bench = await in_thread(_workbench, spec, config, keys)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store(home / STORE_FILE))
@@ -133,6 +133,8 @@ def _restore(path: Path, saved: Saved, machine: DistillRound, bench: Workbench) 
 @asynccontextmanager
 async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[Settlement]:
     async with open_settlement(spec.chain, config.chain_url, keys.account) as settlement:
+        if settlement.caps.live:
+            require_encrypted(Path(config.home) / "keys", f"{settlement.caps.profile} ({settlement.caps.chain_id})")
         await check_terms(settlement, spec)
         yield settlement
 
