@@ -22,7 +22,8 @@ from p2pfd.node import keys
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, transfer
-from p2pfd.settlement.profiles import EmbeddedChain, embedded_chain, open_settlement
+from p2pfd.settlement.local import LocalChain, embedded_chain
+from p2pfd.settlement.profiles import open_settlement
 from p2pfd.settlement.rpc import Rpc
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.spawner import last_line
@@ -90,7 +91,7 @@ class NoLedger:
 class EmbeddedLedger:
     """The embedded chain, in a process of its own, with our contracts on it."""
 
-    def __init__(self, chain: EmbeddedChain, requester: AccountKey, log: Path) -> None:
+    def __init__(self, chain: LocalChain, requester: AccountKey, log: Path) -> None:
         self._chain = chain
         self._log = log
         self._requester = requester

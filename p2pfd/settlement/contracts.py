@@ -31,7 +31,8 @@ from p2pfd.settlement.artifacts import artifact
 
 MAX_LABELS_BYTES = MAX_SAMPLES // 2
 _WORD = 2**256
-_TERMS = [entry.name for entry in dataclasses.fields(MarketTerms) if entry.name != "task"]
+# The terms that the label market's contract takes, in its order: those of other modes come last and are not for it.
+_TERMS = [entry.name for entry in dataclasses.fields(MarketTerms)][1:13]
 _EVENTS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
@@ -82,6 +83,7 @@ def check(claim: Claim) -> None:
                     f"{name} is {getattr(terms, name)}: not a whole number of 256 bits",
                 )
             need(len(terms.task) == 32, f"a task's name is 32 bytes, not {len(terms.task)}")
+            need(terms.mode == "onchain", f"this market is onchain, not {terms.mode}")
         case Enrol(task) | CommitLabels(task) | RevealLabels(task) | Advance(task) | SettleRound(task):
             need(len(task) == 32, f"a task's name is 32 bytes, not {len(task)}")
         case _:

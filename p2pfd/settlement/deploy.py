@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from eth_abi import encode
 
-from p2pfd.core.ids import Account, account
+from p2pfd.core.ids import Account
 from p2pfd.core.spec import ChainSpec
 from p2pfd.errors import ChainError
-from p2pfd.settlement import contracts
-from p2pfd.settlement.abi import reason
+from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import TxRef
 from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.habits import INSTANT, Habits
+from p2pfd.settlement.outbox import Fate
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
 
@@ -22,35 +23,38 @@ TRANSFER_GAS = 100_000
 
 
 async def deploy(
-    rpc: Rpc, key: AccountKey, supply: int, unbond_seconds: int, *, profile: str = "embedded"
+    rpc: Rpc, key: AccountKey, supply: int, unbond_seconds: int, *, profile: str = "embedded", habits: Habits = INSTANT
 ) -> ChainSpec:
     """A new token, whose whole supply is the key's, and a new market for it."""
-    chain_id = int(await rpc.call("eth_chainId"), 16)
-    sender = Sender(rpc, key, chain_id)
-    token = await _created(rpc, sender, artifact("Token").bytecode + encode(["uint256"], [supply]))
+    chain_id = answers.height(await rpc.call("eth_chainId"), "a chain's id")
+    sender = Sender(rpc, key, chain_id, habits=habits)
+    token = await _created(sender, artifact("Token").bytecode + encode(["uint256"], [supply]))
     arguments = encode(["address", "uint256"], [token, unbond_seconds])
-    market = await _created(rpc, sender, artifact("LabelMarket").bytecode + arguments)
+    market = await _created(sender, artifact("LabelMarket").bytecode + arguments)
     return ChainSpec(profile=profile, chain_id=chain_id, token=token, market=market)
 
 
-async def transfer(rpc: Rpc, key: AccountKey, chain: ChainSpec, amounts: Mapping[Account, int]) -> None:
+async def transfer(
+    rpc: Rpc, key: AccountKey, chain: ChainSpec, amounts: Mapping[Account, int], *, habits: Habits = INSTANT
+) -> None:
     """Send tokens from the key's wallet to these accounts."""
-    sender = Sender(rpc, key, chain.chain_id)
+    sender = Sender(rpc, key, chain.chain_id, habits=habits)
     move = contracts.token()["transfer"]
     sent = [await sender.send(chain.token, move.call(who, amount), TRANSFER_GAS) for who, amount in amounts.items()]
     for ref in sent:
-        await _receipt(rpc, ref)
+        await _done(sender, ref)
 
 
-async def _created(rpc: Rpc, sender: Sender, code: bytes) -> Account:
-    receipt = await _receipt(rpc, await sender.send(None, code, DEPLOY_GAS))
-    return account(receipt["contractAddress"])
+async def _created(sender: Sender, code: bytes) -> Account:
+    fate = await _done(sender, await sender.send(None, code, DEPLOY_GAS))
+    assert fate.created is not None, "a deployment creates"
+    return fate.created
 
 
-async def _receipt(rpc: Rpc, ref: TxRef) -> dict[str, str]:
-    receipt: dict[str, str] | None = await rpc.call("eth_getTransactionReceipt", ref)
-    if receipt is None:
+async def _done(sender: Sender, ref: TxRef) -> Fate:
+    fate = await sender.final(ref)
+    if fate is None:
         raise ChainError(f"the chain lost the transaction {ref}", "is something else writing to it?")
-    if int(receipt["status"], 16) != 1:
-        raise ChainError(f"the chain refused it: {reason(bytes.fromhex(receipt.get('revertReason', '0x')[2:]))}")
-    return receipt
+    if not fate.success:
+        raise ChainError(f"the chain refused it: {fate.reason}", "does the account have what the call needs?")
+    return fate

@@ -13,8 +13,8 @@ from eth_utils import keccak
 from p2pfd.core.claims import Balances, ChainEvent, Claim, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
 from p2pfd.core.ids import Account, Amount, TaskId
 from p2pfd.core.spec import ChainSpec
-from p2pfd.settlement import contracts
-from p2pfd.settlement.abi import Function, reason
+from p2pfd.settlement import answers, contracts
+from p2pfd.settlement.abi import Function
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities, Cursor, TxRef
 from p2pfd.settlement.rpc import Rpc
@@ -28,13 +28,21 @@ _PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint
 class EvmSettlement:
     """`p2pfd.settlement.api.Settlement` over JSON-RPC."""
 
-    def __init__(self, rpc: Rpc, watcher: Watcher, spec: ChainSpec, caps: Capabilities, key: AccountKey) -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        watcher: Watcher,
+        spec: ChainSpec,
+        caps: Capabilities,
+        key: AccountKey,
+        sender: Sender | None = None,
+    ) -> None:
         self._rpc = rpc
         self._watcher = watcher
         self._spec = spec
         self._caps = caps
         self._key = key
-        self._sender = Sender(rpc, key, spec.chain_id)
+        self._sender = sender if sender is not None else Sender(rpc, key, spec.chain_id)
         self._permits = trio.Lock()
 
     @property
@@ -44,20 +52,34 @@ class EvmSettlement:
 
     async def submit(self, claim: Claim) -> TxRef:
         """Send a claim; ChainError only when it could not be sent at all."""
+        return await self._submit(claim, None)
+
+    async def submit_once(self, intent: str, claim: Claim) -> TxRef:
+        """Send a claim under a name. The same name again is the same claim: it is not sent twice, after a crash either.
+
+        ChainError when the name was given to another claim, or when it could not be sent at all.
+        """
+        return await self._submit(claim, intent)
+
+    async def _submit(self, claim: Claim, intent: str | None) -> TxRef:
         contracts.check(claim)
-        if isinstance(claim, Deposit):
-            async with self._permits:  # a permit names the token's next nonce of this account
-                return await self._sender.send(self._spec.market, await self._deposit(claim), contracts.gas_for(claim))
-        return await self._sender.send(self._spec.market, contracts.call_of(claim), contracts.gas_for(claim))
+        market, gas, meant = self._spec.market, contracts.gas_for(claim), bytes(keccak(repr(claim).encode()))
+        if not isinstance(claim, Deposit):
+            return await self._sender.send(market, contracts.call_of(claim), gas, intent=intent, claim=meant)
+        async with self._permits:  # a permit names the token's next nonce of this account
+            known = None if intent is None else self._sender.known(intent, market, meant)
+            if known is not None:
+                return known
+            await self._sender.included(contracts.market()["deposit_with_permit"].selector)
+            return await self._sender.send(market, await self._deposit(claim), gas, intent=intent, claim=meant)
 
     async def final(self, ref: TxRef) -> Receipt:
         """Wait until the claim's fate is final: Included, Reverted or Unknown."""
-        receipt = await self._rpc.call("eth_getTransactionReceipt", ref)
-        if receipt is None:  # a block for each transaction: what was taken is included
+        fate = await self._sender.final(ref)
+        if fate is None:
             return Unknown(ref, "the chain does not know this transaction")
-        if int(receipt["status"], 16) == 1:
-            return Included(ref, int(receipt["blockNumber"], 16), int(receipt["gasUsed"], 16))
-        return Reverted(ref, reason(bytes.fromhex(receipt.get("revertReason", "0x")[2:])))
+        told = "0x" + fate.tx.hex()
+        return Included(told, fate.block, fate.cost) if fate.success else Reverted(told, fate.reason)
 
     def events(self, since: Cursor, task: TaskId) -> AsyncIterator[tuple[Cursor, ChainEvent]]:
         """A task's events after a place in history, in order, for ever."""
@@ -92,7 +114,8 @@ class EvmSettlement:
                 ("eth_getBlockByNumber", ["latest", False]),
             ]
         )
-        deadline = int(head["timestamp"], 16) + PERMIT_SECONDS
+        now = answers.height(answers.record(head, "the newest block").get("timestamp"), "a block's time")
+        deadline = now + PERMIT_SECONDS
         permit = encode(
             ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
             [_PERMIT, self._key.account, self._spec.market, claim.amount, _told(nonces, nonce)[0], deadline],
@@ -107,5 +130,5 @@ def _ask(to: Account, data: bytes) -> tuple[str, list[object]]:
     return "eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"]
 
 
-def _told(function: Function, answer: str) -> tuple[Any, ...]:
-    return function.answer(bytes.fromhex(answer[2:]))
+def _told(function: Function, answer: object) -> tuple[Any, ...]:
+    return function.answer(answers.octets(answer, f"the answer of {function.name}"))

@@ -1,61 +1,152 @@
-"""Where a task settles: which chains there are, how to reach one, and how to start the embedded one."""
+"""Where a task settles: what kinds of chains there are, and how to reach one."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
 
 import trio
 
 from p2pfd.core.ids import Account
 from p2pfd.core.spec import ChainSpec
-from p2pfd.errors import ChainError, DeadlineError, EnvironmentProblem, PlanError
+from p2pfd.errors import ChainError, PlanError
+from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities
 from p2pfd.settlement.evm import EvmSettlement
+from p2pfd.settlement.fees import GWEI, LOCAL, FeePolicy
+from p2pfd.settlement.habits import INSTANT, Habits
+from p2pfd.settlement.local import LocalChain as LocalChain
+from p2pfd.settlement.local import embedded_chain as embedded_chain
+from p2pfd.settlement.local import local_chain as local_chain
+from p2pfd.settlement.outbox import Outbox
 from p2pfd.settlement.rpc import Rpc
+from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Watcher
 
 POLL_SECONDS = 0.15
-"""How often a process looks for new blocks, unless it is told otherwise."""
-START_SECONDS = 60.0
-STOP_SECONDS = 5.0
-_LOG_FILE = "chain.log"
-_MAX_LINE = 4096
+"""How often a process looks for new blocks of a local chain, unless it is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A kind of chain: all in which chains differ to us."""
+
+    name: str
+    chain_id: int | None = None
+    """The one chain of this kind; None where anybody can start one."""
+    live: bool = False
+    """Whether its funds are not for throwing away."""
+    block_seconds: float = 0.0
+    poll_seconds: float = POLL_SECONDS
+    patience: float = 5.0
+    """How long an endpoint may fail to answer a single question."""
+    habits: Habits = field(default=INSTANT)
+
+
+EMBEDDED = Profile("embedded")
+ANVIL = Profile("anvil", habits=Habits(fees=LOCAL))
+GANACHE = Profile("ganache", habits=Habits(fees=LOCAL))
+AMOY = Profile(
+    "amoy",
+    chain_id=80_002,
+    live=True,
+    block_seconds=2.0,
+    poll_seconds=2.0,
+    patience=20.0,
+    habits=Habits(
+        finality=16,
+        fees=FeePolicy(floor=25 * GWEI, most=2_000 * GWEI),
+        look_seconds=2.0,
+        resend_seconds=10.0,
+        stuck_blocks=10,
+        outage_seconds=120.0,
+    ),
+)
+PROFILES: Mapping[str, Profile] = MappingProxyType({each.name: each for each in (EMBEDDED, ANVIL, GANACHE, AMOY)})
+
+
+def profile_of(spec: ChainSpec) -> Profile:
+    """The profile that a task names; PlanError where this release has none such."""
+    found = PROFILES.get(spec.profile)
+    if found is None:
+        raise PlanError(
+            f"no chain profile {spec.profile!r}", f'this release settles on {", ".join(PROFILES)}, or on "none"'
+        )
+    if found.chain_id not in (None, spec.chain_id):
+        raise PlanError(f"{found.name} is chain {found.chain_id}, not {spec.chain_id}", "mend the task's chain")
+    return found
 
 
 class Chain:
     """A chain as one process sees it: one connection and one watcher, for any number of accounts."""
 
-    def __init__(self, rpc: Rpc, watcher: Watcher, spec: ChainSpec, caps: Capabilities) -> None:
+    def __init__(
+        self, rpc: Rpc, watcher: Watcher, spec: ChainSpec, profile: Profile, outbox: Outbox, genesis: bytes
+    ) -> None:
         self.rpc = rpc
         self._watcher = watcher
         self._spec = spec
-        self._caps = caps
+        self._profile = profile
+        self._outbox = outbox
+        self._genesis = genesis
+        self._senders: dict[Account, Sender] = {}
+        self._nursery: trio.Nursery | None = None
+        self.caps = Capabilities(
+            profile.name, spec.chain_id, profile.habits.finality, live=profile.live, block_seconds=profile.block_seconds
+        )
 
     def settlement(self, key: AccountKey) -> EvmSettlement:
-        """The chain as this account uses it."""
-        return EvmSettlement(self.rpc, self._watcher, self._spec, self._caps, key)
+        """The chain as this account uses it. What an earlier process left unfinished is gone on with from here on."""
+        return EvmSettlement(self.rpc, self._watcher, self._spec, self.caps, key, self.sender(key))
+
+    def sender(self, key: AccountKey) -> Sender:
+        """The account's transactions."""
+        if key.account not in self._senders:
+            habits, spec = self._profile.habits, self._spec
+            sender = Sender(self.rpc, key, spec.chain_id, outbox=self._outbox, habits=habits, genesis=self._genesis)
+            self._senders[key.account] = sender
+            if self._nursery is not None:
+                self._nursery.start_soon(sender.run)
+        return self._senders[key.account]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Chain]:
+        """While the block lasts, new blocks are watched and transactions are sent until they are final."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._watcher.run)
+            for sender in self._senders.values():
+                nursery.start_soon(sender.run)
+            yield self
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def open_chain(spec: ChainSpec, url: str, *, poll_seconds: float = POLL_SECONDS) -> AsyncIterator[Chain]:
-    """A chain that several accounts of this process share; ChainError where it is not the one that the spec names."""
-    caps = _capabilities(spec)
-    rpc = Rpc(url)
+async def open_chain(
+    spec: ChainSpec,
+    url: str,
+    *,
+    poll_seconds: float | None = None,
+    outbox: Path | None = None,
+    profile: Profile | None = None,
+) -> AsyncIterator[Chain]:
+    """A chain that several accounts of this process share; ChainError where it is not the one that the spec names.
+
+    With an outbox, a file, whatever was to be sent survives this process: the next one with the same file goes on.
+    """
+    chosen = profile if profile is not None else profile_of(spec)
+    rpc = Rpc(url, patience=chosen.patience)
     try:
-        await _recognise(rpc, spec)
-        watcher = Watcher(rpc, spec.market, finality=caps.finality, interval=poll_seconds)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watcher.run)
-            yield Chain(rpc, watcher, spec, caps)
-            nursery.cancel_scope.cancel()
+        genesis = await _recognise(rpc, spec)
+        interval = chosen.poll_seconds if poll_seconds is None else poll_seconds
+        watcher = Watcher(rpc, spec.market, finality=chosen.habits.finality, interval=interval)
+        with Outbox(outbox) as kept:
+            async with Chain(rpc, watcher, spec, chosen, kept, genesis).running() as chain:
+                yield chain
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from group.exceptions[0].__cause__  # the nursery here is nobody else's business
@@ -66,108 +157,29 @@ async def open_chain(spec: ChainSpec, url: str, *, poll_seconds: float = POLL_SE
 
 @asynccontextmanager
 async def open_settlement(
-    chain: ChainSpec, url: str, key: AccountKey, *, poll_seconds: float = POLL_SECONDS
+    chain: ChainSpec, url: str, key: AccountKey, *, poll_seconds: float | None = None, outbox: Path | None = None
 ) -> AsyncIterator[EvmSettlement]:
     """A chain, seen by one account."""
-    async with open_chain(chain, url, poll_seconds=poll_seconds) as opened:
+    async with open_chain(chain, url, poll_seconds=poll_seconds, outbox=outbox) as opened:
         yield opened.settlement(key)
 
 
-def _capabilities(spec: ChainSpec) -> Capabilities:
-    if spec.profile != "embedded":
-        raise PlanError(f"no chain profile {spec.profile!r}", 'this release settles on "embedded", or on "none"')
-    return Capabilities(spec.profile, spec.chain_id, finality=0, live=False, block_seconds=0.0)
-
-
-async def _recognise(rpc: Rpc, spec: ChainSpec) -> None:
-    found, code = await rpc.batch([("eth_chainId", []), ("eth_getCode", [spec.market, "latest"])])
-    if int(found, 16) != spec.chain_id:
+async def _recognise(rpc: Rpc, spec: ChainSpec) -> bytes:
+    """The chain's first block's hash; ChainError where the spec means another chain."""
+    chain_id, code, first = await rpc.batch(
+        [
+            ("eth_chainId", []),
+            ("eth_getCode", [spec.market, "latest"]),
+            ("eth_getBlockByNumber", ["0x0", False]),
+        ]
+    )
+    found = answers.number(chain_id, "a chain's id")
+    if found != spec.chain_id:
         raise ChainError(
-            f"{rpc.url} is chain {int(found, 16)}, the task settles on {spec.chain_id}", "check the chain's address"
+            f"{rpc.url} is chain {found}, the task settles on {spec.chain_id}", "check the chain's address"
         )
-    if code in ("0x", None):
+    if not code or not answers.octets(code, "a contract's code"):
         raise ChainError(
             f"there is no contract at {spec.market} on {rpc.url}", "has the chain lost its state, or is it another one?"
         )
-
-
-# -- the embedded chain ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedChain:
-    """A chain that runs in a process of its own."""
-
-    url: str
-    chain_id: int
-    pid: int
-
-
-@asynccontextmanager
-async def embedded_chain(state_dir: Path, fund: Sequence[Account], port: int = 0) -> AsyncIterator[EmbeddedChain]:
-    """Start the embedded chain and wait until it is ready; it stops when the block ends, or when this process dies."""
-    command = [sys.executable, "-m", "p2pfd.settlement.embedded", "--parent-pipe"]
-    command += ["--state", str(state_dir), "--port", str(port)]
-    for who in fund:
-        command += ["--fund", who]
-    log_path = state_dir / _LOG_FILE
-    with _log(log_path) as log:
-        start = log.tell()
-        process = await trio.lowlevel.open_process(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,  # an interrupt from the terminal is for the parent, which stops its chain last
-        )
-    try:
-        yield await _ready(process, log_path, start)
-    finally:
-        await _stop(process)
-
-
-def _log(path: Path) -> BinaryIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot write {path}: {error.strerror}", "name a directory you can write to"
-        ) from error
-
-
-async def _ready(process: trio.Process, log_path: Path, start: int) -> EmbeddedChain:
-    assert process.stdout is not None
-    line = b""
-    with trio.move_on_after(START_SECONDS) as scope:
-        while not line.endswith(b"\n") and len(line) < _MAX_LINE:
-            part = await process.stdout.receive_some(_MAX_LINE)
-            if not part:
-                break
-            line += part
-    if scope.cancelled_caught:
-        raise DeadlineError(f"the chain did not start within {START_SECONDS:g} s", f"read {log_path}")
-    try:
-        value = json.loads(line)
-        return EmbeddedChain(str(value["url"]), int(value["chain_id"]), int(value["pid"]))
-    except (ValueError, KeyError, TypeError) as error:
-        with log_path.open("rb") as log:
-            log.seek(start)
-            said = log.read(_MAX_LINE).decode(errors="replace").strip().removeprefix("error: ")
-        raise EnvironmentProblem(f"the chain did not start: {said or line!r}", f"read {log_path}") from error
-
-
-async def _stop(process: trio.Process) -> None:
-    """End of input first, then a signal, then force; and in every case the process is gone afterwards."""
-    with trio.CancelScope(shield=True):
-        for stop in (process.stdin.aclose if process.stdin else None, process.terminate, process.kill):
-            if stop is None:
-                continue
-            if (waiting := stop()) is not None:
-                await waiting
-            with trio.move_on_after(STOP_SECONDS):
-                await process.wait()
-            if process.returncode is not None:
-                break
-        if process.stdout is not None:
-            await process.stdout.aclose()
+    return answers.digest(answers.record(first, "the first block").get("hash"), "a block's hash")

@@ -1,12 +1,14 @@
 """JSON-RPC over one kept-alive HTTP connection: what a node says to a chain many times a second.
 
-Requests go one after another. A connection that breaks is opened again and the request is sent again: every request is
-either a question or a signed transaction, and a chain takes the same transaction only once.
+Requests go one after another. A connection that breaks is opened again and the request is sent again, and so is one
+that a busy endpoint turned away: every request is either a question or a signed transaction, and a chain takes the
+same transaction only once.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,31 +23,53 @@ from p2pfd.settlement.bounded import loads
 MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 256 * 1024
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError)
+_LONGEST_WISH = 5.0
+"""How long a busy endpoint may ask to be left alone."""
+_BROKEN = (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError)
+_BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
+_OK = 200
+_RATE_LIMIT = 429
+_PORTS = {"http": 80, "https": 443}
 
 
 class RpcRefusal(ChainError):  # noqa: N818 - the chain's answer, which some callers expect
     """The chain answered with an error."""
 
-    def __init__(self, method: str, code: int, message: str, data: bytes) -> None:
+    def __init__(self, method: str, code: int, message: str, data: bytes, *, repeated: bool = False) -> None:
         super().__init__(f"the chain refuses {method}: {message}")
         self.code, self.message, self.data = code, message, data
+        self.repeated = repeated
+        """True when the request was sent before, and an answer to that was lost: this may be the answer to a copy."""
+
+
+class _Busy(Exception):  # noqa: N818 - no error yet: it is asked again
+    def __init__(self, status: int, wish: float) -> None:
+        super().__init__(status)
+        self.status, self.wish = status, wish
 
 
 class Rpc:
     """A chain's JSON-RPC endpoint."""
 
-    def __init__(self, url: str, *, timeout: float = 30.0, patience: float = 5.0) -> None:
-        """Wait ``timeout`` seconds for an answer, and ``patience`` seconds for something to listen."""
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise PlanError(f"{url!r} is not the address of a chain", "write it as http://HOST:PORT")
-        self.url = url
-        self._host, self._port = parts.hostname, parts.port or 80
-        self._path = parts.path or "/"
+    def __init__(
+        self, url: str, *, timeout: float = 30.0, patience: float = 5.0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Wait ``timeout`` seconds for an answer, and ``patience`` seconds for one that can be used."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in _PORTS or not parts.hostname or not url.isascii():
+            raise PlanError(f"{url!r} is not the address of a chain", "write it as http://HOST:PORT or https://HOST")
+        self.host, self.port = parts.hostname, port or _PORTS[parts.scheme]
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        """The address as it may be shown: without its path, in which public endpoints carry their customers' keys."""
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._timeout, self._patience = timeout, patience
         self._lock = trio.Lock()
-        self._stream: trio.SocketStream | None = None
+        self._stream: trio.abc.Stream | None = None
         self._http = h11.Connection(h11.CLIENT)
         self._serial = 0
 
@@ -54,52 +78,69 @@ class Rpc:
         return (await self.batch([(method, params)]))[0]
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
-        """The results of several requests in one exchange, in order."""
+        """The results of several requests in one exchange, in order; the first refusal is raised."""
+        out = await self.several(calls)
+        for found in out:
+            if isinstance(found, RpcRefusal):
+                raise found
+        return out
+
+    async def several(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        """As `batch`, with refusals as values: one of them does not hide the other answers."""
         async with self._lock:
             asked = []
             for method, params in calls:
                 self._serial += 1
                 asked.append({"jsonrpc": "2.0", "id": self._serial, "method": method, "params": list(params)})
-            answer = await self._exchanged(asked)
-        found = {entry.get("id"): entry for entry in answer if isinstance(entry, dict)}
-        return [self._result(request, found.get(request["id"])) for request in asked]
+            answers, repeated = await self._exchanged(asked)
+        found = {entry["id"]: entry for entry in answers if type(entry.get("id")) is int}
+        if not found and len(answers) == 1 and answers[0].get("error") is not None:
+            return [_refusal(asked[0]["method"], answers[0]["error"], repeated)] * len(asked)  # the batch as a whole
+        out: list[Any] = []
+        for request in asked:
+            answer = found.get(request["id"])
+            if answer is None:
+                raise ChainError(f"{self.url} did not answer {request['method']}", "is this the address of a chain?")
+            error = answer.get("error")
+            out.append(answer.get("result") if error is None else _refusal(request["method"], error, repeated))
+        return out
 
-    def _result(self, request: dict[str, Any], answer: dict[str, Any] | None) -> Any:
-        if answer is None:
-            raise ChainError(f"{self.url} did not answer {request['method']}", "is this the address of a chain?")
-        error = answer.get("error")
-        if error is None:
-            return answer.get("result")
-        if not isinstance(error, dict):
-            error = {"code": 0, "message": str(error)}
-        data = error.get("data")
-        raw = bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
-        raise RpcRefusal(request["method"], int(error.get("code", 0)), str(error.get("message", ""))[:500], raw)
-
-    async def _exchanged(self, asked: list[dict[str, Any]]) -> list[Any]:
+    async def _exchanged(self, asked: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+        """The answers, and whether the requests may have been carried out before."""
         body = json.dumps(asked[0] if len(asked) == 1 else asked, separators=(",", ":")).encode()
         give_up = trio.current_time() + self._patience
-        pause = _FIRST_PAUSE
+        pause, wish, tries = _FIRST_PAUSE, 0.0, 0
+        problem: Exception
         while True:
+            tries += 1
             try:
-                raw = await self._once(body)
-                break
+                answers = self._read(await self._once(body))
+                if not _throttled(answers):
+                    return answers, tries > 1
+                problem, why = _Busy(_RATE_LIMIT, 0.0), f"the chain at {self.url} wants fewer requests"
+            except _Busy as busy:
+                problem, why, wish = busy, f"the chain at {self.url} answers with the status {busy.status}", busy.wish
             except _BROKEN as error:
-                if trio.current_time() >= give_up:
-                    raise ChainAwayError(
-                        f"no chain answers at {self.url}", "is it running? start it, or check the address"
-                    ) from error
+                problem, why = error, f"no chain answers at {self.url}"
             except trio.TooSlowError as error:
-                raise ChainAwayError(
-                    f"the chain at {self.url} took longer than {self._timeout:g} s", "try again, or allow it more time"
-                ) from error
-            await trio.sleep(pause)
+                problem, why = error, f"the chain at {self.url} took longer than {self._timeout:g} s"
+                give_up = min(give_up, trio.current_time())
+            if trio.current_time() >= give_up:
+                fix = (
+                    "is it running? start it, or check the address"
+                    if isinstance(problem, _BROKEN)
+                    else "try again, or allow it more time"
+                )
+                raise ChainAwayError(why, fix) from problem
+            await trio.sleep(max(pause, min(wish, _LONGEST_WISH)))
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _read(self, raw: bytes) -> list[dict[str, Any]]:
         try:
             answer = loads(raw)
         except ValueError as error:
             raise ChainError(f"{self.url} answered {raw[:60]!r}", "is this the address of a chain?") from error
-        return answer if isinstance(answer, list) else [answer]
+        return [entry for entry in (answer if isinstance(answer, list) else [answer]) if isinstance(entry, dict)]
 
     async def _once(self, body: bytes) -> bytes:
         done = False
@@ -107,8 +148,7 @@ class Rpc:
             with trio.fail_after(self._timeout):
                 if self._stream is None:
                     self._http = h11.Connection(h11.CLIENT)
-                    self._stream = await trio.open_tcp_stream(self._host, self._port)
-                    self._stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+                    self._stream = await self._connected()
                 raw = await self._posted(self._stream, body)
             done = True
             return raw
@@ -116,9 +156,16 @@ class Rpc:
             if not done:
                 await self.aclose()  # also when cancelled: half an exchange would be read as the next one's answer
 
-    async def _posted(self, stream: trio.SocketStream, body: bytes) -> bytes:
+    async def _connected(self) -> trio.abc.Stream:
+        stream = await trio.open_tcp_stream(self.host, self.port)
+        stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+        if self._tls is None:
+            return stream
+        return trio.SSLStream(stream, self._tls, server_hostname=self.host, https_compatible=True)
+
+    async def _posted(self, stream: trio.abc.Stream, body: bytes) -> bytes:
         headers = [
-            ("host", f"{self._host}:{self._port}"),
+            ("host", self.url.partition("://")[2]),
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
         ]
@@ -127,7 +174,7 @@ class Rpc:
         sent += self._http.send(h11.EndOfMessage()) or b""
         await stream.send_all(sent)
         parts: list[bytes] = []
-        size = 0
+        size, status, wish = 0, 0, b""
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
@@ -137,14 +184,20 @@ class Rpc:
                 if size > MAX_ANSWER:
                     raise ChainError(f"{self.url} answered with more than {MAX_ANSWER} bytes", "ask for less")
                 parts.append(bytes(event.data))
+            elif isinstance(event, h11.Response):
+                status, wish = event.status_code, dict(event.headers).get(b"retry-after", b"")
             elif isinstance(event, h11.EndOfMessage):
                 break
-            elif not isinstance(event, (h11.Response, h11.InformationalResponse)):
+            elif not isinstance(event, h11.InformationalResponse):
                 raise trio.BrokenResourceError
         if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
             await self.aclose()
         else:
             self._http.start_next_cycle()
+        if status in _BUSY:
+            raise _Busy(status, float(wish) if wish.isdigit() else 0.0)
+        if status != _OK:
+            raise ChainError(f"{self.url} answers with the status {status}", "is this the address of a chain?")
         return b"".join(parts)
 
     async def aclose(self) -> None:
@@ -152,3 +205,23 @@ class Rpc:
         stream, self._stream = self._stream, None
         if stream is not None:
             await trio.aclose_forcefully(stream)
+
+
+def _throttled(answers: list[dict[str, Any]]) -> bool:
+    """Some endpoints say that they are asked too often in an answer that is otherwise in order."""
+    errors = (entry.get("error") for entry in answers)
+    return any(isinstance(error, dict) and error.get("code") == _RATE_LIMIT for error in errors)
+
+
+def _refusal(method: object, error: object, repeated: bool) -> RpcRefusal:
+    if not isinstance(error, dict):
+        return RpcRefusal(str(method), 0, str(error)[:500], b"", repeated=repeated)
+    code, data = error.get("code"), error.get("data")
+    if isinstance(data, dict):
+        data = data.get("data", data.get("result"))
+    try:
+        raw = bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
+    except ValueError:
+        raw = b""
+    message = str(error.get("message", ""))[:500]
+    return RpcRefusal(str(method), code if type(code) is int else 0, message, raw, repeated=repeated)

@@ -10,7 +10,7 @@ from p2pfd_localnet.chain import EmbeddedLedger
 
 from p2pfd.errors import ChainError
 from p2pfd.node import keys
-from p2pfd.settlement.profiles import EmbeddedChain
+from p2pfd.settlement.local import LocalChain
 
 
 async def test_a_chain_that_goes_by_itself_is_an_error_and_one_that_hangs_up_is_not(tmp_path):
@@ -28,7 +28,7 @@ async def test_a_chain_that_goes_by_itself_is_an_error_and_one_that_hangs_up_is_
         async with trio.open_nursery() as nursery:
             [listener] = await nursery.start(partial(trio.serve_tcp, impatient, 0, host="127.0.0.1"))
             port = listener.socket.getsockname()[1]
-            chain = EmbeddedChain(f"http://127.0.0.1:{port}", 1, 0)
+            chain = LocalChain(f"http://127.0.0.1:{port}", 1, 0)
             ledger = EmbeddedLedger(chain, keys.throwaway(1, "requester").account, log)
 
             async def die():

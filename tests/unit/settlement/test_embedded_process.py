@@ -18,7 +18,7 @@ import trio
 from p2pfd.core.claims import Deposit, Included
 from p2pfd.core.ids import Amount
 from p2pfd.errors import EnvironmentProblem
-from p2pfd.settlement import profiles
+from p2pfd.settlement import local
 from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.profiles import embedded_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
@@ -142,7 +142,7 @@ async def test_the_helper_starts_and_stops_it(tmp_path: Path) -> None:
 
 
 async def test_the_helper_stops_what_does_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(local, "STOP_SECONDS", 0.2)
     async with embedded_chain(tmp_path, [BOSS.account]) as chain:
         os.kill(chain.pid, signal.SIGSTOP)
     with pytest.raises(ProcessLookupError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -120,12 +121,12 @@ async def test_a_permit_that_someone_else_sent_first_is_no_failure(monkeypatch: 
         mine = on.settlement(A)
         plain = Sender.send
 
-        async def overtaken(self: Sender, to: Account | None, data: bytes, gas: int) -> object:
+        async def overtaken(self: Sender, to: Account | None, data: bytes, gas: int, **more: Any) -> object:
             """Someone reads the permit out of the deposit on its way, and sends it alone."""
             amount, deadline, v, r, s = decoded(data)
             permit = contracts.token()["permit"].call(A.account, on.chain.market, amount, deadline, v, r, s)
             on.chain.must(B, on.chain.token, permit)
-            return await plain(self, to, data, gas)
+            return await plain(self, to, data, gas, **more)
 
         approval = contracts.token()["approve"].call(on.chain.market, 0)
         on.chain.must(A, on.chain.token, approval)
@@ -277,7 +278,8 @@ async def test_deploying_twice_gives_two_markets_with_their_own_tokens() -> None
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"profile": "amoy"}, PlanError, "no chain profile 'amoy'"),
+        ({"profile": "moon"}, PlanError, "no chain profile 'moon'"),
+        ({"profile": "amoy"}, PlanError, "amoy is chain 80002, not 31337"),
         ({"chain_id": 5}, ChainError, "is chain 31337, the task settles on 5"),
         ({"market": Account("0x" + "12" * 20)}, ChainError, "there is no contract at 0x1212"),
     ],
@@ -286,7 +288,7 @@ async def test_a_chain_that_is_another_one_is_refused(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, object], error: type[Exception], said: str
 ) -> None:
     async with bench() as on:
-        monkeypatch.setattr("p2pfd.settlement.profiles.Rpc", lambda _: on.rpc)
+        monkeypatch.setattr("p2pfd.settlement.profiles.Rpc", lambda *_, **__: on.rpc)
         with pytest.raises(error, match=said):
             async with open_chain(dataclasses.replace(on.spec, **change), "http://127.0.0.1:1"):
                 pass
@@ -294,7 +296,7 @@ async def test_a_chain_that_is_another_one_is_refused(
 
 async def test_what_the_caller_raises_leaves_the_block_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench() as on:
-        monkeypatch.setattr("p2pfd.settlement.profiles.Rpc", lambda _: on.rpc)
+        monkeypatch.setattr("p2pfd.settlement.profiles.Rpc", lambda *_, **__: on.rpc)
         with pytest.raises(KeyError):
             async with open_chain(on.spec, "http://127.0.0.1:1"):
                 raise KeyError("mine")
