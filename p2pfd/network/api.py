@@ -11,7 +11,9 @@ from p2pfd.core.verdict import Verdict
 
 Topic = NewType("Topic", str)
 Cid = NewType("Cid", bytes)
-"""A blob's name: the SHA-256 of its bytes."""
+"""A blob's name: the SHA-256 of its bytes; above 1 MiB, of the list of its pieces (`p2pfd.network.manifest`)."""
+Progress = Callable[[int, int], None]
+"""Told how many bytes of a blob are here, and how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,11 @@ class Transport(Protocol):
         """Offer a blob to whoever asks for it by hash."""
         ...
 
-    async def get(self, cid: Cid, limit: int) -> bytes:
-        """Fetch a blob of at most `limit` bytes from whoever has it; NetworkError when nobody does."""
+    async def get(self, cid: Cid, limit: int, progress: Progress | None = None) -> bytes:
+        """Fetch a blob of at most `limit` bytes from whoever has it; NetworkError when nobody does.
+
+        What came of one that failed is not fetched again when it is asked for once more.
+        """
         ...
 
     async def request(self, peer: PeerId, protocol: str, raw: bytes, limit: int) -> bytes:

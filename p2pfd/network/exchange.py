@@ -1,15 +1,17 @@
 """Blobs and requests between two peers, each on a stream of its own.
 
-``/p2pfd/blob/1``: the asker sends a SHA-256; the other answers with the size in eight bytes, and the blob, or with
-eight bytes of ones when it does not have it. ``/p2pfd/req/<name>/1``: length in four bytes and body, either way. Every
-length is checked before its body is read, every exchange has a time limit, and whatever goes wrong costs one stream.
+``/p2pfd/blob/2``: the asker sends a blob's name and a number in four bytes, as often as it likes, and the answers come
+in the same order. All ones ask for the manifest: the size in eight bytes and, of more than one piece, their hashes; or
+eight bytes of ones when there is no such blob. Any other number asks for that piece: a one and the piece, or a zero
+when it is gone. ``/p2pfd/req/<name>/1``: length in four bytes and body, either way. Every length is checked before its
+body is read, every exchange has a time limit, and whatever goes wrong costs one stream.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -17,23 +19,26 @@ import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
 
 from p2pfd.core.ids import PeerId
 from p2pfd.errors import NetworkError
 from p2pfd.network.api import Cid
-from p2pfd.network.blobs import BlobStore
+from p2pfd.network.blobs import BlobStore, Parts
 from p2pfd.network.links import reason_of
+from p2pfd.network.manifest import HASH_BYTES, SIZE_BYTES, Manifest, count_of
 from p2pfd.network.names import check_request
+from p2pfd.network.pull import WrongBytesError
 from p2pfd.network.settings import NetworkSettings
 
-BLOB_PROTOCOL = "/p2pfd/blob/1"
+BLOB_PROTOCOL = "/p2pfd/blob/2"
 CHUNK = 65_507  # with its two headers one yamux frame, and that one noise message; 64 KiB would make two
 READ = 1024 * 1024
-HASH_BYTES = 32
-SIZE_BYTES = 8
+INDEX_BYTES = 4
 LENGTH_BYTES = 4
-ABSENT = 2**64 - 1
+WHOLE = b"\xff" * INDEX_BYTES
+ABSENT = b"\xff" * SIZE_BYTES
 
 log = logging.getLogger("p2pfd.network")
 
@@ -61,6 +66,50 @@ async def write_all(stream: INetStream, raw: bytes) -> None:
         await stream.write(raw[start : start + CHUNK])
 
 
+class BlobStream:
+    """A `p2pfd.network.pull.Source` at the end of a stream."""
+
+    def __init__(self, stream: INetStream, peer: PeerId, settings: NetworkSettings) -> None:
+        self._stream = stream
+        self._peer = peer
+        self._settings = settings
+
+    async def manifest(self, cid: Cid, limit: int) -> Manifest | None:
+        """Ask for a blob's manifest; its size is compared with the limit before its hashes are read."""
+        with trio.fail_after(self._settings.request_seconds):
+            await self._stream.write(cid + WHOLE)
+            size = int.from_bytes(head := await read_exactly(self._stream, SIZE_BYTES), "big")
+            if head == ABSENT:
+                return None
+            if size > limit:
+                raise NetworkError(f"{self._peer} offers {size} bytes for {cid.hex()}, the limit is {limit}")
+            count = count_of(size)
+            raw = cid if count == 1 else await read_exactly(self._stream, HASH_BYTES * count)
+        manifest = Manifest(size, tuple(raw[at : at + HASH_BYTES] for at in range(0, len(raw), HASH_BYTES)))
+        if not manifest.may_be(cid):
+            raise WrongBytesError(f"{self._peer} sent a manifest that is not that of {cid.hex()}")
+        return manifest
+
+    async def ask(self, cid: Cid, index: int) -> None:
+        """Ask for a piece."""
+        with trio.fail_after(self._settings.blob_seconds):
+            await self._stream.write(cid + index.to_bytes(INDEX_BYTES, "big"))
+
+    async def take(self, length: int) -> Parts:
+        """The piece that was asked for first, of those that have not come."""
+        parts = []
+        with trio.fail_after(self._settings.blob_seconds):
+            if await read_exactly(self._stream, 1) != b"\1":
+                raise NetworkError(f"{self._peer} has the blob no longer")
+            while length:
+                part = await self._stream.read(min(READ, length))
+                if not part:
+                    raise NetworkError(f"{self._peer} stopped in the midst of a piece")
+                parts.append(part)
+                length -= len(part)
+        return parts
+
+
 class Exchange:
     """Fetches and serves blobs and requests over one host."""
 
@@ -68,25 +117,25 @@ class Exchange:
         self._host = host
         self._store = store
         self._settings = settings
-        self._pulls = trio.Semaphore(settings.blob_pulls)
         self._services = trio.Semaphore(settings.services)
         host.set_stream_handler(TProtocol(BLOB_PROTOCOL), self._serve_blob)
 
     @contextlib.asynccontextmanager
-    async def _stream(self, peer: PeerId, protocol: str, seconds: float) -> AsyncIterator[INetStream]:
+    async def _stream(
+        self, peer: PeerId, protocol: str, seconds: float, to_open: float = math.inf
+    ) -> AsyncIterator[INetStream]:
         """A stream to a peer for a limited time; every failure of the library comes out as a NetworkError."""
         stream: INetStream | None = None
         done = False
         try:
             with trio.fail_after(seconds):
-                stream = await self._host.new_stream(ID.from_base58(peer), [TProtocol(protocol)])
+                with trio.fail_after(to_open):
+                    stream = await self._host.new_stream(ID.from_base58(peer), [TProtocol(protocol)])
                 yield stream
                 await stream.close()
                 done = True
         except trio.TooSlowError:
-            raise NetworkError(
-                f"{peer} did not answer {protocol} within {seconds:g} s", "try again, or later"
-            ) from None
+            raise NetworkError(f"{peer} did not answer {protocol} in time", "try again, or later") from None
         except (BaseLibp2pError, OSError) as error:
             reason = reason_of(error)
             raise NetworkError(
@@ -97,35 +146,38 @@ class Exchange:
                 with trio.CancelScope(shield=True):  # bounded: writing to a socket is
                     await stream.reset()
 
-    async def fetch(self, peer: PeerId, cid: Cid, limit: int) -> bytes | None:
-        """The blob from this peer, or None when it has it not; NetworkError when it fails, or sends something else."""
-        async with self._pulls, self._stream(peer, BLOB_PROTOCOL, self._settings.blob_seconds) as stream:
-            await stream.write(cid)
-            size = int.from_bytes(await read_exactly(stream, SIZE_BYTES), "big")
-            if size == ABSENT:
-                return None
-            if size > limit:
-                raise NetworkError(f"{peer} offers {size} bytes for {cid.hex()}, the limit is {limit}")
-            blob = bytearray()
-            digest = hashlib.sha256()
-            while len(blob) < size:
-                part = await stream.read(min(READ, size - len(blob)))
-                if not part:
-                    raise NetworkError(f"{peer} stopped after {len(blob)} of {size} bytes of {cid.hex()}")
-                digest.update(part)  # as it comes, not in one long stretch at the end
-                blob += part
-        if digest.digest() != cid:
-            raise NetworkError(f"{peer} sent {size} bytes that are not {cid.hex()}")
-        return bytes(blob)
+    @contextlib.asynccontextmanager
+    async def provider(self, peer: PeerId) -> AsyncIterator[BlobStream]:
+        """A peer that may have blobs, for `Pull`."""
+        async with self._stream(peer, BLOB_PROTOCOL, math.inf, self._settings.connect_seconds) as stream:
+            yield BlobStream(stream, peer, self._settings)
 
     async def _serve_blob(self, stream: INetStream) -> None:
-        async with self._service(stream, self._settings.blob_seconds):
-            cid = Cid(await read_exactly(stream, HASH_BYTES))
-            blob = await self._store.get(cid)
-            size = ABSENT if blob is None else len(blob)
-            await stream.write(size.to_bytes(SIZE_BYTES, "big"))
-            if blob is not None:
-                await write_all(stream, blob)
+        """Answer until the asker closes, or has asked nothing for too long."""
+        while True:
+            with trio.fail_after(self._settings.blob_seconds):
+                try:
+                    first = await stream.read(HASH_BYTES + INDEX_BYTES)
+                except (StreamEOF, StreamReset):
+                    return
+                if not first:
+                    break
+                asked = first + await read_exactly(stream, HASH_BYTES + INDEX_BYTES - len(first))
+                async with self._services:
+                    await self._answer_blob(stream, Cid(asked[:HASH_BYTES]), asked[HASH_BYTES:])
+        await stream.close()
+
+    async def _answer_blob(self, stream: INetStream, cid: Cid, index: bytes) -> None:
+        if index != WHOLE:
+            piece = await self._store.piece(cid, int.from_bytes(index, "big"))
+            await write_all(stream, b"\0" if piece is None else b"\1" + piece)
+            return
+        manifest = await self._store.manifest(cid)
+        if manifest is None:
+            await stream.write(ABSENT)
+            return
+        hashes = b"".join(manifest.pieces) if len(manifest.pieces) > 1 else b""
+        await write_all(stream, manifest.size.to_bytes(SIZE_BYTES, "big") + hashes)
 
     async def request(self, peer: PeerId, name: str, raw: bytes, limit: int) -> bytes:
         """Ask, and take an answer of at most `limit` bytes."""

@@ -27,12 +27,14 @@ from multiaddr import Multiaddr
 from p2pfd.core.ids import PeerId, peer_id_of
 from p2pfd.errors import NetworkError, PlanError
 from p2pfd.network import patches
-from p2pfd.network.api import Cid, Topic, Traffic
-from p2pfd.network.blobs import BlobStore, cid_of, open_store
+from p2pfd.network.api import Cid, Progress, Topic, Traffic
+from p2pfd.network.blobs import BlobStore, open_store
 from p2pfd.network.exchange import Exchange
 from p2pfd.network.gossip import Gossip
 from p2pfd.network.inbox import Inbox, Listening
 from p2pfd.network.links import Links, parse_address, reason_of
+from p2pfd.network.manifest import PIECE, named
+from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
 
@@ -51,7 +53,7 @@ class Libp2pTransport:
 
     def __init__(
         self, peer: PeerId, addresses: tuple[str, ...], gossip: Gossip, links: Links, exchange: Exchange, meter: Meter,
-        store: BlobStore,
+        store: BlobStore, settings: NetworkSettings,
     ) -> None:  # fmt: skip
         self._peer = peer
         self._addresses = addresses
@@ -60,6 +62,8 @@ class Libp2pTransport:
         self._exchange = exchange
         self._meter = meter
         self._store = store
+        self._settings = settings
+        self._pulls = Pulls(settings.blob_pulls)
 
     @property
     def peer(self) -> PeerId:
@@ -125,30 +129,27 @@ class Libp2pTransport:
 
     async def put(self, blob: bytes) -> Cid:
         """Offer a blob to whoever asks for it by hash."""
-        cid = cid_of(blob)
-        await self._store.put(cid, blob)
+        cid, manifest = await trio.to_thread.run_sync(named, blob) if len(blob) > PIECE else named(blob)
+        await self._store.put(cid, blob, manifest)
         return cid
 
-    async def get(self, cid: Cid, limit: int) -> bytes:
-        """Fetch a blob from whoever of the connected peers has it, and offer it too from then on."""
-        blob = await self._store.get(cid)
-        if blob is not None:
+    async def get(self, cid: Cid, limit: int, progress: Progress | None = None) -> bytes:
+        """Fetch a blob from the connected peers that have it, several at once, and offer it too from then on."""
+        async with self._pulls.of(cid):
+            blob = await self._store.get(cid)
+            if blob is None:
+                return await self._pull(cid, limit, progress)
             if len(blob) > limit:
                 raise NetworkError(f"the blob {cid.hex()} has {len(blob)} bytes, the limit is {limit}")
             return blob
-        failures = []
+
+    async def _pull(self, cid: Cid, limit: int, progress: Progress | None) -> bytes:
         asked = self.peers()
-        for peer in asked:
-            try:
-                blob = await self._exchange.fetch(peer, cid, limit)
-            except NetworkError as error:
-                log.info("%s", error)
-                failures.append(error.what)
-                continue
-            if blob is not None:
-                await self._store.put(cid, blob)
-                return blob
-        found = f"; {failures[-1]}" if failures else ""
+        pull = Pull(cid, limit, self._store, self._exchange.provider, progress)
+        blob = await pull.run(asked, self._settings.blob_providers, self._links.strike)
+        if blob is not None:
+            return blob
+        found = "".join(f"; {failure}" for failure in pull.failures[-3:])
         raise NetworkError(f"none of {len(asked)} connected peers has the blob {cid.hex()}{found}", "try again later")
 
     async def request(self, peer: PeerId, protocol: str, raw: bytes, limit: int) -> bytes:
@@ -225,7 +226,7 @@ async def open_transport(
             store = open_store(settings)
             exchange = Exchange(host, store, settings)
             addresses = tuple(f"{address}/p2p/{me}" for address in bound)
-            transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store)
+            transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store, settings)
             services = (host.get_network(), gossip, gossip.router)
             async with contextlib.AsyncExitStack() as stack:
                 for service in services:

@@ -23,11 +23,14 @@ from trio.testing import wait_all_tasks_blocked
 from p2pfd.core.ids import PeerId, peer_id_of
 from p2pfd.core.verdict import Accept, Reject, Verdict
 from p2pfd.errors import NetworkError, PlanError
-from p2pfd.network.api import Cid, Topic, Traffic
-from p2pfd.network.blobs import BlobStore, MemoryBlobs, cid_of
+from p2pfd.network.api import Cid, Progress, Topic, Traffic
+from p2pfd.network.blobs import BlobStore, MemoryBlobs
 from p2pfd.network.conduct import Conduct
 from p2pfd.network.inbox import Inbox, Listening, Recall
+from p2pfd.network.manifest import named
+from p2pfd.network.memorysource import MemorySource
 from p2pfd.network.names import check_message, check_request, check_topic
+from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.settings import NetworkSettings
 
 SEED_BYTES = 32
@@ -134,6 +137,7 @@ class MemoryTransport:
         self._recall = Recall(settings.remembered)
         self._conduct = Conduct(settings)
         self._store: BlobStore = MemoryBlobs(settings.blob_quota)
+        self._pulls = Pulls(settings.blob_pulls)
         self._said = self._sent = self._received = 0
         self._changed = trio.Event()
 
@@ -256,10 +260,13 @@ class MemoryTransport:
                 self._pass_on(topic, raw, author, number, via)
             elif isinstance(verdict, Reject):
                 for guilty in sorted({author, via}):
-                    if self._conduct.strike(guilty, verdict.reason):
-                        self._drop(guilty)
+                    self._strike(guilty, verdict.reason)
 
         inbox.submit(author, via, raw, decided)
+
+    def _strike(self, guilty: PeerId, reason: str) -> None:
+        if self._conduct.strike(guilty, reason):
+            self._drop(guilty)
 
     def heard(self, topic: Topic) -> Listening:
         """What others say on a topic. The first step subscribes; a later call takes the topic over."""
@@ -286,31 +293,35 @@ class MemoryTransport:
 
     async def put(self, blob: bytes) -> Cid:
         """Offer a blob to whoever asks for it by hash."""
-        cid = cid_of(blob)
-        await self._store.put(cid, blob)
+        cid, manifest = named(blob)
+        await self._store.put(cid, blob, manifest)
         return cid
 
-    async def get(self, cid: Cid, limit: int) -> bytes:
-        """Fetch a blob from whoever of the connected peers has it, and offer it too from then on."""
-        blob = await self._store.get(cid)
-        for peer in self.peers() if blob is None else ():
-            node = self._links.get(peer)
-            found = await node._store.get(cid) if node is not None else None
-            if node is None or found is None or len(found) > limit:
-                continue
-            with trio.move_on_after(self._settings.blob_seconds):
-                await self._exchange(node, cid, found)
-                await self._store.put(cid, found)
-                return found
-        if blob is None or len(blob) > limit:
-            raise NetworkError(f"nobody connected has the blob {cid.hex()} within {limit} bytes", "try again later")
-        return blob
+    async def get(self, cid: Cid, limit: int, progress: Progress | None = None) -> bytes:
+        """Fetch a blob from the connected peers that have it, and offer it too from then on."""
+        async with self._pulls.of(cid):
+            blob = await self._store.get(cid)
+            if blob is None:
+                pull = Pull(cid, limit, self._store, self._provider, progress)
+                blob = await pull.run(self.peers(), self._settings.blob_providers, self._strike)
+            if blob is None or len(blob) > limit:
+                raise NetworkError(f"nobody connected has the blob {cid.hex()} within {limit} bytes", "try again later")
+            return blob
 
-    async def _exchange(self, node: MemoryTransport, question: bytes, answer: bytes) -> None:
-        for sender, receiver, raw in ((self, node, question), (node, self, answer)):
-            sender._count(len(raw), 0)
-            await self._network.travel(sender.peer, receiver.peer, len(raw))
-            receiver._count(0, len(raw))
+    @asynccontextmanager
+    async def _provider(self, peer: PeerId) -> AsyncGenerator[MemorySource]:
+        node = self._links.get(peer)
+        if node is None:
+            raise NetworkError(f"{peer} is not connected", "connect to it first")
+        yield MemorySource(
+            peer, node._store, lambda ask, answer: self._there_and_back(node, ask, answer), self._settings.blob_seconds
+        )
+
+    async def _there_and_back(self, node: MemoryTransport, question: int, answer: int) -> None:
+        for sender, receiver, size in ((self, node, question), (node, self, answer)):
+            sender._count(size, 0)
+            await self._network.travel(sender.peer, receiver.peer, size)
+            receiver._count(0, size)
 
     async def request(self, peer: PeerId, protocol: str, raw: bytes, limit: int) -> bytes:
         """Ask one peer one thing."""
@@ -322,12 +333,12 @@ class MemoryTransport:
         if serve is None or len(raw) > bound:
             raise NetworkError(f"{peer} refused {protocol} with {len(raw)} bytes", "does it serve this?")
         with trio.move_on_after(self._settings.request_seconds):
-            await self._exchange(node, raw, b"")
+            await self._there_and_back(node, len(raw), 0)
             try:
                 answer = serve(self.peer, raw)
             except Exception as error:
                 raise NetworkError(f"{peer} failed at {protocol}", "try again, or ask another peer") from error
-            await self._exchange(node, b"", answer)
+            await self._there_and_back(node, 0, len(answer))
             if len(answer) > limit:
                 raise NetworkError(f"{peer} answers {protocol} with {len(answer)} bytes, the limit is {limit}")
             return answer

@@ -43,7 +43,8 @@ class NetworkSettings:
     Blobs and requests
         ``blob_quota`` 65536–2**50: bytes of blobs kept; the least recently used go first.
         ``blob_directory``: where blobs are kept on disk; empty keeps them in memory.
-        ``blob_seconds`` 0.1–86400: bounds one fetch from one peer. ``blob_pulls`` 1–64: fetches at one time.
+        ``blob_seconds`` 0.1–86400: bounds one piece (1 MiB) from one peer. ``blob_pulls`` 1–64: blobs fetched at one
+        time, each from ``blob_providers`` 1–64 peers.
         ``request_seconds`` 0.05–3600: bounds one request with its answer, on both sides.
         ``services`` 1–4096: blobs and requests served at one time.
     Other
@@ -71,6 +72,7 @@ class NetworkSettings:
     blob_directory: str = ""
     blob_seconds: float = _number(60.0, 0.1, 86_400)
     blob_pulls: int = _number(2, 1, 64)
+    blob_providers: int = _number(4, 1, 64)
     request_seconds: float = _number(10.0, 0.05, 3600)
     services: int = _number(32, 1, 4096)
     announce: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, ConsensusAdapter, Contribution, Labels, Metrics, Split, Task
 from p2pfd.learning.baseline import accuracy_alone
+from p2pfd.network.manifest import cid_of
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 
 MILLION = 1_000_000
@@ -67,7 +67,7 @@ class Workbench:
 
     def adopt(self, work: Adopt, student: bytes) -> Outcome:
         """Take over the student that was fetched."""
-        if hashlib.sha256(student).digest() != work.weights:
+        if cid_of(student) != work.weights:
             raise DecodeError("a student with other weights than were asked for")
         self._keep(self._adapter.adopt(self._state, student))
         return Adopted(work.weights)
@@ -107,4 +107,4 @@ class Workbench:
         self.student = self._adapter.student(state)
 
     def _weights(self) -> Digest:
-        return Digest(hashlib.sha256(self.student).digest())
+        return Digest(cid_of(self.student))  # under which others fetch them

@@ -187,6 +187,13 @@ async def _check_blobs(near: Transport, far: Transport, third: Transport) -> Non
     assert await third.get(cid, len(blob)) == blob, "what was fetched is not offered"
     await _refused(lambda: third.get(Cid(bytes(32)), 1), "a blob that nobody has")
     assert await far.get(await near.put(b""), 0) == b"", "the empty blob is a blob"
+    large = blob * 9
+    told: list[tuple[int, int]] = []
+    name = await near.put(large)
+    assert await far.get(name, len(large), lambda *step: told.append(step)) == large, "a blob of several pieces"
+    assert told[0] == (0, len(large)), "progress is not told from the beginning"
+    assert told[-1] == (len(large), len(large)), "progress is not told to the end"
+    assert await third.get(name, len(large)) == large
     assert near.traffic().sent >= len(blob), "the traffic does not count what was sent"
     assert far.traffic().received >= len(blob), "the traffic does not count what came in"
 

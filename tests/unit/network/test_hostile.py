@@ -19,11 +19,11 @@ from libp2p.utils import encode_varint_prefixed
 
 from p2pfd.core.ids import PeerId
 from p2pfd.errors import DecodeError, NetworkError
-from p2pfd.network.blobs import cid_of
 from p2pfd.network.exchange import ABSENT, BLOB_PROTOCOL, protocol_name
 from p2pfd.network.gossip import author_of
 from p2pfd.network.libp2p import Libp2pTransport
 from p2pfd.network.links import parse_address
+from p2pfd.network.manifest import cid_of
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import CountedStream, Meter
 
@@ -183,17 +183,38 @@ async def offers_too_much(stream: Any) -> None:
 
 
 async def stops_half_way(stream: Any) -> None:
-    await stream.write((1000).to_bytes(8, "big") + bytes(500))
+    await stream.write((1000).to_bytes(8, "big") + b"\1" + bytes(500))
     await stream.close()
 
 
+async def stops_in_the_manifest(stream: Any) -> None:
+    await stream.write((10**7).to_bytes(8, "big") + bytes(100))
+    await stream.close()
+
+
+async def makes_a_manifest_up(stream: Any) -> None:
+    await stream.write((2**20 + 1).to_bytes(8, "big") + bytes(64))
+    await trio.sleep_forever()
+
+
 async def sends_something_else(stream: Any) -> None:
-    await stream.write((3).to_bytes(8, "big") + b"lie")
+    await stream.write((3).to_bytes(8, "big") + b"\1lie")
+    await stream.close()
+
+
+async def sends_without_end(stream: Any) -> None:
+    await stream.write((2**20).to_bytes(8, "big") + b"\1")
+    while True:
+        await stream.write(bytes(60_000))
+
+
+async def has_it_no_longer(stream: Any) -> None:
+    await stream.write((3).to_bytes(8, "big") + b"\0")
     await stream.close()
 
 
 async def has_it_not(stream: Any) -> None:
-    await stream.write(ABSENT.to_bytes(8, "big"))
+    await stream.write(ABSENT)
     await stream.close()
 
 
@@ -208,17 +229,34 @@ async def answers_by_half(stream: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [says_nothing, hangs_up, offers_too_much, stops_half_way, sends_something_else, has_it_not]
-)
+    "script",
+    [
+        says_nothing, hangs_up, offers_too_much, stops_half_way, stops_in_the_manifest, makes_a_manifest_up,
+        sends_something_else, sends_without_end, has_it_no_longer, has_it_not,
+    ],
+)  # fmt: skip
 async def test_a_blob_from_a_stranger(script: Script, nodes: Nodes) -> None:
     liar = await nodes.open()
-    asker = await nodes.open(NetworkSettings(blob_seconds=0.3))
+    asker = await nodes.open(NetworkSettings(blob_seconds=0.3, request_seconds=0.3))
     host_of(liar).set_stream_handler(TProtocol(BLOB_PROTOCOL), script)
     liar.serve("echo", 10, lambda _peer, raw: raw)
     await asker.connect(liar.addresses[0])
     with pytest.raises(NetworkError, match="none of 1"):
-        await asker.get(cid_of(b"what the liar has not"), 1000)
+        await asker.get(cid_of(b"what the liar has not"), 10**8)
     assert await asker.request(liar.peer, "echo", b"hi", 10) == b"hi", "the connection did not survive"
+
+
+async def test_who_lies_about_blobs_is_disconnected_after_so_many_lies(nodes: Nodes) -> None:
+    liar = await nodes.open()
+    asker = await nodes.open(NetworkSettings(rejects=3))
+    host_of(liar).set_stream_handler(TProtocol(BLOB_PROTOCOL), makes_a_manifest_up)
+    await asker.connect(liar.addresses[0])
+    for number in range(3):
+        assert asker.peers() == (liar.peer,)
+        with pytest.raises(NetworkError, match="not that of"):
+            await asker.get(cid_of(b"%d" % number), 10**8)
+    while asker.peers():  # noqa: ASYNC110 - closing a connection takes what it takes
+        await trio.sleep(0.01)
 
 
 @pytest.mark.parametrize("script", [says_nothing, hangs_up, answers_too_much, answers_by_half])

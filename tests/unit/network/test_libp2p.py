@@ -13,8 +13,8 @@ import trio
 from p2pfd.core.verdict import Accept, Reject
 from p2pfd.errors import EnvironmentProblem, NetworkError, PlanError
 from p2pfd.network.api import Topic
-from p2pfd.network.blobs import cid_of
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.network.manifest import cid_of
 from p2pfd.network.settings import NetworkSettings
 
 from .conftest import QUICK, TOPIC, Ear, Nodes
