@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 
 import trio
 
-from p2pfd.cli import exits, passphrase, where
+from p2pfd.cli import consent, exits, passphrase, where
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
@@ -18,7 +17,10 @@ from p2pfd.core.claims import Balances, Claim, Deposit, Included, Reverted, Unst
 from p2pfd.core.ids import Account, Amount, account
 from p2pfd.errors import ChainError, DecodeError, UsageError
 from p2pfd.node import keys, keystore
-from p2pfd.settlement.api import Settlement
+from p2pfd.settlement import answers
+from p2pfd.settlement.contracts import gas_for
+from p2pfd.settlement.evm import EvmSettlement
+from p2pfd.settlement.profiles import PROFILES, Chain
 
 DECIMALS = 6
 _AMOUNT = re.compile(rf"\d{{1,20}}(\.\d{{1,{DECIMALS}}})?")
@@ -62,7 +64,10 @@ def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[a
         async def main() -> tuple[Balances, Balances, Included]:
             async with where.opened(place) as chain:
                 settlement = chain.settlement(mine.account)
-                _agree(settlement, verb, args.yes, screen)
+                if chain.caps.live:
+                    assert place.keys_at is not None, "keys were read there"
+                    keystore.require_encrypted(place.keys_at, f"{chain.caps.profile} ({chain.caps.chain_id})")
+                    await _agree(chain, settlement, mine.account.account, claim, verb, args.yes, screen)
                 before = await settlement.account(mine.account.account)
                 receipt = await settlement.final(await settlement.submit(claim))
                 if isinstance(receipt, Reverted):
@@ -82,17 +87,29 @@ def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[a
     return run
 
 
-def _agree(settlement: Settlement, verb: str, yes: bool, screen: Screen) -> None:
-    """Money that is not throw-away moves only after an explicit yes."""
-    if not settlement.caps.live or yes:
-        return
-    question = f"{verb} on chain {settlement.caps.chain_id} ({settlement.caps.profile}), with real funds for gas?"
-    if not sys.stdin.isatty():
-        raise UsageError(question, "say --yes if that is what you want")
-    screen.words.write(question + " [y/N] ")
-    screen.words.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was sent", "say y, or --yes, if that is what you want")
+async def _agree(
+    chain: Chain, settlement: EvmSettlement, who: Account, claim: Claim, verb: str, yes: bool, screen: Screen
+) -> None:
+    """Say what it costs; money that is not throw-away moves only after an explicit yes."""
+    try:
+        gas = await settlement.gas(claim)
+    except ChainError as error:
+        said = next((fix for what, fix in _FIXES.items() if what in error.what), error.fix)
+        raise ChainError(error.what, said) from error
+    offer = await PROFILES[chain.caps.profile].habits.fees.quote(chain.rpc)
+    funds = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
+    chain_id, most = chain.caps.chain_id, gas_for(claim) * offer.fee
+    screen.say(f"account {who} · {consent.coins(funds, chain_id)}")
+    screen.say(
+        f"cost    about {gas:,} gas, {consent.coins(gas * offer.fee, chain_id)} at {consent.gwei(offer.fee)} at most; "
+        f"{consent.coins(most, chain_id)} must be there"
+    )
+    if most > funds:
+        raise ChainError(
+            f"{who} has {consent.coins(funds, chain_id)}, and {consent.coins(most, chain_id)} must be there for gas",
+            "send it some of the chain's coin first; what is not used stays there",
+        )
+    consent.agree(f"{verb} on chain {chain_id} ({chain.caps.profile}), with real funds for gas?", yes, screen)
 
 
 def _show(screen: Screen, who: Account, held: Balances, **more: object) -> None:
@@ -104,7 +121,8 @@ def _show(screen: Screen, who: Account, held: Balances, **more: object) -> None:
     screen.result({"account": who, **dict(rows), **more})
 
 
-def _units(text: str) -> Amount:
+def units(text: str) -> Amount:
+    """The type of an option that takes an amount of tokens."""
     if not _AMOUNT.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an amount of tokens: write 50, or 12.5; at most {DECIMALS} digits after the point"
@@ -128,7 +146,7 @@ def _balance_options(parser: Parser) -> None:
 
 
 def _amount_options(parser: Parser) -> None:
-    parser.add_argument("amount", type=_units, help="how many tokens, as 50 or 12.5")
+    parser.add_argument("amount", type=units, help="how many tokens, as 50 or 12.5")
     _move_options(parser)
 
 

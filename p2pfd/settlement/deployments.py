@@ -1,7 +1,7 @@
-"""What was deployed on a chain, by whom and how: one JSON file a chain, written before and after everything that is sent.
+"""What was deployed on a chain, by whom and how: one JSON file a chain, written before and after all that is sent.
 
-The file is there to be kept under version control. It holds no secrets: a signed transaction stands in it from the moment
-before it is sent until it is final, so that the same bytes can be sent again.
+The file is there to be kept under version control. It holds no secrets: a signed transaction stands in it from the
+moment before it is sent until it is final, so that the same bytes can be sent again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd.core.ids import Account, account
+from p2pfd.core.spec import NO_ACCOUNT
 from p2pfd.errors import DecodeError, NotRunningError, PlanError, StorageError
+from p2pfd.settlement import bounded
 
 VERSION = 1
 MAX_BYTES = 4 * 1024 * 1024
@@ -70,14 +72,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One contract. A chain can include one of the attempts at most: they have one nonce, and one address follows from it."""
+    """One contract. The chain includes one attempt at most: they have one nonce, and the address follows from it."""
 
     address: Account
     state: str
     """``given``: it was there before. ``sending``: signed, and perhaps sent. ``done`` and ``failed``: final."""
     artifact: str = ""
     arguments: str = ""
-    deployer: str = ""
+    deployer: Account = NO_ACCOUNT
     nonce: int = -1
     attempts: tuple[Attempt, ...] = ()
     tx: str = ""
@@ -123,7 +125,7 @@ def load(path: Path) -> Deployments | None:
     try:
         if len(raw) > MAX_BYTES:
             raise DecodeError(f"it has more than {MAX_BYTES} bytes")
-        return _read(json.loads(raw))
+        return _read(bounded.loads(raw))
     except DecodeError as error:
         raise _wrong(path, error.what) from error
     except (ValueError, RecursionError) as error:
@@ -191,7 +193,7 @@ def _read(value: object) -> Deployments:
 
 def _entry(value: object, name: str) -> Entry:
     held = _record(Entry, value, name)
-    held["address"] = account(held["address"])
+    held["address"], held["deployer"] = account(held["address"]), account(held["deployer"])
     if held["state"] not in ("given", "sending", "done", "failed"):
         raise DecodeError(f"{name}.state is none")
     attempts = tuple(Attempt(**_record(Attempt, entry, f"{name}.attempts")) for entry in _list(held["attempts"], name))
@@ -209,7 +211,7 @@ def _record(kind: type[Any], value: object, where: str) -> dict[str, Any]:
     table = _table(value, where)
     fields = {entry.name: str(entry.type) for entry in dataclasses.fields(kind)}
     if table.keys() != fields.keys():
-        odd = sorted(table.keys() ^ fields.keys())[0]
+        odd = min(table.keys() ^ fields.keys())
         raise DecodeError(f"{where}: the name {odd!r} is {'unknown' if odd in table else 'missing'}")
     for name, wanted in fields.items():
         if wanted == "int":

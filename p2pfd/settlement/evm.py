@@ -13,11 +13,12 @@ from eth_utils import keccak
 from p2pfd.core.claims import Balances, ChainEvent, Claim, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
 from p2pfd.core.ids import Account, Amount, TaskId
 from p2pfd.core.spec import ChainSpec
+from p2pfd.errors import ChainError
 from p2pfd.settlement import answers, contracts
-from p2pfd.settlement.abi import Function
+from p2pfd.settlement.abi import Function, reason
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities, Cursor, TxRef
-from p2pfd.settlement.rpc import Rpc
+from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Feed, Watcher
 
@@ -72,6 +73,15 @@ class EvmSettlement:
                 return known
             await self._sender.included(contracts.market()["deposit_with_permit"].selector)
             return await self._sender.send(market, await self._deposit(claim), gas, intent=intent, claim=meant)
+
+    async def gas(self, claim: Claim) -> int:
+        """About how much gas a claim takes if it is sent now; ChainError, with the reason, when it would be refused."""
+        data = await self._deposit(claim) if isinstance(claim, Deposit) else contracts.call_of(claim)
+        call = {"from": self._key.account, "to": self._spec.market, "data": "0x" + data.hex()}
+        try:
+            return answers.height(await self._rpc.call("eth_estimateGas", call), "an estimate of gas")
+        except RpcRefusal as refusal:
+            raise ChainError(f"the chain would refuse: {reason(refusal.data) or refusal.message}") from refusal
 
     async def final(self, ref: TxRef) -> Receipt:
         """Wait until the claim's fate is final: Included, Reverted or Unknown."""

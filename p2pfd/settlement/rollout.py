@@ -1,171 +1,36 @@
 """Deploying the contracts of a chain, one after another, in a way that can be cut off at any moment and gone on with.
 
-A contract's address follows from the deployer and its nonce, and a nonce is used once. So nothing can be deployed twice as
-long as what is signed is on disk before it is sent, and another nonce is taken only when the chain has spent the first on
-something else.
+A contract's address follows from the deployer and its nonce, and a nonce is used once. So nothing can be deployed twice
+as long as what is signed is on disk before it is sent, and another nonce is taken only when the chain has spent the
+first on something else.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import rlp
 import trio
-from eth_abi import encode
 from eth_account import Account as Signer
 from eth_utils import keccak
 
-from p2pfd.core.ids import Account, account, account_bytes
 from p2pfd.errors import ChainError, DeadlineError, PlanError
-from p2pfd.settlement import answers, contracts, deployments, refusals
+from p2pfd.settlement import answers, deployments, refusals
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.artifacts import artifact
-from p2pfd.settlement.deployments import RECIPES, Attempt, Deployments, Entry, Recipe, Setting
-from p2pfd.settlement.fees import FeePolicy, Offer
+from p2pfd.settlement.deployment_plan import Manner, address_at, arguments, artifact_digest, base_fee, gas_of, spare
+from p2pfd.settlement.deployments import RECIPES, Attempt, Deployments, Entry, Recipe
+from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.refusals import Meaning
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 Tell = Callable[[str, str, Entry], None]
 """What happens to a contract: its name, a word, its entry."""
-_SPARE = (6, 5)
-"""Between an estimate of gas and the limit that is set."""
 _LOOKS = 3
 """How often the chain must say that a nonce went to something else."""
-_BASE_GAS, _CREATE_GAS, _GAS_A_BYTE, _CONSTRUCTOR_GAS = 21_000, 32_000, 200 + 16, 150_000
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How to deploy: what to offer, how many blocks on top are enough, how often to look, and how long to wait."""
-
-    fees: FeePolicy
-    confirmations: int = 0
-    look_seconds: float = 0.5
-    resend_seconds: float = 5.0
-    patience_seconds: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What is still to be deployed, and what that takes."""
-
-    gas: dict[str, int]
-    offer: Offer
-    price: int
-    """What a unit of gas costs now, tip and base fee."""
-    funds: int
-
-    @property
-    def about(self) -> int:
-        """What it will cost, in wei."""
-        return sum(self.gas.values()) * self.price
-
-    @property
-    def most(self) -> int:
-        """What it can cost, in wei."""
-        return _spare(sum(self.gas.values())) * self.offer.fee
-
-
-def artifact_digest(name: str) -> str:
-    """The digest of the code that this release deploys."""
-    return hashlib.sha256(artifact(name).bytecode).hexdigest()
-
-
-def address_at(deployer: Account, nonce: int) -> Account:
-    """Where a contract comes to stand that this account creates with this nonce."""
-    return account("0x" + bytes(keccak(rlp.encode([account_bytes(deployer), nonce])))[-20:].hex())
-
-
-async def begin(
-    rpc: Rpc, path: Path, profile: str, settings: dict[str, int], token: Account | None, recipes: Sequence[Recipe]
-) -> Deployments:
-    """What the file says, with these settings; PlanError where that is another chain, or was set up in another way."""
-    chain_id, first = await rpc.batch([("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])])
-    number = answers.height(chain_id, "a chain's id")
-    genesis = "" if first is None else str(answers.record(first, "the first block").get("hash"))
-    held = deployments.load(path)
-    if held is None:
-        held = Deployments(number, genesis, profile)
-    another = "name another deployments file; or go on with what this one says"
-    if held.chain_id != number:
-        raise PlanError(f"{path} is about chain {held.chain_id}, and {rpc.url} is chain {number}", another)
-    if held.genesis and genesis and held.genesis != genesis:
-        raise PlanError(f"{path} is about another chain with the id {number}: their first blocks differ", another)
-    taken = dict(held.settings)
-    for recipe in recipes:
-        for setting in recipe.arguments:
-            if not isinstance(setting, Setting):
-                continue
-            wanted = settings.get(setting.name)
-            if wanted is not None and taken.get(setting.name, wanted) != wanted:
-                raise PlanError(f"{path} says {setting.name} {taken[setting.name]}, not {wanted}", another)
-            if recipe.contract == "Token" and token is not None:
-                continue
-            taken.setdefault(setting.name, setting.default if wanted is None else wanted)
-    if token is not None:
-        there = held.contracts.get("Token")
-        if there is not None and there.address != token:
-            raise PlanError(f"{path} says that the token is {there.address}", another)
-        if there is None:
-            held = held.having("Token", Entry(token, "given"))
-    return dataclasses.replace(held, settings=taken)
-
-
-async def check_token(rpc: Rpc, token: Account, holder: Account) -> dict[str, int]:
-    """What an existing token says of itself; PlanError where there is none that `p2pfd stake` could move."""
-    of = contracts.token()
-    calls = {
-        "code": ("eth_getCode", [token, "latest"]),
-        "decimals": _ask(token, of["decimals"].call()),
-        "supply": _ask(token, of["totalSupply"].call()),
-        "held": _ask(token, of["balanceOf"].call(holder)),
-        "nonce": _ask(token, of["nonces"].call(holder)),
-        "domain": _ask(token, of["DOMAIN_SEPARATOR"].call()),
-    }
-    found = dict(zip(calls, await rpc.several(list(calls.values())), strict=True))
-    if isinstance(found["code"], RpcRefusal):
-        raise found["code"]
-    if not answers.octets(found["code"], "code"):
-        raise PlanError(f"there is no contract at {token}", "check the token's address, and the chain's")
-    for name, answer in found.items():
-        if name != "code" and (isinstance(answer, RpcRefusal) or len(answers.octets(answer, name)) != 32):
-            raise PlanError(
-                f"{token} is no ERC-20 token with permit: it does not tell its {name}",
-                "stakes are moved by permit (ERC-2612): take a token that has it",
-            )
-    return {name: int(found[name], 16) for name in ("decimals", "supply", "held")}
-
-
-async def estimate(
-    rpc: Rpc, deployer: Account, held: Deployments, manner: Manner, recipes: Sequence[Recipe] = RECIPES
-) -> Cost:
-    """What is left to do, and what it takes."""
-    nonce_text, funds_text, head = await rpc.batch(
-        [
-            ("eth_getTransactionCount", [deployer, "pending"]),
-            ("eth_getBalance", [deployer, "latest"]),
-            ("eth_getBlockByNumber", ["latest", False]),
-        ]
-    )
-    nonce = answers.height(nonce_text, "a nonce")
-    offer = await manner.fees.quote(rpc)
-    base = answers.number(answers.record(head, "the newest block").get("baseFeePerGas", "0x0"), "a base fee")
-    gas: dict[str, int] = {}
-    planned = held
-    for recipe in recipes:
-        entry = planned.contracts.get(recipe.contract)
-        if entry is not None and entry.state in ("given", "done"):
-            continue
-        if entry is None or entry.state == "failed":
-            planned = planned.having(recipe.contract, Entry(address_at(deployer, nonce), "sending"))
-            nonce += 1
-        gas[recipe.contract] = await _gas(rpc, deployer, recipe, planned)
-    return Cost(gas, offer, min(base + offer.tip, offer.fee), answers.number(funds_text, "a balance"))
 
 
 async def roll_out(
@@ -185,6 +50,21 @@ async def roll_out(
         work = _Work(rpc, key, held, path, manner, tell, recipe)
         held = await work.run()
     return held
+
+
+async def check(rpc: Rpc, held: Deployments, path: Path) -> None:
+    """ChainError where the chain has nothing at an address that the file names as done."""
+    for name, entry in held.contracts.items():
+        await _stands(rpc, name, entry, path)
+
+
+async def _stands(rpc: Rpc, name: str, entry: Entry, path: Path) -> None:
+    code = answers.octets(await rpc.call("eth_getCode", entry.address, "latest"), "code")
+    if not code:
+        raise ChainError(
+            f"{path} says that the {name} stands at {entry.address}, and the chain has nothing there",
+            "is this the chain that the file is about? if it was undone there, name another deployments file",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +96,7 @@ class _Work:
         if entry.state == "sending":
             await self._finished(entry)
         else:
-            await self._stands(entry)
+            await _stands(self._rpc, self._name, entry, self._path)
             self._keep(entry)
             self._tell(self._name, "stands", entry)
         return self._held
@@ -229,29 +109,20 @@ class _Work:
         self._held = held
         return entry
 
-    async def _stands(self, entry: Entry) -> None:
-        code = answers.octets(await self._rpc.call("eth_getCode", entry.address, "latest"), "code")
-        if not code:
-            raise ChainError(
-                f"{self._path} says that the {self._name} stands at {entry.address}, and the chain has nothing there",
-                "is this the chain that the file is about? If it was undone there, name another deployments file",
-            )
-
     async def _planned(self, failed: tuple[str, ...]) -> Entry:
         """An entry with the account's next nonce, signed, on disk, and not sent yet."""
         mine = self._key.account
         nonce = answers.height(await self._rpc.call("eth_getTransactionCount", mine, "pending"), "a nonce")
-        arguments = _arguments(self._recipe, self._held)
         entry = Entry(
             address=address_at(mine, nonce),
             state="sending",
             artifact=artifact_digest(self._name),
-            arguments="0x" + arguments.hex(),
+            arguments="0x" + arguments(self._recipe, self._held).hex(),
             deployer=mine,
             nonce=nonce,
             failed=failed,
         )
-        gas = _spare(await _gas(self._rpc, mine, self._recipe, self._held.having(self._name, entry)))
+        gas = spare(await gas_of(self._rpc, mine, self._recipe, self._held.having(self._name, entry)))
         return self._attempted(entry, gas, await self._manner.fees.quote(self._rpc))
 
     def _attempted(self, entry: Entry, gas: int, offer: Offer) -> Entry:
@@ -357,9 +228,9 @@ class _Work:
         means = None if refusal is None else refusals.meaning(refusal)
         fees = self._manner.fees
         if means is Meaning.UNFIT:
-            gas = _spare(await _gas(self._rpc, entry.deployer, self._recipe, self._held))
+            gas = spare(await gas_of(self._rpc, entry.deployer, self._recipe, self._held))
             entry = self._attempted(entry, gas, await fees.quote(self._rpc))
-        elif means is Meaning.CHEAP or (means in (None, Meaning.HELD) and await _base_fee(self._rpc) > last.fee):
+        elif means is Meaning.CHEAP or (means in (None, Meaning.HELD) and await base_fee(self._rpc) > last.fee):
             offer = fees.raised(Offer(last.tip, last.fee), await fees.quote(self._rpc))
             if offer is None:
                 return entry
@@ -377,37 +248,3 @@ class _Work:
         except RpcRefusal as refusal:
             return refusal
         return None
-
-
-def _arguments(recipe: Recipe, held: Deployments) -> bytes:
-    kinds, values = [], []
-    for argument in recipe.arguments:
-        if isinstance(argument, Setting):
-            kinds.append("uint256")
-            values.append(held.settings[argument.name])
-        else:
-            kinds.append("address")
-            values.append(held.contracts[argument].address)
-    return bytes(encode(kinds, values))
-
-
-async def _gas(rpc: Rpc, deployer: Account, recipe: Recipe, held: Deployments) -> int:
-    """What a deployment uses. Where the chain cannot tell yet, because it needs one before it, it is counted."""
-    data = artifact(recipe.contract).bytecode + _arguments(recipe, held)
-    (told,) = await rpc.several([("eth_estimateGas", [{"from": deployer, "data": "0x" + data.hex()}])])
-    if not isinstance(told, RpcRefusal):
-        return answers.height(told, "an estimate of gas")
-    return _BASE_GAS + _CREATE_GAS + _CONSTRUCTOR_GAS + _GAS_A_BYTE * len(data)
-
-
-async def _base_fee(rpc: Rpc) -> int:
-    head = answers.record(await rpc.call("eth_getBlockByNumber", "latest", False), "the newest block")
-    return answers.number(head.get("baseFeePerGas", "0x0"), "a base fee")
-
-
-def _spare(gas: int) -> int:
-    return gas * _SPARE[0] // _SPARE[1]
-
-
-def _ask(to: Account, data: bytes) -> tuple[str, list[object]]:
-    return "eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"]
