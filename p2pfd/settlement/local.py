@@ -85,8 +85,8 @@ class Program:
     name: str
     binaries: tuple[tuple[str, ...], ...]
     """The commands that may be it, as paths below the directory of fetched chains."""
-    arguments: Callable[[int, int, Path], Sequence[str]]
-    """From the port, the chain's id, and the directory that keeps its state."""
+    arguments: Callable[[int, int, Path, Sequence[str]], Sequence[str]]
+    """From the port, the chain's id, the directory that keeps its state, and what is to be like on another chain."""
     give: str
     """The method that sets a balance."""
 
@@ -106,17 +106,21 @@ def find(program: Program) -> tuple[str, ...] | None:
     return None
 
 
-def _anvil(port: int, chain_id: int, state: Path) -> Sequence[str]:
+AMOY_ARGUMENTS = ("--no-mining", "--base-fee", "30000000000", "--gas-limit", "45000000", "--hardfork", "prague")
+"""What makes an anvil like Polygon's test network, with blocks that come when they are asked for."""
+
+
+def _anvil(port: int, chain_id: int, state: Path, extra: Sequence[str]) -> Sequence[str]:
     words = ["--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--quiet", "--accounts", "1"]
     # The states of old blocks are not kept on disk, where nobody would remove them.
-    words += ["--hardfork", "shanghai", "--gas-limit", str(GAS_LIMIT), "--prune-history", "64"]
-    return [*words, "--state", str(state / "anvil.json")]
+    words += ["--prune-history", "64", "--state", str(state / "anvil.json")]
+    return [*words, *(extra or ("--hardfork", "shanghai", "--gas-limit", str(GAS_LIMIT)))]
 
 
-def _ganache(port: int, chain_id: int, state: Path) -> Sequence[str]:
+def _ganache(port: int, chain_id: int, state: Path, extra: Sequence[str]) -> Sequence[str]:
     words = ["--server.host", "127.0.0.1", "--server.port", str(port), "--logging.quiet", "--wallet.totalAccounts", "1"]
     words += ["--chain.chainId", str(chain_id), "--chain.networkId", str(chain_id), "--chain.hardfork", "shanghai"]
-    return [*words, "--miner.blockGasLimit", str(GAS_LIMIT), "--database.dbPath", str(state / "ganache")]
+    return [*words, "--miner.blockGasLimit", str(GAS_LIMIT), "--database.dbPath", str(state / "ganache"), *extra]
 
 
 ANVIL = Program(
@@ -151,7 +155,7 @@ async def foreign_chain(
         )
     for tries_left in reversed(range(_TRIES)):
         chosen = port or _free_port()
-        words = [*command, *program.arguments(chosen, chain_id, state_dir), *extra]
+        words = [*command, *program.arguments(chosen, chain_id, state_dir, extra)]
         guarded = [sys.executable, "-I", guard.__file__, *words]
         async with _running(guarded, state_dir / LOG_FILE) as (line, said):
             if not line.strip().isdigit():

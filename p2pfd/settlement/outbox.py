@@ -118,11 +118,18 @@ class Outbox(AbstractContextManager["Outbox"]):
         """The intent that this transaction was once an attempt at."""
         return self._one("scope = ? and seq = (select seq from attempt where tx = ?)", (scope, tx))
 
-    def unfinished(self, scope: str) -> list[Intent]:
-        """What has no fate yet, in the order of the nonces."""
+    def unfinished(self, scope: str, limit: int = -1) -> list[Intent]:
+        """What has no fate yet, in the order of the nonces; the first so many."""
         with self._guarded():
-            found = f"select {_INTENT} from intent where scope = ? and tx is null order by nonce"  # noqa: S608 - our own columns
-            return [self._intent(row) for row in self._db.execute(found, (scope,)).fetchall()]
+            found = f"select {_INTENT} from intent where scope = ? and tx is null order by nonce limit ?"  # noqa: S608 - our own columns
+            return [self._intent(row) for row in self._db.execute(found, (scope, limit)).fetchall()]
+
+    def count(self, scope: str) -> int:
+        """How many have no fate yet."""
+        with self._guarded():
+            found = "select count(*) from intent where scope = ? and tx is null"
+            (number,) = self._db.execute(found, (scope,)).fetchone()
+        return int(number)
 
     def last_nonce(self, scope: str) -> int:
         """The highest nonce that was ever given to an intent that still stands; −1 where there is none."""

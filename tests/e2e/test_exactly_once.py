@@ -1,0 +1,85 @@
+"""Payments on a bad day, by a process that is killed again and again: none is lost, none is doubled."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from eth_utils import keccak
+
+from p2pfd.core.ids import Account
+from p2pfd.core.rng import Rng
+from p2pfd.settlement.deploy import deploy
+from p2pfd.settlement.local import AMOY_ARGUMENTS, ANVIL, foreign_chain
+from p2pfd.settlement.rpc import Rpc
+from p2pfd.testing.faulty import AWFUL, FaultyProxy
+from tests.e2e.paying import CHAIN_ID, HABITS, PAYEE, PAYER
+from tests.local_chains import need
+
+pytestmark = pytest.mark.network
+TRANSFER = "0x" + bytes(keccak(b"Transfer(address,address,uint256)")).hex()
+SUPPLY = 10**9
+BLOCK_SECONDS = 0.05
+
+
+async def paid(rpc: Rpc, token: Account) -> Counter[int]:
+    """How often each amount went to the payee, by the chain's own events."""
+    to = "0x" + PAYEE.account[2:].rjust(64, "0")
+    wanted = {"address": token, "fromBlock": "0x0", "topics": [TRANSFER, None, to]}
+    return Counter(int(log["data"], 16) for log in await rpc.call("eth_getLogs", wanted))
+
+
+@asynccontextmanager
+async def bad_day(path: Path, seed: int) -> AsyncIterator[tuple[FaultyProxy, Rpc, Account]]:
+    """Amoy as anvil plays it behind a proxy, with the payer's token, and blocks that come and sometimes go."""
+    async with foreign_chain(ANVIL, path, [PAYER.account], chain_id=CHAIN_ID, extra=AMOY_ARGUMENTS) as chain:
+        rpc = Rpc(chain.url)
+        async with FaultyProxy(chain.url, Rng(seed), AWFUL).serving() as proxy, trio.open_nursery() as nursery:
+
+            async def blocks() -> None:
+                while True:
+                    await proxy.mine(reorg=0.0 if calm[0] else 0.05, depth=HABITS.finality)
+                    await trio.sleep(BLOCK_SECONDS)
+
+            calm = [True]
+            nursery.start_soon(blocks)
+            spec = await deploy(rpc, PAYER, SUPPLY, 1, profile="amoy", habits=HABITS)
+            calm[0] = False
+            yield proxy, rpc, spec.token
+            nursery.cancel_scope.cancel()
+        await rpc.aclose()
+
+
+async def check(path: Path, count: int, kills: int, life: float, seed: int, patience: float) -> Counter[str]:
+    need(ANVIL)
+    async with bad_day(path, seed) as (proxy, rpc, token):
+        words = [proxy.url, str(path / "outbox.sqlite"), token, str(count), str(kills), str(life), str(seed)]
+        with trio.fail_after(patience):
+            done = await trio.run_process(
+                [sys.executable, "-m", "tests.e2e.payer_command", *words],
+                capture_stdout=True,
+                cwd=Path(__file__).parents[2],
+            )
+        assert json.loads(done.stdout)["kills"] == kills, "the payer was done before it had been killed often enough"
+        assert await paid(rpc, token) == Counter(range(1, count + 1)), "each payment was made once"
+        assert proxy.counts["reorg"] > 0
+        return proxy.counts
+
+
+async def test_payments_survive_kills_and_a_bad_line(tmp_path: Path) -> None:
+    counts = await check(tmp_path, count=40, kills=8, life=0.3, seed=1, patience=60)
+    print(dict(counts))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 6))
+async def test_a_thousand_payments_and_two_hundred_kills(tmp_path: Path, seed: int) -> None:
+    counts = await check(tmp_path, count=1_000, kills=200, life=0.3, seed=seed, patience=600)
+    for fault in ("dropped", "lost", "throttled", "failed", "stale", "hidden", "garbled", "reorg"):
+        assert counts[fault] > 0, f"this day had no {fault}"
