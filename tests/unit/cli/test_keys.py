@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 
@@ -15,6 +14,7 @@ from p2pfd.cli.program import PROGRAM
 from p2pfd.node import keys, keystore
 from p2pfd.node.keys import throwaway
 from p2pfd.settlement import keyfile
+from tests.unit.cli.terminal import PROGRAM_ALONE, typed
 
 ALICE = throwaway(1, "alice")
 PHRASE, OTHER = "correct horse", "battery staple"
@@ -218,35 +218,6 @@ def test_nothing_that_is_said_or_written_holds_a_key_or_a_passphrase(phrases, ca
 
 
 # -- a person at a terminal --------------------------------------------------------------------------------------------
-
-PROGRAM_ALONE = "import sys; from p2pfd.cli.main import main; sys.exit(main())"
-# A process becomes a terminal's by opening it, when it leads a session: only then Ctrl-C reaches it.
-AT_ITS_TERMINAL = "import os; os.open(os.ttyname(0), os.O_RDWR); " + PROGRAM_ALONE
-
-
-def typed(words, *lines):
-    """Run a command at a terminal, answer each of its questions with a line; its exit code and all that was shown."""
-    ours, its = pty.openpty()
-    command = [sys.executable, "-c", AT_ITS_TERMINAL, *words]
-    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True) as child:
-        os.close(its)
-        shown = b""
-        waiting = list(lines)
-        while part := _read(ours):
-            shown += part
-            if waiting and shown.endswith(b": "):
-                os.write(ours, waiting.pop(0).encode())
-        os.close(ours)
-        code = child.wait(timeout=30)
-    assert waiting == []
-    return code, shown.decode()
-
-
-def _read(terminal):
-    try:
-        return os.read(terminal, 1024)
-    except OSError:  # this is how Linux tells that nobody has the other end any more
-        return b""
 
 
 def test_a_person_is_asked_twice_and_nothing_is_shown(tmp_path):
