@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.network
 TRANSFER = "0x" + bytes(keccak(b"Transfer(address,address,uint256)")).hex()
 SUPPLY = 10**9
 BLOCK_SECONDS = 0.05
+BLOCKS_A_REORG = 20
 
 
 async def paid(rpc: Rpc, token: Account) -> Counter[int]:
@@ -43,8 +45,9 @@ async def bad_day(path: Path, seed: int) -> AsyncIterator[tuple[FaultyProxy, Rpc
         async with FaultyProxy(chain.url, Rng(seed), AWFUL).serving() as proxy, trio.open_nursery() as nursery:
 
             async def blocks() -> None:
-                while True:
-                    await proxy.mine(reorg=0.0 if calm[0] else 0.05, depth=HABITS.finality)
+                for number in count():
+                    reorganise = number % BLOCKS_A_REORG == 0 and not calm[0]
+                    await proxy.mine(reorg=float(reorganise), depth=HABITS.finality)
                     await trio.sleep(BLOCK_SECONDS)
 
             calm = [True]
@@ -56,30 +59,29 @@ async def bad_day(path: Path, seed: int) -> AsyncIterator[tuple[FaultyProxy, Rpc
         await rpc.aclose()
 
 
-async def check(path: Path, count: int, kills: int, life: float, seed: int, patience: float) -> Counter[str]:
+async def check(path: Path, payments: int, kills: int, life: float, seed: int, patience: float) -> Counter[str]:
     need(ANVIL)
     async with bad_day(path, seed) as (proxy, rpc, token):
-        words = [proxy.url, str(path / "outbox.sqlite"), token, str(count), str(kills), str(life), str(seed)]
+        words = [proxy.url, str(path / "outbox.sqlite"), token, str(payments), str(kills), str(life), str(seed)]
         with trio.fail_after(patience):
             done = await trio.run_process(
                 [sys.executable, "-m", "tests.e2e.payer_command", *words],
                 capture_stdout=True,
                 cwd=Path(__file__).parents[2],
             )
-        assert json.loads(done.stdout)["kills"] == kills, "the payer was done before it had been killed often enough"
-        assert await paid(rpc, token) == Counter(range(1, count + 1)), "each payment was made once"
+        assert json.loads(done.stdout)["kills"] == kills, "a payer ended before it was killed"
+        assert await paid(rpc, token) == Counter(range(1, payments + 1)), "each payment was made once"
         assert proxy.counts["reorg"] > 0
         return proxy.counts
 
 
 async def test_payments_survive_kills_and_a_bad_line(tmp_path: Path) -> None:
-    counts = await check(tmp_path, count=40, kills=8, life=0.3, seed=1, patience=60)
-    print(dict(counts))
+    await check(tmp_path, payments=40, kills=8, life=0.3, seed=1, patience=60)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 6))
 async def test_a_thousand_payments_and_two_hundred_kills(tmp_path: Path, seed: int) -> None:
-    counts = await check(tmp_path, count=1_000, kills=200, life=0.3, seed=seed, patience=600)
+    counts = await check(tmp_path, payments=1_000, kills=200, life=0.3, seed=seed, patience=600)
     for fault in ("dropped", "lost", "throttled", "failed", "stale", "hidden", "garbled", "reorg"):
         assert counts[fault] > 0, f"this day had no {fault}"
