@@ -18,6 +18,7 @@ from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.fees import GWEI, LOCAL, FeePolicy
+from p2pfd.settlement.follow import Follower
 from p2pfd.settlement.habits import INSTANT, Habits
 from p2pfd.settlement.local import LocalChain as LocalChain
 from p2pfd.settlement.local import embedded_chain as embedded_chain
@@ -112,6 +113,11 @@ class Chain:
             if self._nursery is not None:
                 self._nursery.start_soon(sender.run)
         return self._senders[key.account]
+
+    def follow(self, since: int = 1) -> Follower:
+        """The market's events as they happen, and as they are undone; `EvmSettlement.events` has the final ones."""
+        depth = max(1, 2 * self._profile.habits.finality)
+        return Follower(self.rpc, self._spec.market, depth=depth, since=since, interval=self._profile.poll_seconds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Chain]:

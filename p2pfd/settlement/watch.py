@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 from weakref import WeakSet
 
 import trio
@@ -12,17 +11,26 @@ import trio
 from p2pfd.core.claims import ChainEvent
 from p2pfd.core.ids import Account, TaskId
 from p2pfd.errors import ChainError
-from p2pfd.settlement.api import Cursor
-from p2pfd.settlement.contracts import event_of
+from p2pfd.settlement import answers
+from p2pfd.settlement.api import ChainAwayError, Cursor
+from p2pfd.settlement.logs import told_in
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 Seen = tuple[Cursor, ChainEvent]
-_TOO_MANY = -32005
+_TOO_MANY = (-32005, -32614, -32600)
+"""What endpoints answer where there are more logs, or more blocks, than they look through for one question."""
 _BLOCKS_A_REQUEST = 5_000
 
 
+class FinalityBrokenError(ChainError):
+    """The chain undid what counted as final."""
+
+
 class Watcher:
-    """Asks for new blocks at an interval, reads the market's logs in them once, and hands them to every feed."""
+    """Asks for new blocks at an interval, reads the market's logs in them once, and hands them to every feed.
+
+    Blocks are read when they are final, and only from an endpoint that shows that it has them.
+    """
 
     def __init__(
         self, rpc: Rpc, market: Account, *, finality: int, interval: float, outage_seconds: float = 60.0
@@ -37,6 +45,8 @@ class Watcher:
         self._started = trio.Event()
         self._read = -1
         """Every block up to this one has been handed out."""
+        self._last: bytes | None = None
+        """The hash of that block, where blocks can be undone."""
 
     async def run(self) -> None:
         """Watch for ever; ChainError when the chain has not answered for too long."""
@@ -46,44 +56,82 @@ class Watcher:
             try:
                 await self._look()
                 since = trio.current_time()
+            except FinalityBrokenError:
+                raise
             except ChainError:
                 if trio.current_time() - since > self._outage:
                     raise
             await trio.sleep(self._interval)
 
     async def _look(self) -> None:
-        head = int(await self._rpc.call("eth_blockNumber"), 16) - self._finality
+        head = max(-1, answers.height(await self._rpc.call("eth_blockNumber")) - self._finality)
         if not self._started.is_set():
             self._read = head
             self._started.set()
         if head <= self._read:
-            return
-        for seen in await self.history(self._read + 1, head, None):
+            return  # nothing new, or an endpoint that is behind
+        if self._last is not None:
+            await self._check_last(self._last)
+        found, self._last = await self._history(self._read + 1, head, None)
+        for seen in found:
             for feed in self._feeds:
                 feed.offer(seen)
         self._read = head
         for feed in self._feeds:
             feed.wake()
 
+    async def _check_last(self, last: bytes) -> None:
+        """What was handed out as final must still stand, or whoever acted on it must not go on."""
+        held = await self._rpc.call("eth_getBlockByNumber", hex(self._read), False)
+        if held is None:
+            raise _behind()
+        if answers.digest(answers.record(held, "a block").get("hash"), "a block's hash") != last:
+            raise FinalityBrokenError(
+                f"the chain undid block {self._read}, which had {self._finality} blocks on top of it",
+                "stop, and look at the chain: what was done on the strength of it may have no ground",
+            )
+
     async def history(self, first: int, last: int, task: TaskId | None) -> list[Seen]:
         """The events in these blocks, of one task or of all."""
+        return (await self._history(first, last, task))[0]
+
+    async def _history(self, first: int, last: int, task: TaskId | None) -> tuple[list[Seen], bytes | None]:
+        """The events, and the last block's hash where blocks can be undone."""
         found: list[Seen] = []
+        at: bytes | None = None
         step = _BLOCKS_A_REQUEST
         while first <= last:
             until = min(last, first + step - 1)
             wanted: dict[str, object] = {"address": self._market, "fromBlock": hex(first), "toBlock": hex(until)}
             if task is not None:
                 wanted["topics"] = [None, "0x" + task.hex()]
-            try:
-                logs = await self._rpc.call("eth_getLogs", wanted)
-            except RpcRefusal as refusal:
-                if refusal.code != _TOO_MANY or step == 1:
-                    raise
+            asked: list[tuple[str, Sequence[object]]] = [("eth_getLogs", [wanted])]
+            if self._finality > 0:  # an endpoint that lacks the last block answers with the logs of those it has
+                asked.append(("eth_getBlockByNumber", [hex(until), False]))
+            logs, *block = await self._rpc.several(asked)
+            if isinstance(logs, RpcRefusal):
+                if logs.code not in _TOO_MANY or step == 1:
+                    raise logs
                 step = max(1, step // 8)
                 continue
-            found += [seen for log in logs if (seen := _seen(log)) is not None]
+            if block:
+                if block[0] is None or isinstance(block[0], RpcRefusal):
+                    raise _behind()
+                at = answers.digest(answers.record(block[0], "a block").get("hash"), "a block's hash")
+            found += [(told.cursor, told.event) for told in told_in(logs, first, until)]
             first = until + 1
-        return found
+        return found, at
+
+    async def caught_up(self, first: int, last: int, task: TaskId) -> list[Seen]:
+        """The same as `history`, from an endpoint that may be behind for a while."""
+        give_up = trio.current_time() + self._outage
+        while True:
+            try:
+                return await self.history(first, last, task)
+            except ChainAwayError:
+                if trio.current_time() >= give_up:
+                    raise
+            await trio.sleep(self._interval)
 
     async def join(self, feed: Feed) -> int:
         """Hand the feed whatever comes after the block that this returns."""
@@ -118,7 +166,7 @@ class Feed(AsyncIterator[Seen]):
         if self._joined_at is None:
             self._joined_at = await self._watcher.join(self)
         if not self._caught_up:
-            past = await self._watcher.history(max(0, self._after.block), self._joined_at, self._task)
+            past = await self._watcher.caught_up(max(0, self._after.block), self._joined_at, self._task)
             self._ready.extendleft(reversed(past))
             self._caught_up = True
         while True:
@@ -131,9 +179,5 @@ class Feed(AsyncIterator[Seen]):
             await self._news.wait()
 
 
-def _seen(log: Mapping[str, Any]) -> Seen | None:
-    topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
-    event = event_of(topics, bytes.fromhex(log["data"][2:]))
-    if event is None:
-        return None
-    return Cursor(int(log["blockNumber"], 16), int(log["logIndex"], 16)), event
+def _behind() -> ChainAwayError:
+    return ChainAwayError("the chain's endpoint is behind the chain", "it is asked again")
