@@ -18,7 +18,8 @@ from p2pfd.core.ids import PeerId, public_key_of
 from p2pfd.core.verdict import Accept, Ignore, Reject
 from p2pfd.errors import DecodeError
 from p2pfd.network.api import Topic
-from p2pfd.network.inbox import Inbox, Recall
+from p2pfd.network.counters import Counters, Drop
+from p2pfd.network.inbox import FULL, LATE, Inbox, Recall
 from p2pfd.network.names import check_message, check_topic
 from p2pfd.network.patches import SafePubsub
 from p2pfd.network.router import SafeGossipSub
@@ -27,6 +28,9 @@ from p2pfd.network.settings import NetworkSettings, degrees
 HEARTBEAT_DELAY = 0.1
 SUBSCRIPTIONS_PER_PEER = 100
 RPC_BYTES = 1024 * 1024
+SEQNO_BYTES = 8
+OVERHEAD = 1024
+"""What a message may have beside its data: an author, a number, a key, a signature and a topic make some 600 bytes."""
 Strike = Callable[[PeerId, str], None]
 
 log = logging.getLogger("p2pfd.network")
@@ -45,8 +49,7 @@ def router(settings: NetworkSettings) -> SafeGossipSub:
         gossip_history=5,
         heartbeat_initial_delay=HEARTBEAT_DELAY,
         heartbeat_interval=settings.heartbeat_seconds,  # the library's 120 s would leave a mesh broken for so long
-        spam_protection_enabled=True,
-        max_messages_per_topic_per_second=settings.messages_per_second,
+        spam_protection_enabled=False,  # ours comes before a message is judged: `SafePubsub`
         # These two judge by IP address and by rate; on one machine, or behind one router, all peers look alike.
         adaptive_gossip_enabled=False,
         eclipse_protection_enabled=False,
@@ -68,18 +71,21 @@ def author_of(message: rpc_pb2.Message) -> PeerId:
 class Gossip(SafePubsub):
     """The topics of one node."""
 
-    def __init__(self, host: Any, nursery: trio.Nursery, settings: NetworkSettings, strike: Strike) -> None:
+    def __init__(
+        self, host: Any, nursery: trio.Nursery, settings: NetworkSettings, strike: Strike, counters: Counters
+    ) -> None:
         super().__init__(
             host,
             router(settings),
             nursery,
-            settings.outbound_queue,
+            settings,
+            counters,
             strict_signing=True,
             max_inbound_rpc_size=RPC_BYTES,
             max_subscriptions_per_peer=SUBSCRIPTIONS_PER_PEER,
         )
         self._settings = settings
-        self._strike = strike
+        self.strike = strike
         self._inboxes: dict[Topic, Inbox] = {}
         self._recall = Recall(settings.remembered)
         self._changed = trio.Event()
@@ -112,35 +118,64 @@ class Gossip(SafePubsub):
         if self._is_msg_seen(message):
             return
         neighbour = PeerId(via.to_base58())
-        try:
-            if len(message.topicIDs) != 1 or len(message.data) > self._settings.message_bytes:
-                raise DecodeError(f"a message of {len(message.data)} bytes on {len(message.topicIDs)} topics")
-            author = author_of(message)
-        except DecodeError as error:
-            self._strike(neighbour, str(error))
+        wrong = self._fault(message)
+        if wrong is None:
+            try:
+                author = author_of(message)
+            except DecodeError as error:
+                wrong = Drop.SIGNATURE, str(error)
+        if wrong is not None:
+            self.counters.drop(wrong[0], neighbour)
+            self.strike(neighbour, wrong[1])
             return
         self._mark_msg_seen(message)
         if author == self.my_id.to_base58():
+            self.counters.drop(Drop.OWN, neighbour)
             return  # our own words of a former life, or an echo
         await self._judge(author, neighbour, via, message)
+
+    def _fault(self, message: rpc_pb2.Message) -> tuple[Drop, str] | None:
+        """What is wrong with a message before its signature is looked at."""
+        size = len(message.data)
+        if size > self._settings.message_bytes:
+            return Drop.TOO_LONG, f"a message of {size} bytes"
+        # Whatever else stands in it is remembered and passed on, too.
+        if len(message.topicIDs) != 1 or len(message.seqno) > SEQNO_BYTES or message.ByteSize() > size + OVERHEAD:
+            return Drop.MALFORMED, f"a message of {len(message.topicIDs)} topics, with {message.ByteSize()} bytes"
+        return None
 
     async def _judge(self, author: PeerId, neighbour: PeerId, via: ID, message: rpc_pb2.Message) -> None:
         topic = Topic(message.topicIDs[0])
         inbox = self._inboxes.get(topic)
-        if inbox is None or not self._recall.first_time(author, topic, message.data):
+        if inbox is None:
+            self.counters.drop(Drop.FOREIGN_TOPIC, neighbour)
             return
-        match await inbox.offer(author, neighbour, message.data):
+        if not self._recall.first_time(author, topic, message.data):
+            self.counters.drop(Drop.REPEATED, neighbour)
+            return
+        verdict = await inbox.offer(author, neighbour, message.data)
+        rows = self.counters.topic(topic), self.counters.peer(neighbour)
+        match verdict:
             case Accept():
+                for row in rows:
+                    row.accepted += 1
                 await self.router.publish(via, message)
             case Reject(reason=reason):
+                for row in rows:
+                    row.rejected += 1
                 for guilty in {author, neighbour}:  # the neighbour passed on what it should have rejected
-                    self._strike(guilty, reason)
+                    self.strike(guilty, reason)
             case Ignore(reason=reason):
+                if verdict is FULL or verdict is LATE:
+                    self.counters.drop(Drop.INBOX_FULL if verdict is FULL else Drop.LATE, neighbour)
+                else:
+                    for row in rows:
+                        row.ignored += 1
                 log.debug("ignored on %s from %s: %s", topic, author, reason)
 
     def misbehaved(self, peer: ID, why: str) -> None:
         """A peer broke the protocol."""
-        self._strike(PeerId(peer.to_base58()), why)
+        self.strike(PeerId(peer.to_base58()), why)
 
     async def listen(self, topic: Topic) -> Inbox:
         """Subscribe, and hand out the topic's inbox; whoever listened before hears no more."""

@@ -29,6 +29,7 @@ from p2pfd.errors import NetworkError, PlanError
 from p2pfd.network import patches
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
 from p2pfd.network.blobs import BlobStore, open_store
+from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.exchange import Exchange
 from p2pfd.network.gossip import Gossip
 from p2pfd.network.inbox import Inbox, Listening
@@ -53,7 +54,7 @@ class Libp2pTransport:
 
     def __init__(
         self, peer: PeerId, addresses: tuple[str, ...], gossip: Gossip, links: Links, exchange: Exchange, meter: Meter,
-        store: BlobStore, settings: NetworkSettings,
+        store: BlobStore, settings: NetworkSettings, counters: Counters,
     ) -> None:  # fmt: skip
         self._peer = peer
         self._addresses = addresses
@@ -63,6 +64,7 @@ class Libp2pTransport:
         self._meter = meter
         self._store = store
         self._settings = settings
+        self.counters = counters
         self._pulls = Pulls(settings.blob_pulls)
 
     @property
@@ -146,11 +148,15 @@ class Libp2pTransport:
     async def _pull(self, cid: Cid, limit: int, progress: Progress | None) -> bytes:
         asked = self.peers()
         pull = Pull(cid, limit, self._store, self._exchange.provider, progress)
-        blob = await pull.run(asked, self._settings.blob_providers, self._links.strike)
+        blob = await pull.run(asked, self._settings.blob_providers, self._wrong_blob)
         if blob is not None:
             return blob
         found = "".join(f"; {failure}" for failure in pull.failures[-3:])
         raise NetworkError(f"none of {len(asked)} connected peers has the blob {cid.hex()}{found}", "try again later")
+
+    def _wrong_blob(self, peer: PeerId, reason: str) -> None:
+        self.counters.drop(Drop.WRONG_BLOB, peer)
+        self._gossip.strike(peer, reason)
 
     async def request(self, peer: PeerId, protocol: str, raw: bytes, limit: int) -> bytes:
         """Ask one peer one thing."""
@@ -170,7 +176,9 @@ def _identity(private_key: bytes) -> tuple[KeyPair, PeerId]:
     return pair, peer_id_of(pair.public_key.to_bytes())
 
 
-def _build(pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: NetworkSettings) -> patches.SafeHost:
+def _build(
+    pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: NetworkSettings, counters: Counters
+) -> patches.SafeHost:
     me = ID.from_pubkey(pair.public_key)
     peerstore = PeerStore()
     peerstore.add_key_pair(me, pair)
@@ -198,7 +206,8 @@ def _build(pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: Ne
     )
     swarm.auto_connector = patches.NoAutoConnector(swarm)
     swarm.listeners[str(addresses[0])] = Bound(addresses)
-    return patches.SafeHost(swarm, addresses, settings.streams_per_peer, disable_identify_address_discovery=True)
+    options = {"disable_identify_address_discovery": True}
+    return patches.SafeHost(swarm, addresses, settings.streams_per_peer, counters, **options)
 
 
 @asynccontextmanager
@@ -217,16 +226,22 @@ async def open_transport(
     listener = await bind(listen)
     body: Exception | None = None
     try:
-        meter = Meter(settings.stall_seconds)
+        counters = Counters()
+        meter = Meter(settings.stall_seconds, counters)
         bound = list(settings.announce) or addresses_of(listener)
-        host = _build(pair, [Multiaddr(address) for address in bound], meter, settings)
+        host = _build(pair, [Multiaddr(address) for address in bound], meter, settings, counters)
         async with trio.open_nursery() as nursery:
-            links = Links(host.get_network(), me, nursery, settings)
-            gossip = Gossip(host, nursery, settings, links.strike)
+            links = Links(host.get_network(), me, nursery, settings, counters)
+
+            def strike(peer: PeerId, reason: str) -> None:
+                counters.peer(peer).offences += 1
+                links.strike(peer, reason)
+
+            gossip = Gossip(host, nursery, settings, strike, counters)
             store = open_store(settings)
             exchange = Exchange(host, store, settings)
             addresses = tuple(f"{address}/p2p/{me}" for address in bound)
-            transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store, settings)
+            transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store, settings, counters)
             services = (host.get_network(), gossip, gossip.router)
             async with contextlib.AsyncExitStack() as stack:
                 for service in services:

@@ -15,6 +15,7 @@ from multiaddr import Multiaddr
 from p2pfd.core.ids import PeerId, peer_id
 from p2pfd.errors import DecodeError, NetworkError
 from p2pfd.network.conduct import Conduct
+from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.settings import NetworkSettings
 
 HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
@@ -52,8 +53,11 @@ def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
 class Links(INotifee):  # type: ignore[misc]
     """The connections of one node."""
 
-    def __init__(self, swarm: Swarm, me: PeerId, nursery: trio.Nursery, settings: NetworkSettings) -> None:
+    def __init__(
+        self, swarm: Swarm, me: PeerId, nursery: trio.Nursery, settings: NetworkSettings, counters: Counters
+    ) -> None:
         self._swarm = swarm
+        self._counters = counters
         self._me = me
         self._nursery = nursery
         self._settings = settings
@@ -127,6 +131,7 @@ class Links(INotifee):  # type: ignore[misc]
             # The address is only used in what the library logs.
             await self._swarm.upgrade_inbound_raw_conn(connection, Multiaddr("/ip4/0.0.0.0/tcp/0"))
         except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger bring about ends with the connection
+            self._counters.drop(Drop.HANDSHAKE)
             log.debug("a stranger did not come in: %r", error)
             await connection.close()
 
@@ -151,6 +156,7 @@ class Links(INotifee):  # type: ignore[misc]
         except DecodeError:
             unwelcome = True  # not an Ed25519 key
         if unwelcome:
+            self._counters.drop(Drop.REFUSED, text)
             self._nursery.start_soon(self.drop, PeerId(text))
         self._tell()
 

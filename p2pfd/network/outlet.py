@@ -26,10 +26,12 @@ class Outlet:
         """Whether something is being written."""
         return bool(self._lock.locked())
 
-    async def write(self, *rpcs: rpc_pb2.RPC) -> None:
-        """Write some RPCs, each a frame to the receiver, all of them one message to yamux and noise."""
+    async def write(self, *rpcs: rpc_pb2.RPC) -> int:
+        """Write some RPCs, each a frame to the receiver, all one message to yamux and noise; how many bytes it took."""
         async with self._lock:
-            await self._write(b"".join(map(self._frame, rpcs)))
+            raw = b"".join(map(self._frame, rpcs))
+            await self._write(raw)
+        return len(raw)
 
     async def _write(self, raw: bytes) -> None:
         await self.stream.write(raw)

@@ -14,7 +14,7 @@ from typing import Any
 
 import libp2p
 import trio
-from libp2p.abc import INetStream
+from libp2p.abc import INetConn, INetStream
 from libp2p.exceptions import BaseLibp2pError, ParseError
 from libp2p.host.basic_host import BasicHost
 from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError, MessageTooLarge
@@ -32,8 +32,11 @@ from libp2p.pubsub.utils import maybe_consume_signed_record
 from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from multiaddr import Multiaddr
 
+from p2pfd.network.counters import Counters, Drop, PeerFlow
 from p2pfd.network.holders import Holders
 from p2pfd.network.outlet import Outlet
+from p2pfd.network.pace import Pace
+from p2pfd.network.settings import NetworkSettings
 
 WRITTEN_FOR = "0.8.1"
 CREDIT_BATCH = 32 * 1024
@@ -104,7 +107,10 @@ class NoAutoConnector(AutoConnector):  # type: ignore[misc]
 class SafeHost(BasicHost):  # type: ignore[misc]
     """A host that outlives its stream handlers."""
 
-    def __init__(self, network: Any, addresses: Sequence[Multiaddr], streams_per_peer: int, **options: Any) -> None:
+    def __init__(
+        self, network: Any, addresses: Sequence[Multiaddr], streams_per_peer: int, counters: Counters, **options: Any
+    ) -> None:
+        self._counters = counters
         suffix = Multiaddr(f"/p2p/{network.get_peer_id()}")
         self._fixed = [address.encapsulate(suffix) for address in addresses]
         self._streams_per_peer = streams_per_peer
@@ -117,14 +123,31 @@ class SafeHost(BasicHost):  # type: ignore[misc]
     async def _swarm_stream_handler(self, stream: INetStream) -> None:
         """In 0.8.1 an exception in any stream handler ends the swarm: one bad stream and the node is gone."""
         held = stream.swarm_conn.get_streams() if stream.swarm_conn is not None else ()
+        peer = stream.muxed_conn.peer_id.to_base58()
         if len(held) > self._streams_per_peer:
+            self._counters.drop(Drop.STREAMS, peer)
             await stream.reset()
             return
         try:
             await super()._swarm_stream_handler(stream)
+            if stream.get_protocol() is None:
+                self._counters.drop(Drop.PROTOCOL, peer)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises concerns this stream alone
-            log.warning("stream %s of %s: %r", stream.get_protocol(), stream.muxed_conn.peer_id, error)
+            late = isinstance(error, trio.TooSlowError)
+            reason = Drop.STREAM_TIME if late else getattr(error, "dropped", Drop.STREAM_ERROR)
+            self._counters.drop(reason, peer)
+            log.warning("stream %s of %s: %r", stream.get_protocol(), peer, error)
             await stream.reset()
+
+    async def _on_notifee_connected(self, conn: INetConn) -> None:
+        self._counters.came(conn.muxed_conn.peer_id.to_base58())
+        await super()._on_notifee_connected(conn)
+
+    def _on_notifee_disconnected(self, conn: INetConn) -> None:
+        super()._on_notifee_disconnected(conn)
+        peer = conn.muxed_conn.peer_id
+        if not self._network.get_connections(peer):
+            self._counters.left(peer.to_base58())
 
 
 class FrameReader:
@@ -164,13 +187,19 @@ class FrameReader:
 class SafePubsub(Pubsub):  # type: ignore[misc]
     """Pubsub that outlives bad frames, keys and validators, and whose queues hold more than thirty-two messages."""
 
-    def __init__(self, host: Any, router: GossipSub, nursery: trio.Nursery, queue: int, **options: Any) -> None:
+    def __init__(
+        self, host: Any, router: GossipSub, nursery: trio.Nursery, settings: NetworkSettings, counters: Counters,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        self.counters = counters
         super().__init__(host, router, **options)
-        self.queue_limit = queue
+        self.queue_limit = settings.outbound_queue
+        self._messages_per_second = settings.messages_per_second
         self._nursery = nursery
         self._room = trio.Event()
         self._records: dict[ID, bytes] = {}
         self._outlets: dict[ID, Outlet] = {}
+        self._paces: dict[ID, dict[str, Pace]] = {}
         self.holders = Holders(HELD)
         # 0.8.1 counts up from the second at which it started. A node that said more than one thing a second, and was
         # restarted, repeats numbers it has used, and its neighbours take what it says for old.
@@ -183,27 +212,46 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         try:
             while self.manager.is_running:
                 rpc = rpc_pb2.RPC()
-                rpc.ParseFromString(await frames.next())
-                await self._hear(peer, rpc)
+                frame = await frames.next()
+                rpc.ParseFromString(frame)
+                flow = self.counters.peer(peer.to_base58())
+                flow.bytes_in += len(frame)
+                await self._hear(peer, rpc, flow)
         except (StreamError, RawConnError, ConnectionClosedError) as error:
             log.debug("%s ended its stream: %r", peer, error)
         except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger bring about ends here
+            self.counters.drop(Drop.FRAME, peer.to_base58())
             self.misbehaved(peer, f"a frame that cannot be read: {error!r}")
             await stream.reset()
             self._handle_dead_peer(peer)
 
-    async def _hear(self, peer: ID, rpc: rpc_pb2.RPC) -> None:
+    async def _hear(self, peer: ID, rpc: rpc_pb2.RPC, flow: PeerFlow) -> None:
         # 0.8.1 verifies the signature of the peer record in every RPC, though it hardly ever differs from the last.
         if rpc.HasField("senderRecord") and self._records.get(peer) != rpc.senderRecord:
             if not maybe_consume_signed_record(rpc, self.host, peer):
+                self.counters.drop(Drop.RECORD, peer.to_base58())
+                self.misbehaved(peer, "a record of addresses that is not its own")
                 return
             self._records[peer] = rpc.senderRecord
         for message in rpc.publish:
+            flow.messages_in += 1
             if not self._is_subscribed_to_msg(message):
+                self.counters.drop(Drop.FOREIGN_TOPIC, peer.to_base58())
                 continue
+            name = message.topicIDs[0]
+            if name not in self.topic_ids:  # of two topics, one of which is ours
+                name = ""
+            topic = self.counters.topic(name) if name else self.counters.other_topics
+            topic.messages_in += 1
+            topic.bytes_in += len(message.data)
             self.holders.note(self.get_message_id(message), peer)
             # A copy of a message that we have ends here; most of the copies come while the first one is being judged.
-            if not self._is_msg_seen(message):
+            if self._is_msg_seen(message):
+                flow.duplicates += 1
+                topic.duplicates += 1
+            elif not self._pace_of(peer, name).take():
+                self.counters.drop(Drop.RATE, peer.to_base58())
+            else:
                 # The manager of 0.8.1 walks through all of its tasks to start one; a nursery does not.
                 self._nursery.start_soon(self.push_msg, peer, message)
         if len(rpc.subscriptions) <= self.max_subscriptions_per_rpc:
@@ -211,6 +259,16 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
                 self.handle_subscription(peer, subscription)
         if rpc.HasField("control"):
             await self.router.handle_rpc(rpc, peer)
+
+    def _pace_of(self, peer: ID, topic: str) -> Pace:
+        """What a neighbour may still say on a topic of ours. 0.8.1 counts only what is passed on for it in the end,
+        walks through all that it said within the second for each message, and counts our own against us.
+        """
+        paces = self._paces.setdefault(peer, {})
+        pace = paces.get(topic)
+        if pace is None:
+            pace = paces[topic] = Pace(self._messages_per_second)
+        return pace
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
         """In 0.8.1 a topic joined between writing the hello and registering the peer is never announced to it."""
@@ -221,7 +279,12 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             queue.push(self._build_announce_rpc(topic, topic in self.topic_ids)[0])
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
+        queue = self.peer_queues.get(peer_id)
+        if queue is not None and not queue.closed:
+            waiting = (*queue._queue._priority, *queue._queue._non_priority)
+            self.counters.drop(Drop.GONE, peer_id.to_base58(), sum(len(rpc.publish) for rpc in waiting))
         self._records.pop(peer_id, None)
+        self._paces.pop(peer_id, None)
         self._outlets.pop(peer_id, None)
         self.holders.forget(peer_id)
         super()._handle_dead_peer(peer_id)
@@ -232,6 +295,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         try:
             await self.take(msg_forwarder, msg)
         except Exception as error:  # noqa: BLE001 - one message must not end the service
+            self.counters.drop(Drop.ERROR, msg_forwarder.to_base58())
             log.warning("a message by way of %s: %r", msg_forwarder, error)
 
     async def take(self, via: ID, message: rpc_pb2.Message) -> None:
@@ -253,6 +317,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             while (rpc := await queue.pop()) is not None:
                 batch = self._batch(peer_id, rpc, queue)
                 if batch and not await self.write_msg(stream, *batch):
+                    self.counters.drop(Drop.GONE, peer_id.to_base58(), sum(len(rpc.publish) for rpc in batch))
                     break
                 self._tell_room()
             await stream.close()  # 0.8.1 leaves it open, and opens another
@@ -284,10 +349,18 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         """Write at one time; False, and the peer counts as gone, when its stream has ended."""
         peer = stream.muxed_conn.peer_id
         try:
-            await self._outlet(peer, stream).write(*rpc_msg)
+            size = await self._outlet(peer, stream).write(*rpc_msg)
         except (StreamClosed, StreamReset):
             self._handle_dead_peer(peer)
             return False
+        flow = self.counters.peer(peer.to_base58())
+        flow.bytes_out += size
+        for rpc in rpc_msg:
+            for message in rpc.publish:
+                flow.messages_out += 1
+                topic = self.counters.topic(message.topicIDs[0])
+                topic.messages_out += 1
+                topic.bytes_out += len(message.data)
         return True
 
     def _outlet(self, peer: ID, stream: INetStream) -> Outlet:

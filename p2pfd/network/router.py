@@ -14,6 +14,8 @@ from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 
+from p2pfd.network.counters import Drop
+
 
 class SafeGossipSub(GossipSub):  # type: ignore[misc]
     """The router, without some faults of 0.8.1."""
@@ -25,9 +27,10 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
         message for ever, for statistics that we have switched off.
         """
         pubsub = self.pubsub
-        if pubsub is None or not (
-            self._check_spam_protection(msg_forwarder, pubsub_msg) and self._check_equivocation(pubsub_msg)
-        ):
+        if pubsub is None:
+            return
+        if not self._check_equivocation(pubsub_msg):
+            pubsub.counters.drop(Drop.EQUIVOCATION, msg_forwarder.to_base58())
             return
         self.mcache.put(pubsub_msg)
         rpc = rpc_pb2.RPC(publish=[pubsub_msg])
@@ -52,10 +55,24 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
     def send_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, priority: bool = False) -> None:
         """Queue an RPC for a peer; whole and uncopied where nothing has to be added or split."""
         queue = self.pubsub.peer_queues.get(peer_id)
-        if queue is None or peer_id in self._pending_control or rpc.ByteSize() > queue.max_message_size:
+        if queue is None:
+            self.pubsub.counters.drop(Drop.GONE, peer_id.to_base58(), len(rpc.publish))
+        elif peer_id in self._pending_control or rpc.ByteSize() > queue.max_message_size:
             super().send_rpc(peer_id, rpc, priority)
         elif not queue.push(rpc, priority):
             self._handle_dropped_rpc(peer_id, rpc, "queue_full")
+
+    def _handle_dropped_rpc(self, peer_id: ID, rpc: rpc_pb2.RPC, reason: str) -> None:
+        kind = Drop.OVERSIZED if reason == "oversized" else Drop.QUEUE_FULL
+        self.pubsub.counters.drop(kind, peer_id.to_base58(), max(1, len(rpc.publish)))
+        super()._handle_dropped_rpc(peer_id, rpc, reason)
+
+    def _prune_pending_messages(self, peer_id: ID) -> None:
+        before = len(self._pending_messages.get(peer_id, ()))
+        super()._prune_pending_messages(peer_id)
+        lost = before - len(self._pending_messages.get(peer_id, ()))
+        if self.pubsub is not None:
+            self.pubsub.counters.drop(Drop.NEWCOMER, peer_id.to_base58(), lost)
 
     async def _emit_control_msgs(self, graft: Any, prune: Any, gossip: Any) -> None:
         """0.8.1 lets what it tells one peer pile up and tells it the next one too: grafts and prunes go astray."""
@@ -79,12 +96,6 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
         key = msg.from_id + msg.seqno
         said = hashlib.blake2b(msg.data + b"\n" + "\n".join(msg.topicIDs).encode(), digest_size=16).digest()
         return bool(self.equivocation_detection.setdefault(key, said) == said)
-
-    def _check_spam_protection(self, peer_id: ID, msg: rpc_pb2.Message) -> bool:
-        """0.8.1 counts what we say ourselves against the limit for neighbours, and drops it."""
-        if self.pubsub is not None and peer_id == self.pubsub.my_id:
-            return True
-        return bool(super()._check_spam_protection(peer_id, msg))
 
     async def _do_px(self, px_peers: list[rpc_pb2.PeerInfo]) -> None:
         """0.8.1 dials whatever addresses a neighbour sends along with a prune, even when told not to exchange peers."""

@@ -19,6 +19,7 @@ from multiaddr import Multiaddr
 
 from p2pfd.errors import EnvironmentProblem, NetworkError
 from p2pfd.network.api import Traffic
+from p2pfd.network.counters import Counters, Drop
 
 READ_AHEAD = 64 * 1024
 BACKLOG = 128
@@ -37,8 +38,9 @@ log = logging.getLogger("p2pfd.network")
 class Meter:
     """Counts what crosses the sockets, and knows which are open."""
 
-    def __init__(self, stall_seconds: float) -> None:
+    def __init__(self, stall_seconds: float, counters: Counters | None = None) -> None:
         self.stall_seconds = stall_seconds
+        self.counters = counters or Counters()
         self.sent = 0
         self.received = 0
         self.open: set[CountedStream] = set()
@@ -98,6 +100,7 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         with trio.CancelScope(deadline=deadline, shield=True) as patience:
             await super().write(data)
         if patience.cancelled_caught:
+            self._meter.counters.drop(Drop.STALLED)
             self.cut()
             raise ConnectionClosedError("the peer takes nothing", transport="tcp")
         if self in self._meter.open:  # the base class is silent about a socket that we closed ourselves
@@ -209,10 +212,12 @@ async def accept(
             except OSError as error:
                 if error.errno not in OUT_OF_DESCRIPTORS:
                     raise
+                meter.counters.drop(Drop.CONNECTIONS)
                 log.warning("cannot accept a connection: %s", error)
                 await trio.sleep(ACCEPT_PAUSE)
                 continue
             if len(meter.open) >= limit:
+                meter.counters.drop(Drop.CONNECTIONS)
                 stream.socket.close()
                 continue
             try:

@@ -30,6 +30,7 @@ from libp2p.utils import encode_varint_prefixed
 from multiaddr import Multiaddr
 
 from p2pfd.network import patches
+from p2pfd.network.counters import Counters
 from p2pfd.network.gossip import router
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.settings import NetworkSettings
@@ -149,7 +150,7 @@ async def test_the_guards_hold_with_validators_of_the_library(nodes: Nodes, nurs
     """SafePubsub itself, as somebody else may use it: a validator that raises costs the message, not the service."""
     attacker, base = await nodes.open(), await nodes.open()
     host = host_of(base)
-    guarded = patches.SafePubsub(host, router(QUICK), nursery, 8)
+    guarded = patches.SafePubsub(host, router(QUICK), nursery, NetworkSettings(), Counters())
     guarded.set_topic_validator(TOPIC, raising_validator, False)
     async with background_trio_service(guarded), background_trio_service(guarded.router):
         await guarded.wait_until_ready()
