@@ -68,7 +68,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     for name, entry in held.contracts.items():
         screen.say(f"{name:<12}{entry.address}  {entry.state}")
     if held.complete():
-        screen.say(f"verify  p2pfd contracts verify --deployments {site.path} --chain-url {args.chain_url}")
+        shown = Rpc(args.chain_url).url  # without what may be a customer's key
+        screen.say(f"verify  p2pfd contracts verify --deployments {site.path} --chain-url {shown}")
     told = {"account": mine, "live": site.live, "dry_run": args.dry_run, "estimate": _costs(cost)}
     screen.result(as_json(held, site.path) | told)
     return exits.OK.code
@@ -94,12 +95,13 @@ def as_json(held: Deployments, path: Path) -> dict[str, object]:
             for name, entry in held.contracts.items()
         ],
     }
-    if held.complete():
+    token, market = held.contracts.get("Token"), held.contracts.get("LabelMarket")
+    if token is not None and market is not None and {token.state, market.state} <= {"given", "done"}:
         out["chain"] = {
             "profile": held.profile,
             "chain_id": held.chain_id,
-            "token": held.contracts["Token"].address,
-            "market": held.contracts["LabelMarket"].address,
+            "token": token.address,
+            "market": market.address,
         }
     return out
 

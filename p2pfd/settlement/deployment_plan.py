@@ -118,6 +118,12 @@ async def _identity(rpc: Rpc) -> tuple[int, str]:
     return answers.height(chain_id, "a chain's id"), genesis
 
 
+def is_built_from(name: str, code: bytes) -> bool:
+    """Whether code on a chain is this release's contract, the constants that a deployment sets left out."""
+    built = artifact(name)
+    return len(code) >= built.runtime_bytes and code[: built.runtime_bytes] in built.bytecode
+
+
 async def problem(rpc: Rpc, held: Deployments, name: str) -> str:
     """What is wrong with what stands where the file says that this contract stands; empty if all is as it should be."""
     entry = held.contracts[name]
@@ -128,8 +134,7 @@ async def problem(rpc: Rpc, held: Deployments, name: str) -> str:
         return ""
     if name not in {recipe.contract for recipe in RECIPES}:
         return "a contract that this release does not know"
-    built = artifact(name)
-    if len(code) < built.runtime_bytes or code[: built.runtime_bytes] not in built.bytecode:
+    if not is_built_from(name, code):
         return f"another contract, or one of another release: not the {name} of this one"
     return await _misset(rpc, held, name)
 

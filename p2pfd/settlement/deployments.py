@@ -47,9 +47,12 @@ class Recipe:
     arguments: tuple[str | Setting, ...]
 
 
+_SUPPLY = Setting("supply", 10**12, "tokens", "what the deployer gets of a new token")
+_UNBOND = Setting("unbond_seconds", 86_400, "seconds", "how long tokens unbond")
+
 RECIPES: tuple[Recipe, ...] = (
-    Recipe("Token", (Setting("supply", 10**12, "tokens", "what the deployer gets of a new token"),)),
-    Recipe("LabelMarket", ("Token", Setting("unbond_seconds", 86_400, "seconds", "how long tokens unbond"))),
+    Recipe("Token", (_SUPPLY,)),
+    Recipe("LabelMarket", ("Token", _UNBOND)),
 )
 """All that a chain needs, each line after those that it names. One more contract is one more line."""
 

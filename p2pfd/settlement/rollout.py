@@ -21,7 +21,16 @@ from p2pfd.errors import ChainError, DeadlineError, PlanError
 from p2pfd.settlement import answers, deployments, refusals
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.artifacts import artifact
-from p2pfd.settlement.deployment_plan import Manner, address_at, arguments, artifact_digest, base_fee, gas_of, spare
+from p2pfd.settlement.deployment_plan import (
+    Manner,
+    address_at,
+    arguments,
+    artifact_digest,
+    base_fee,
+    gas_of,
+    is_built_from,
+    spare,
+)
 from p2pfd.settlement.deployments import RECIPES, Attempt, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.refusals import Meaning
@@ -73,6 +82,8 @@ class _Seen:
 
     top: int
     included: bool = False
+    stands: bool = False
+    """Whether its nonce is spent and it is there, though no server has its receipt."""
     lost: bool = False
     """Whether its nonce seems to have gone to something else."""
     ended: Entry | None = None
@@ -112,7 +123,7 @@ class _Work:
     async def _planned(self, failed: tuple[str, ...]) -> Entry:
         """An entry with the account's next nonce, signed, on disk, and not sent yet."""
         mine = self._key.account
-        nonce = answers.height(await self._rpc.call("eth_getTransactionCount", mine, "pending"), "a nonce")
+        nonce = await self._next_nonce()
         entry = Entry(
             address=address_at(mine, nonce),
             state="sending",
@@ -124,6 +135,15 @@ class _Work:
         )
         gas = spare(await gas_of(self._rpc, mine, self._recipe, self._held.having(self._name, entry)))
         return self._attempted(entry, gas, await self._manner.fees.quote(self._rpc))
+
+    async def _next_nonce(self) -> int:
+        """The first that nothing has used. Servers that are behind name earlier ones: the highest answer counts."""
+        ours = [entry.nonce + 1 for entry in self._held.contracts.values() if entry.deployer == self._key.account]
+        told = [
+            await self._rpc.call("eth_getTransactionCount", self._key.account, tag)
+            for tag in ("latest", "pending", "pending")
+        ]
+        return max(*ours, 0, *(answers.height(value, "a nonce") for value in told))
 
     def _attempted(self, entry: Entry, gas: int, offer: Offer) -> Entry:
         transaction = {
@@ -163,12 +183,14 @@ class _Work:
                 self._tell(self._name, "sent", entry)
                 lost = []
             now = trio.current_time()
+            if now >= give_up and seen.stands:
+                return self._ended(dataclasses.replace(entry, state="done", attempts=()))
             if now >= give_up:
                 raise DeadlineError(
                     f"the {self._name} is not final after {self._manner.patience_seconds:g} s",
                     "run it again, it goes on where it stopped; does the account wait with another transaction?",
                 )
-            if now >= send_again and not seen.included:
+            if now >= send_again and not (seen.included or seen.stands):
                 entry = await self._sent(entry)
                 send_again = now + self._manner.resend_seconds
             await trio.sleep(self._manner.look_seconds)
@@ -194,19 +216,21 @@ class _Work:
             ]
         )
         top = answers.height(head)
-        stands = bool(answers.octets(code, "code"))
+        found = answers.octets(code, "code")
+        ours = bool(found) and (entry.artifact != artifact_digest(self._name) or is_built_from(self._name, found))
         for tx, receipt in zip(hashes, receipts, strict=True):
             if receipt is not None:
-                ended = self._as_told(entry, tx, answers.record(receipt, "a receipt"), top, stands)
+                ended = self._as_told(entry, tx, answers.record(receipt, "a receipt"), top, ours)
                 return _Seen(top, included=True, ended=ended)
-        return _Seen(top, lost=answers.height(nonce, "a nonce") > entry.nonce and not stands)
+        spent = answers.height(nonce, "a nonce") > entry.nonce
+        return _Seen(top, stands=spent and ours, lost=spent and not ours)
 
-    def _as_told(self, entry: Entry, tx: str, told: Mapping[str, Any], top: int, stands: bool) -> Entry | None:
+    def _as_told(self, entry: Entry, tx: str, told: Mapping[str, Any], top: int, ours: bool) -> Entry | None:
         block = answers.height(told.get("blockNumber"))
         if top - block < self._manner.confirmations:
             return None
         good = answers.number(told.get("status"), "a status") == 1
-        if good and not stands:
+        if good and not ours:
             return None  # one part of that server is behind another
         included = dataclasses.replace(
             entry,
