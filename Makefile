@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCHES := $(sort $(notdir $(basename $(wildcard tests/bench/bench_*.py))))
 .DEFAULT_GOAL := help
-.PHONY: help up chains install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean
+.PHONY: help up chains interop install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ chains: ## .chains with anvil and ganache, for localnet up --chain; needs npm; s
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); name a Python 3.11 to 3.13: make PYTHON=..." >&2; exit 9; }
 	@$(PYTHON) tools/chains.py
 
+interop: ## the modules of the JavaScript peer in tests/e2e/interop; needs npm; skipped when nothing changed
+	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); name a Python 3.11 to 3.13: make PYTHON=..." >&2; exit 9; }
+	@$(PYTHON) tools/interop.py
+
 install: ## .venv with what p2pfd needs to run; skipped when nothing changed
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); name a Python 3.11 to 3.13: make PYTHON=..." >&2; exit 9; }
 	@$(PYTHON) tools/install.py
@@ -24,10 +28,10 @@ install-dev:
 	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON); name a Python 3.11 to 3.13: make PYTHON=..." >&2; exit 9; }
 	@$(PYTHON) tools/install.py --dev
 
-test: install-dev $(if $(CI),chains) ## all tests but the long ones
+test: install-dev $(if $(CI),chains interop) ## all tests but the long ones
 	@$(BIN)/python -m pytest -q -m "not long" --durations=5 $(ARGS)
 
-test-all: install-dev $(if $(CI),chains) ## all tests
+test-all: install-dev $(if $(CI),chains interop) ## all tests
 	@$(BIN)/python -m pytest -q --durations=10 $(ARGS)
 
 lint: install-dev ## style, types, and who may import whom
@@ -48,5 +52,5 @@ $(BENCHES:bench_%=bench-%): bench-%: install-dev
 
 clean: ## remove the environment, the caches and the local mesh
 	@if [ -x $(BIN)/localnet ] && [ -d .localnet ]; then $(BIN)/localnet down || true; fi
-	rm -rf .venv .chains .localnet build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .chains tests/e2e/interop/node_modules .localnet build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,215 @@
+"""A peer in JavaScript, written by the pages of docs/reference, and p2pfd nodes: each must take the other for one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from libp2p.custom_types import TProtocol
+from libp2p.peer.id import ID
+
+from p2pfd.core.ids import Digest, RoundId, TaskId
+from p2pfd.core.labels import commitment, pack, unpack
+from p2pfd.core.rng import Rng
+from p2pfd.core.verdict import ACCEPT, Verdict
+from p2pfd.errors import DecodeError
+from p2pfd.network.exchange import BLOB_PROTOCOL
+from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.network.manifest import PIECE, cid_of, describe
+from p2pfd.network.settings import NetworkSettings
+from p2pfd.node.keys import NodeKeys, verify
+from p2pfd.node.ports import topic_of
+from p2pfd.settlement.accounts import AccountKey, recover
+from p2pfd.wire.envelope import Envelope, judge, open_envelope, seal
+from p2pfd.wire.messages import Commit, Hello, Message, Reached, Reveal
+from p2pfd.wire.vouch import check_vouch, vouch
+
+from .js import JsPeer, js_peer
+
+pytestmark = pytest.mark.network
+
+TASK = TaskId(bytes(range(32)))
+ROUND = RoundId(3)
+LABELS = bytes(number % 10 for number in range(100))
+SALT = b"\x5a" * 32
+BLOB = Rng(b"\7" * 32).bytes(7 * PIECE // 2)
+
+
+def keys_of(number: int) -> NodeKeys:
+    return NodeKeys(number.to_bytes(32, "big"), AccountKey((1000 + number).to_bytes(32, "big")))
+
+
+JS, NEAR, FAR = keys_of(1), keys_of(2), keys_of(3)
+
+
+class Listener:
+    """A p2pfd node that judges what it hears as a running one does."""
+
+    def __init__(self, keys: NodeKeys, transport: Libp2pTransport) -> None:
+        self.keys = keys
+        self.transport = transport
+        self.seq = 0
+        self.heard: list[tuple[bytes, Verdict]] = []
+        self.opened: list[Envelope] = []
+        self._more = trio.Event()
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        async with self.transport.heard(topic_of(TASK)) as deliveries:
+            task_status.started()
+            async for delivery in deliveries:
+                verdict: Verdict = ACCEPT
+                try:
+                    envelope = open_envelope(delivery.raw, verify, task=TASK)
+                    if envelope.sender != delivery.sender:
+                        raise DecodeError("an envelope that somebody else published")
+                    if isinstance(envelope.body, Hello):
+                        check_vouch(envelope.body, TASK, verify, recover)
+                    self.opened.append(envelope)
+                except DecodeError as error:
+                    verdict = judge(error)
+                delivery.answer(verdict)
+                self.heard.append((delivery.raw, verdict))
+                self._more.set()
+                self._more = trio.Event()
+
+    async def until(self, count: int) -> None:
+        with trio.fail_after(20):
+            while len(self.heard) < count:
+                await self._more.wait()
+
+    async def say(self, message: Message) -> None:
+        self.seq += 1
+        raw = seal(message, TASK, self.seq, self.keys.peer, self.keys.sign)
+        await self.transport.publish(topic_of(TASK), raw)
+
+
+@asynccontextmanager
+async def listening(keys: NodeKeys) -> AsyncGenerator[Listener]:
+    settings = NetworkSettings(heartbeat_seconds=0.2)
+    async with open_transport(keys.peer_private, settings=settings) as transport, trio.open_nursery() as nursery:
+        listener = Listener(keys, transport)
+        await nursery.start(listener.run)
+        yield listener
+        nursery.cancel_scope.cancel()
+
+
+async def meet(js: JsPeer, near: Listener, js_dials: bool = True) -> None:
+    """Connect the two, and wait until what either says reaches the other."""
+    if js_dials:
+        await js.do("dial", address=near.transport.addresses[0])
+    else:
+        await near.transport.connect(js.address)
+    await js.joined(near.transport.peer)
+    with trio.fail_after(20):
+        # A message that is published between a peer's subscription and its graft is not for that peer.
+        await near.transport._gossip.router.wait_for_mesh(ID.from_base58(js.peer), topic_of(TASK))
+
+
+@pytest.mark.parametrize("js_dials", [True, False], ids=["js dials", "p2pfd dials"])
+async def test_each_takes_part_in_the_other_s_round(node: str, js_dials: bool) -> None:
+    async with js_peer(node, TASK, JS) as js, listening(NEAR) as near:
+        await meet(js, near, js_dials)
+        packed = pack(LABELS)
+        bound = commitment(TASK, ROUND, NEAR.account.account, SALT, packed)
+        await near.say(vouch(TASK, NEAR))
+        await near.say(Commit(ROUND, bound))
+        await near.say(Reveal(ROUND, SALT, packed))
+        await near.say(Reached(ROUND, Digest(b"\xee" * 32)))
+        for seq, fields in enumerate(
+            (
+                {"kind": "hello", "peer": NEAR.peer, "account": NEAR.account.account},
+                {"kind": "commit", "round": ROUND, "commitment": bound.hex()},
+                {"kind": "reveal", "round": ROUND, "salt": SALT.hex(), "labels": packed.hex()},
+                {"kind": "reached", "round": ROUND, "weights": "ee" * 32},
+            ),
+            start=1,
+        ):
+            heard = await js.until(event="heard", seq=str(seq))
+            assert (heard["verdict"], heard["from"], heard["via"]) == ("accept", NEAR.peer, NEAR.peer)
+            assert fields.items() <= heard["message"].items()
+        assert (await js.until(event="heard", seq="3"))["opens"] is True
+
+        for what, how in (("hello", {}), ("commit", {"round": 4, "labels": [*LABELS]}), ("reveal", {"round": 4})):
+            assert (await js.do(what, **how))["to"] == 1
+        await near.until(3)
+        assert [verdict for _, verdict in near.heard] == [ACCEPT] * 3
+        hello, commit, reveal = (envelope.body for envelope in near.opened)
+        assert isinstance(hello, Hello)
+        assert isinstance(commit, Commit)
+        assert isinstance(reveal, Reveal)
+        assert (hello.peer, hello.account) == (JS.peer, JS.account.account)
+        assert commit.commitment == commitment(TASK, RoundId(4), hello.account, reveal.salt, reveal.labels)
+        assert unpack(reveal.labels, len(LABELS), 10) == LABELS
+        assert (await js.do("ping", peer=NEAR.peer))["milliseconds"] >= 0
+
+
+async def test_messages_and_blobs_pass_through_the_peer(node: str, tmp_path: Path) -> None:
+    async with js_peer(node, TASK, JS) as js, listening(NEAR) as near, listening(FAR) as far:
+        await meet(js, near)
+        await meet(js, far)
+        await near.say(Reached(ROUND, Digest(b"\x11" * 32)))
+        await far.until(1)
+        assert [envelope.sender for envelope in far.opened] == [NEAR.peer]
+        # What it refuses it does not pass on; what comes after it is passed on, so the refused one would have come.
+        await near.transport.publish(topic_of(TASK), b"\1no envelope")
+        await js.until(event="heard", verdict="reject")
+        await near.say(Reached(ROUND, Digest(b"\x22" * 32)))
+        await far.until(2)
+        assert [verdict for _, verdict in far.heard] == [ACCEPT] * 2
+
+        cid = await near.transport.put(BLOB)
+        words = {"blob": cid.hex(), "limit": len(BLOB), "file": str(tmp_path / "got")}
+        assert (await js.do("get", peer=NEAR.peer, **words))["bytes"] == len(BLOB)
+        assert (tmp_path / "got").read_bytes() == BLOB
+        assert await far.transport.get(cid, len(BLOB)) == BLOB
+
+
+async def test_a_blob_of_the_peer_comes_here_in_pieces_that_are_checked(node: str, tmp_path: Path) -> None:
+    marked = b"p2pfd-blob-manifest-1".ljust(32, b"\0") + b"not a manifest"
+    async with js_peer(node, TASK, JS) as js, listening(NEAR) as near:
+        await meet(js, near, js_dials=False)
+        for number, blob in enumerate((BLOB, BLOB[: 2 * PIECE], BLOB[:PIECE], b"p2pfd", b"", marked)):
+            file = tmp_path / str(number)
+            file.write_bytes(blob)
+            cid = cid_of(blob)
+            assert (await js.do("put", file=str(file)))["blob"] == cid.hex()
+            assert await near.transport.get(cid, len(blob)) == blob
+            mine = Rng(b"%032d" % number).bytes(len(blob) or 1)
+            words = {"blob": (await near.transport.put(mine)).hex(), "limit": len(mine), "file": str(file)}
+            await js.do("get", peer=NEAR.peer, **words)
+            assert file.read_bytes() == mine
+
+
+HEAD = len(BLOB).to_bytes(8, "big")
+HASHES = b"".join(describe(BLOB).pieces)
+LIES = {
+    "the peer offers 9223372036854775808 bytes, the limit is": [(2**63).to_bytes(8, "big")],
+    "the peer does not have the blob": [b"\xff" * 8],
+    "the manifest is not that of the blob": [HEAD + HASHES[:-32] + bytes(32)],
+    "piece 0 is not that of the blob": [HEAD + HASHES, b"\1" + b"x" * PIECE],
+    "the peer has the blob no longer": [HEAD + HASHES, b"\0"],
+    "stream closed": [HEAD[:3]],
+}
+
+
+async def test_the_peer_takes_nothing_wrong_from_a_liar(node: str, tmp_path: Path) -> None:
+    async with js_peer(node, TASK, JS) as js, listening(NEAR) as near:
+        await js.do("dial", address=near.transport.addresses[0])
+        for why, answers in LIES.items():
+
+            async def lie(stream: Any, answers: Sequence[bytes] = answers) -> None:
+                for answer in answers:
+                    await stream.read(36)
+                    await stream.write(answer)
+                await stream.close()
+
+            near.transport._exchange._host.set_stream_handler(TProtocol(BLOB_PROTOCOL), lie)
+            words = {"blob": cid_of(BLOB).hex(), "limit": len(BLOB), "file": str(tmp_path / "got")}
+            answered = await js.tell("get", peer=NEAR.peer, **words)
+            assert answered["event"] == "failed"
+            assert why in answered["why"]
+            assert not (tmp_path / "got").exists()
