@@ -15,8 +15,10 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.task import load as load_task
+from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import P2pfdError, PlanError
 from p2pfd.node import config, keys, keystore
+from p2pfd.settlement.profiles import profile_of
 
 LISTEN = "/ip4/0.0.0.0/tcp/0"
 
@@ -88,8 +90,26 @@ def _run_node(path: Path, mine: keys.NodeKeys, dial: tuple[str, ...], screen: Sc
 def _run(args: argparse.Namespace, screen: Screen) -> int:
     path = args.config / config.FILE if args.config.is_dir() else args.config
     settings = config.load(path)
-    mine = keystore.open_keys(Path(settings.home) / "keys", passphrase.current(args.passphrase_file).get)
+    mine = _keys(Path(settings.home), settings.load_task(), args.passphrase_file)
     return _run_node(path, mine, settings.bootstrap, screen)
+
+
+def _keys(home: Path, task: TaskSpec, passphrase_file: Path | None) -> keys.NodeKeys:
+    """The node's keys; where it has none and the chain is a throw-away one, fresh ones that are kept plain."""
+    at = home / "keys"
+    chain = task.chain
+    if chain.profile != "none" and profile_of(chain).live:
+        if not keystore.exists(at):
+            raise PlanError(
+                f"{chain.profile} ({chain.chain_id}) is a live chain, and there are no keys in {at}",
+                f"run: p2pfd keys new --home {home}",
+            )
+        keystore.require_encrypted(at, f"{chain.profile} ({chain.chain_id})")
+    if keystore.exists(at):
+        return keystore.open_keys(at, passphrase.current(passphrase_file).get)
+    mine = keys.fresh()
+    keys.save(mine, at)
+    return mine
 
 
 def _join(args: argparse.Namespace, screen: Screen) -> int:
@@ -98,11 +118,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     shard, shards = args.shard or (0, task.seats)
     if task.chain.profile != "none" and not args.chain_url:
         raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
-    if keystore.exists(home / "keys"):
-        mine = keystore.open_keys(home / "keys", passphrase.current(args.passphrase_file).get)
-    else:
-        mine = keys.fresh()
-        keys.save(mine, home / "keys")
+    mine = _keys(home, task, args.passphrase_file)
     config.save_task(task, home / "task.json")
     settings = config.NodeConfig(
         name=home.name,
