@@ -10,7 +10,10 @@ rounded down and what rounding leaves is the learner's.
   and in a split vote each loser forfeits its share to the winners. "Valid" always still pays where nearly
   everything is valid.
 * ``serum``: learner and neighbor as in ``symmetric``; voters are paid for their scores under the peer truth serum
-  over their vote history, where a constant or a random vote earns nothing in expectation.
+  over their vote history, where a constant or a random vote earns nothing in expectation. A score below zero, which
+  only scores of single encounters can be, is paid from the voter's bond.
+
+Nobody loses more than its bond, where bonds are told.
 
 A tie, or no vote at all, gives the learner its prepayment back and changes nothing else, under every rule.
 """
@@ -43,9 +46,17 @@ class Payout:
 
 
 def payout(
-    rule: Rule, prepayment: int, neighbor_share: int, votes: Sequence[bool], mean_scores: Sequence[int] = ()
+    rule: Rule,
+    prepayment: int,
+    neighbor_share: int,
+    votes: Sequence[bool],
+    mean_scores: Sequence[int] = (),
+    bonds: Sequence[int] | None = None,
 ) -> Payout:
-    """What an encounter comes to. True is a vote for valid; ``mean_scores``, in millionths, are for ``serum`` alone."""
+    """What an encounter comes to. True is a vote for valid; ``mean_scores``, in millionths, are for ``serum`` alone.
+
+    ``bonds`` are what each voter can lose at most.
+    """
     if prepayment < 0 or not 0 <= neighbor_share <= WHOLE:
         raise ValueError("a prepayment is not negative, and a share lies between nothing and the whole")
     valid, invalid = votes.count(True), votes.count(False)
@@ -56,11 +67,11 @@ def payout(
     neighbor = prepayment * neighbor_share // WHOLE if valid > invalid else -prepayment
     pool = prepayment - prepayment * neighbor_share // WHOLE
     if rule == "symmetric":
-        voters = _majority(pool, votes)
+        voters = _majority(pool, votes, bonds)
     else:
         if len(mean_scores) != len(votes):
             raise ValueError("the serum needs a score for each voter")
-        voters = pay(pool, pool // len(votes), mean_scores)
+        voters = pay(pool, pool // len(votes), mean_scores, bonds)
     return Payout(prepayment - neighbor - sum(voters), neighbor, voters)
 
 
@@ -77,10 +88,12 @@ def _paper(prepayment: int, neighbor_share: int, votes: Sequence[bool]) -> Payou
     return Payout(prepayment - neighbor - sum(voters), neighbor, voters)
 
 
-def _majority(pool: int, votes: Sequence[bool]) -> tuple[int, ...]:
+def _majority(pool: int, votes: Sequence[bool], bonds: Sequence[int] | None) -> tuple[int, ...]:
     """The winners share the pool and what the losers forfeit: each of these as much as a winner's share of the pool."""
     verdict = 2 * votes.count(True) > len(votes)
     winners = votes.count(verdict)
     share = pool // winners
-    won = (pool + (len(votes) - winners) * share) // winners
-    return tuple(won if vote == verdict else -share for vote in votes)
+    bonds = bonds if bonds is not None else (share,) * len(votes)
+    lost = [0 if vote == verdict else min(share, bond) for vote, bond in zip(votes, bonds, strict=True)]
+    won = (pool + sum(lost)) // winners
+    return tuple(won if vote == verdict else -loss for vote, loss in zip(votes, lost, strict=True))

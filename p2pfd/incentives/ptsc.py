@@ -51,12 +51,15 @@ def means(totals: Sequence[int], samples: int) -> tuple[int, ...]:
     return tuple(max(0, total) // samples for total in totals)
 
 
-def pay(pot: int, rate: int, mean_scores: Sequence[int]) -> tuple[int, ...]:
+def pay(pot: int, rate: int, mean_scores: Sequence[int], bonds: Sequence[int] | None = None) -> tuple[int, ...]:
     """What each worker earns: ``rate`` for a mean score of one, in proportion where that exceeds the pot.
 
-    The rest of the pot, with what rounding leaves, is the requester's.
+    The rest of the pot, with what rounding leaves, is the requester's. A mean below zero costs, though no more than
+    the worker's bond where bonds are told.
     """
     due = [rate * mean // SCALE for mean in mean_scores]
+    if bonds is not None:
+        due = [max(amount, -bond) for amount, bond in zip(due, bonds, strict=True)]
     total = sum(due)
     if total <= pot:
         return tuple(due)

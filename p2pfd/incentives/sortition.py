@@ -11,7 +11,7 @@ matter.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from p2pfd.core.ids import Account, Digest, account_bytes
 
@@ -49,3 +49,37 @@ def _lowest(drawn_by: Digest, who: Account, tickets: int) -> bytes:
         state.update(ticket.to_bytes(4, "big"))
         lowest = min(lowest, state.digest())
     return lowest
+
+
+# -- as the contract of encounters draws: by seats of one bond each --
+
+MAX_PICKS = 64
+"""After so many picks a draw is over, whether enough were found or not."""
+_SLICE = 2**32
+
+
+def drawn_seats(
+    seed: bytes, seats: int, size: int, holder_of: Callable[[int], Account | None], keccak: Callable[[bytes], bytes]
+) -> tuple[int, ...]:
+    """Up to ``size`` seats of different holders; one whose holder is None is passed over.
+
+    A seat costs the same bond for everyone, so to pick seats evenly is to pick in proportion to stake, and takes about
+    as many steps as the committee has members. Slices of 32 bits of the seed pick; eight are in it, then it is hashed.
+    """
+    found: list[int] = []
+    holders = set[Account]()
+    slices = int.from_bytes(seed, "big")
+    for pick in range(1, MAX_PICKS + 1):
+        seat = slices % _SLICE % seats
+        slices //= _SLICE
+        if pick % 8 == 0:
+            seed = keccak(seed)
+            slices = int.from_bytes(seed, "big")
+        who = holder_of(seat)
+        if who is None or who in holders:
+            continue
+        holders.add(who)
+        found.append(seat)
+        if len(found) == size:
+            break
+    return tuple(found)

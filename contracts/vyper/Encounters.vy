@@ -1,0 +1,740 @@
+# pragma version 0.4.3
+"""
+@title Encounters: a learner pays a neighbor for help if validators drawn by lot find the learner's model better for it
+@license Apache-2.0
+@notice SPEC.md beside this file says what must hold; `p2pfd/incentives/encounters.py` does the same in Python. An account is one
+        word: tag 176 | phase 2 | ballot 14 | free 64, from the top. All but the free tokens is lane zero of a learner; other
+        lanes are words of their own. An idle lane's tag is its nonce. In play the tag is the cut hash of all that the encounter
+        is, and every call brings that along.
+"""
+import papers
+import purse
+import registry
+import shares
+
+initializes: purse
+initializes: registry[purse := purse]
+initializes: papers
+
+exports: (
+    purse.token,
+    purse.unbond_seconds,
+    purse.held,
+    purse.balances,
+    purse.deposit,
+    purse.deposit_with_permit,
+    purse.unstake,
+    purse.withdraw,
+    registry.bond,
+    registry.longest,
+    registry.join,
+    registry.top_up,
+    registry.collect,
+    registry.leave,
+    registry.come_back,
+    registry.vacate,
+    registry.seat_of,
+    registry.seat_count,
+)
+
+MAX_SIZE: constant(uint256) = 7
+MAX_BATCH: constant(uint256) = 20
+PART: constant(uint256) = 8
+ONE: constant(uint256) = 1
+WHOLE: constant(uint256) = 10**6
+# How many blocks back a hash can be read, less one.
+PERIOD: constant(uint256) = 255
+M8: constant(uint256) = 2**8 - 1
+M14: constant(uint256) = 2**14 - 1
+M24: constant(uint256) = 2**24 - 1
+M32: constant(uint256) = 2**32 - 1
+M40: constant(uint256) = 2**40 - 1
+M64: constant(uint256) = 2**64 - 1
+
+# The phases of a lane, and the lower bit of each of the seven places of a ballot.
+IDLE: constant(uint256) = 0
+OPEN: constant(uint256) = 1
+DRAWN: constant(uint256) = 2
+REPORTED: constant(uint256) = 3
+PLACES: constant(uint256) = (2**14 - 1) // 3
+
+
+# An encounter's key: learner 160 | unused 48 | lane 8 | nonce 40, from the top. `where` says how it stands, as calls need it.
+event Opened:
+    key: indexed(uint256)
+    where: uint256
+
+
+event Drawn:
+    key: indexed(uint256)
+    where: uint256
+
+
+event Reported:
+    key: indexed(uint256)
+    result: bytes32
+    where: uint256
+
+
+event Committed:
+    key: indexed(uint256)
+    ballot: uint256
+
+
+event Revealed:
+    key: indexed(uint256)
+    ballot: uint256
+
+
+# What the learner (64 bits) and the neighbor (64 bits) were credited, and the ballot (lowest 64 bits).
+event Settled:
+    key: indexed(uint256)
+    outcome: uint256
+
+
+event Defaulted:
+    key: indexed(uint256)
+    damages: uint256
+
+
+event Voided:
+    key: indexed(uint256)
+
+
+# What a learner and a neighbor must have free to begin an encounter, whatever it costs.
+threshold: public(immutable(uint256))
+
+# Lanes other than zero, by learner << 96 | lane.
+lanes: HashMap[uint256, uint256]
+
+# By learner << 96 | lane << 8 | place; each encounter overwrites the one before, and the ballot says which count.
+commitments: HashMap[uint256, bytes32]
+
+
+@deploy
+def __init__(token: address, unbond_seconds: uint256, longest: uint256, bond: uint256, threshold_: uint256):
+    """
+    @notice Fix everything for ever.
+    @param token An ERC-20 that takes no fee on transfer.
+    @param unbond_seconds How long tokens unbond.
+    @param longest How long an encounter may last, in seconds.
+    @param bond What a validator's seat costs.
+    @param threshold_ What a party must have free to begin.
+    """
+    papers.__init__()
+    purse.__init__(token, unbond_seconds)
+    registry.__init__(bond, longest)
+    threshold = threshold_
+
+
+# -- beginning -------------------------------------------------------------------------------------------------------------
+
+
+@external
+def open(terms: uint256, neighbor: address, details: bytes32, r: uint256, vs: uint256):
+    """
+    @notice Begin an encounter as its learner.
+    @param terms The packed terms.
+    @param neighbor Who helps.
+    @param details The hash of what was signed at check-in.
+    @param r The neighbor's signature of the encounter.
+    @param vs Its second half.
+    """
+    encounter: bytes32 = papers._encounter(terms, msg.sender, neighbor, details)
+    self._require_neighbor(papers._digest(encounter), neighbor, r, vs)
+    self._open(terms, msg.sender, neighbor, encounter)
+
+
+@external
+def open_many(parts: DynArray[uint256[PART], MAX_BATCH]):
+    """
+    @notice Begin encounters that both parties signed. Anyone may; all or none.
+    @param parts Of each: terms, learner, neighbor, details, the learner's signature, the neighbor's.
+    """
+    assert len(parts) > 0, "encounters: not a batch"
+    for part: uint256[PART] in parts:
+        learner: address = convert(part[1], address)
+        neighbor: address = convert(part[2], address)
+        encounter: bytes32 = papers._encounter(part[0], learner, neighbor, convert(part[3], bytes32))
+        digest: bytes32 = papers._digest(encounter)
+        assert papers._signer(digest, part[4], part[5]) == learner, "encounters: unsigned by learner"
+        self._require_neighbor(digest, neighbor, part[6], part[7])
+        self._open(part[0], learner, neighbor, encounter)
+
+
+@external
+def draw(terms: uint256, learner: address, neighbor: address, details: bytes32, where: uint256):
+    """
+    @notice Fix the committee as it is drawn now. Anyone may. Where too few are found, both parties have theirs back.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param details The hash of what was signed at check-in.
+    @param where How the encounter stands.
+    """
+    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
+    lane: uint256 = self._lane(terms, learner)
+    assert (lane >> 78) & 3 == OPEN, "encounters: not open"
+    self._require_tag(lane, keccak256(abi_encode(encounter, where)))
+    assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
+    panel: registry.Panel = self._drawn(terms, learner, neighbor, encounter, where)
+    if panel.found < (terms >> 232) & M8:
+        purse._give(neighbor, terms & M64)
+        self._end(terms, learner, terms & M64)
+        log Voided(key=self._key(terms, learner))
+        return
+    self._go_on(terms, learner, lane, keccak256(abi_encode(encounter, panel.seats)), DRAWN << 14)
+    log Drawn(key=self._key(terms, learner), where=panel.seats)
+
+
+# -- the fast path ---------------------------------------------------------------------------------------------------------
+
+
+@external
+def settle(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    details: bytes32,
+    where: uint256,
+    after: bytes32,
+    r: uint256,
+    vs: uint256,
+    votes: DynArray[uint256, 3 * MAX_SIZE],
+):
+    """
+    @notice End an encounter with the votes of its whole committee. Anyone may.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param details The hash of what was signed at check-in.
+    @param where How the encounter stands.
+    @param after The hash of the model after.
+    @param r The neighbor's signature of the result; not looked at if the neighbor itself calls.
+    @param vs Its second half.
+    @param votes In the committee's order, of each: signature of the ballot, and the opening.
+    """
+    self._settle(terms, learner, neighbor, details, where, after, r, vs, votes)
+
+
+@external
+def settle_many(parts: DynArray[uint256, MAX_BATCH * (PART + 3 * MAX_SIZE)]):
+    """
+    @notice The same for many; all or none.
+    @param parts The values of each `settle`, one behind the other; there are three times as many votes as places.
+    """
+    at: uint256 = 0
+    assert len(parts) > 0, "encounters: not a batch"
+    for number: uint256 in range(MAX_BATCH):
+        if at == len(parts):
+            return
+        head: uint256[PART] = empty(uint256[PART])
+        for each: uint256 in range(PART):
+            head[each] = parts[unsafe_add(at, each)]
+        at = unsafe_add(at, PART)
+        votes: DynArray[uint256, 3 * MAX_SIZE] = []
+        for vote: uint256 in range(3 * ((head[0] >> 232) & M8), bound=3 * MAX_SIZE):
+            votes.append(parts[at])
+            at = unsafe_add(at, 1)
+        self._settle(
+            head[0],
+            convert(head[1], address),
+            convert(head[2], address),
+            convert(head[3], bytes32),
+            head[4],
+            convert(head[5], bytes32),
+            head[6],
+            head[7],
+            votes,
+        )
+    assert at == len(parts), "encounters: not a batch"
+
+
+# -- the slow path ---------------------------------------------------------------------------------------------------------
+
+
+@external
+def report(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    details: bytes32,
+    where: uint256,
+    after: bytes32,
+    r: uint256,
+    vs: uint256,
+    signed: DynArray[uint256, 3 * MAX_SIZE],
+):
+    """
+    @notice Fix the hash after, and the committee where it is not, and begin the votes. Anyone may.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param details The hash of what was signed at check-in.
+    @param where How the encounter stands.
+    @param after The hash of the model after.
+    @param r The neighbor's signature of the result; not looked at if the neighbor itself calls.
+    @param vs Its second half.
+    @param signed In the committee's order, of each: a commitment and its signature; a zero for one that is not there.
+    """
+    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
+    lane: uint256 = self._lane(terms, learner)
+    panel: registry.Panel = self._committee(terms, learner, neighbor, encounter, where, lane)
+    result: bytes32 = papers._result(encounter, after)
+    if msg.sender != neighbor:
+        self._require_neighbor(papers._digest(result), neighbor, r, vs)
+    size: uint256 = (terms >> 232) & M8
+    count: uint256 = len(signed) // 3
+    assert len(signed) == 3 * count and count <= size, "encounters: not of the committee"
+    ballot: uint256 = 0
+    for place: uint256 in range(count, bound=MAX_SIZE):
+        at: uint256 = unsafe_mul(place, 3)
+        commitment: bytes32 = convert(signed[at], bytes32)
+        if commitment != empty(bytes32):
+            digest: bytes32 = papers._digest(papers._bound(result, commitment))
+            self._require_validator(
+                digest, panel.words[place], signed[unsafe_add(at, 1)], signed[unsafe_add(at, 2)]
+            )
+            self.commitments[self._place(terms, learner, place)] = commitment
+            ballot |= ONE << unsafe_mul(place, 2)
+    fixed: uint256 = panel.seats | (block.timestamp << 208)
+    tag: bytes32 = keccak256(abi_encode(terms, learner, neighbor, result, fixed))
+    self._go_on(terms, learner, lane, tag, (REPORTED << 14) | ballot)
+    log Reported(key=self._key(terms, learner), result=result, where=fixed)
+    if ballot != 0:
+        log Committed(key=self._key(terms, learner), ballot=ballot)
+
+
+@external
+def commit(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    result: bytes32,
+    where: uint256,
+    place: uint256,
+    commitment: bytes32,
+    r: uint256,
+    vs: uint256,
+):
+    """
+    @notice Bind a member of the committee to a vote. Anyone may who has its signature; the member itself needs none.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param result The hash of the result.
+    @param where How the encounter stands.
+    @param place The member's place in the committee.
+    @param commitment What binds it.
+    @param r Its signature of the commitment.
+    @param vs The second half.
+    """
+    lane: uint256 = self._reported(terms, learner, neighbor, result, where)
+    assert block.timestamp <= unsafe_add(where >> 208, (terms >> 184) & M24), "encounters: too late to commit"
+    assert place < (terms >> 232) & M8, "encounters: not of the committee"
+    assert (lane >> unsafe_add(64, unsafe_mul(place, 2))) & 3 == 0, "encounters: already committed"
+    word: uint256 = registry._word_at(where, place)
+    if word == 0 or word >> 96 != convert(msg.sender, uint256):
+        self._require_validator(papers._digest(papers._bound(result, commitment)), word, r, vs)
+    self.commitments[self._place(terms, learner, place)] = commitment
+    lane |= ONE << unsafe_add(64, unsafe_mul(place, 2))
+    self._keep(terms, learner, lane)
+    log Committed(key=self._key(terms, learner), ballot=(lane >> 64) & M14)
+
+
+@external
+def reveal(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    result: bytes32,
+    where: uint256,
+    place: uint256,
+    opening: uint256,
+):
+    """
+    @notice Open a commitment. Anyone may who knows how. With the last one the encounter ends.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param result The hash of the result.
+    @param where How the encounter stands.
+    @param place The member's place in the committee.
+    @param opening The vote in the lowest bit, and what hid it.
+    """
+    lane: uint256 = self._reported(terms, learner, neighbor, result, where)
+    window: uint256 = (terms >> 184) & M24
+    assert block.timestamp <= unsafe_add(where >> 208, unsafe_mul(window, 2)), "encounters: too late to reveal"
+    size: uint256 = (terms >> 232) & M8
+    ballot: uint256 = (lane >> 64) & M14
+    if block.timestamp <= unsafe_add(where >> 208, window):
+        all_places: uint256 = PLACES & unsafe_sub(ONE << unsafe_mul(size, 2), 1)
+        assert (ballot | (ballot >> 1)) & PLACES == all_places, "encounters: commitments not over"
+    assert place < size, "encounters: not of the committee"
+    assert (ballot >> unsafe_mul(place, 2)) & 3 == 1, "encounters: nothing to open"
+    commitment: bytes32 = papers._commitment(result, (where >> unsafe_mul(place, 24)) & M24, opening)
+    assert commitment == self.commitments[self._place(terms, learner, place)], "encounters: not its commitment"
+    # One becomes two (valid) or three (invalid).
+    shown: uint256 = unsafe_sub(2, opening & 1) << unsafe_mul(place, 2)
+    ballot = unsafe_add(ballot, shown)
+    if self._unopened(ballot) == 0:
+        self._finish(terms, learner, neighbor, where, ballot)
+        return
+    self._keep(terms, learner, unsafe_add(lane, shown << 64))
+    log Revealed(key=self._key(terms, learner), ballot=ballot)
+
+
+@external
+def close(terms: uint256, learner: address, neighbor: address, paper: bytes32, where: uint256):
+    """
+    @notice End an encounter whose time is over. Anyone may.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param paper The details if nothing was reported, else the hash of the result.
+    @param where How the encounter stands.
+    """
+    lane: uint256 = self._lane(terms, learner)
+    phase: uint256 = (lane >> 78) & 3
+    assert phase != IDLE, "encounters: not in play"
+    if phase == REPORTED:
+        self._require_tag(lane, keccak256(abi_encode(terms, learner, neighbor, paper, where)))
+        ballot: uint256 = (lane >> 64) & M14
+        window: uint256 = (terms >> 184) & M24
+        if self._unopened(ballot) == 0:
+            assert block.timestamp > unsafe_add(where >> 208, window), "encounters: too early"
+        else:
+            assert block.timestamp > unsafe_add(where >> 208, unsafe_mul(window, 2)), "encounters: too early"
+        self._finish(terms, learner, neighbor, where, ballot)
+        return
+    encounter: bytes32 = papers._encounter(terms, learner, neighbor, paper)
+    self._require_tag(lane, keccak256(abi_encode(encounter, where)))
+    assert block.timestamp > (terms >> 104) & M40, "encounters: too early"
+    prepayment: uint256 = terms & M64
+    damages: uint256 = unsafe_div(unsafe_mul(prepayment, (terms >> 208) & M24), WHOLE)
+    purse._give(neighbor, unsafe_sub(prepayment, damages))
+    self._end(terms, learner, unsafe_add(prepayment, damages))
+    log Defaulted(key=self._key(terms, learner), damages=damages)
+
+
+# -- what can be read ------------------------------------------------------------------------------------------------------
+
+
+@external
+@view
+def lane_of(learner: address, lane: uint256) -> (uint256, uint256, uint256):
+    """
+    @notice How a learner's lane stands.
+    @param learner Whose.
+    @param lane Its number.
+    @return Phase (0 idle, 1 open, 2 drawn, 3 reported), nonce or tag, ballot.
+    """
+    word: uint256 = self._lane(lane << 248, learner)
+    return (word >> 78) & 3, word >> 80, (word >> 64) & M14
+
+
+@external
+@view
+def name_of(terms: uint256, learner: address, neighbor: address, details: bytes32) -> bytes32:
+    """
+    @notice The EIP-712 hash that names an encounter.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param details The hash of what was signed at check-in.
+    @return The name.
+    """
+    return papers._encounter(terms, learner, neighbor, details)
+
+
+@external
+@view
+def would_draw(
+    terms: uint256, learner: address, neighbor: address, details: bytes32, where: uint256
+) -> (uint256, uint256):
+    """
+    @notice Whom a draw would find if it were made in the next block.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param neighbor Who helps.
+    @param details The hash of what was signed at check-in.
+    @param where How the open encounter stands.
+    @return How many, and what `where` would become.
+    """
+    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
+    panel: registry.Panel = self._drawn(terms, learner, neighbor, encounter, where)
+    return panel.found, panel.seats
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------------
+
+
+@internal
+def _open(terms: uint256, learner: address, neighbor: address, encounter: bytes32):
+    """
+    @notice Put both prepayments into escrow, and tag the lane.
+    """
+    prepayment: uint256 = terms & M64
+    open_by: uint256 = (terms >> 64) & M40
+    learn_by: uint256 = (terms >> 104) & M40
+    window: uint256 = (terms >> 184) & M24
+    size: uint256 = (terms >> 232) & M8
+    assert block.timestamp <= open_by, "encounters: too late to open"
+    assert (
+        prepayment != 0
+        and prepayment <= registry.bond
+        and open_by < learn_by
+        and window != 0
+        and (terms >> 208) & M24 <= WHOLE
+        and size != 0
+        and size <= MAX_SIZE
+        and (terms >> 240) & M8 <= 2
+    ), "encounters: terms out of range"
+    assert unsafe_add(learn_by, unsafe_mul(window, 2)) <= block.timestamp + registry.longest, "encounters: lasts too long"
+    assert learner != neighbor, "encounters: own neighbor"
+    account: uint256 = purse.words[learner]
+    lane: uint256 = account
+    if terms >> 248 != 0:
+        lane = self._lane(terms, learner)
+    assert (lane >> 78) & 3 == IDLE, "encounters: lane in use"
+    assert lane >> 80 == (terms >> 144) & M40, "encounters: wrong nonce"
+    needed: uint256 = max(prepayment, threshold)
+    assert account & M64 >= needed, "encounters: learner's stake low"
+    other: uint256 = purse.words[neighbor]
+    assert other & M64 >= needed, "encounters: neighbor's stake low"
+    seats: uint256 = registry.state & M32
+    assert seats >= size, "encounters: too few seats"
+    where: uint256 = (seats << 40) | block.number
+    tag: uint256 = (convert(keccak256(abi_encode(encounter, where)), uint256) >> 80) << 80
+    purse.words[neighbor] = unsafe_sub(other, prepayment)
+    if terms >> 248 == 0:
+        purse.words[learner] = tag | (OPEN << 78) | (unsafe_sub(account, prepayment) & M64)
+    else:
+        purse.words[learner] = unsafe_sub(account, prepayment)
+        self._keep(terms, learner, tag | (OPEN << 78))
+    log Opened(key=self._key(terms, learner), where=where)
+
+
+@internal
+def _settle(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    details: bytes32,
+    where: uint256,
+    after: bytes32,
+    r: uint256,
+    vs: uint256,
+    votes: DynArray[uint256, 3 * MAX_SIZE],
+):
+    """
+    @notice Check that all is there and signed, and award.
+    """
+    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
+    panel: registry.Panel = self._committee(
+        terms, learner, neighbor, encounter, where, self._lane(terms, learner)
+    )
+    result: bytes32 = papers._result(encounter, after)
+    if msg.sender != neighbor:
+        self._require_neighbor(papers._digest(result), neighbor, r, vs)
+    size: uint256 = panel.found
+    assert len(votes) == 3 * size, "encounters: not all votes"
+    commitments: bytes32[MAX_SIZE] = empty(bytes32[MAX_SIZE])
+    ballot: uint256 = 0
+    for place: uint256 in range(size, bound=MAX_SIZE):
+        opening: uint256 = votes[unsafe_add(unsafe_mul(place, 3), 2)]
+        commitments[place] = papers._commitment(result, (panel.seats >> unsafe_mul(place, 24)) & M24, opening)
+        ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
+    digest: bytes32 = papers._digest(papers._ballot(result, commitments))
+    for place: uint256 in range(size, bound=MAX_SIZE):
+        at: uint256 = unsafe_mul(place, 3)
+        self._require_validator(digest, panel.words[place], votes[at], votes[unsafe_add(at, 1)])
+    self._award(terms, learner, neighbor, panel, ballot)
+
+
+@internal
+@view
+def _committee(
+    terms: uint256, learner: address, neighbor: address, encounter: bytes32, where: uint256, lane: uint256
+) -> registry.Panel:
+    """
+    @notice The committee of an encounter that is open or drawn.
+    """
+    phase: uint256 = (lane >> 78) & 3
+    assert phase == OPEN or phase == DRAWN, "encounters: not in play"
+    self._require_tag(lane, keccak256(abi_encode(encounter, where)))
+    assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
+    size: uint256 = (terms >> 232) & M8
+    if phase == DRAWN:
+        return registry._same(where, size)
+    panel: registry.Panel = self._drawn(terms, learner, neighbor, encounter, where)
+    assert panel.found == size, "encounters: too few validators"
+    return panel
+
+
+@internal
+@view
+def _drawn(
+    terms: uint256, learner: address, neighbor: address, encounter: bytes32, where: uint256
+) -> registry.Panel:
+    """
+    @notice Whom chance picks: the last block of opened, opened + 256, opened + 512 and so on that is over.
+    """
+    opened: uint256 = where & M40
+    assert block.number > opened, "encounters: no block since"
+    at: uint256 = unsafe_add(opened, unsafe_sub(unsafe_sub(block.number, opened), 1) & ~PERIOD)
+    return registry._draw(
+        keccak256(abi_encode(blockhash(at), encounter)),
+        where >> 40,
+        (terms >> 232) & M8,
+        at,
+        convert(learner, uint256),
+        convert(neighbor, uint256),
+    )
+
+
+@internal
+@view
+def _reported(terms: uint256, learner: address, neighbor: address, result: bytes32, where: uint256) -> uint256:
+    """
+    @notice The lane's word of an encounter whose votes are on.
+    """
+    lane: uint256 = self._lane(terms, learner)
+    assert (lane >> 78) & 3 == REPORTED, "encounters: not reported"
+    self._require_tag(lane, keccak256(abi_encode(terms, learner, neighbor, result, where)))
+    return lane
+
+
+@internal
+def _finish(terms: uint256, learner: address, neighbor: address, where: uint256, ballot: uint256):
+    """
+    @notice Award by what was revealed.
+    """
+    panel: registry.Panel = registry._same(where, (terms >> 232) & M8)
+    self._award(terms, learner, neighbor, panel, ballot)
+
+
+@internal
+def _award(terms: uint256, learner: address, neighbor: address, panel: registry.Panel, ballot: uint256):
+    """
+    @notice Pay by the votes and end the encounter.
+    """
+    award: shares.Award = shares._shares(
+        (terms >> 240) & M8, terms & M64, (terms >> 208) & M24, panel.found, ballot, panel.words
+    )
+    for place: uint256 in range(panel.found, bound=MAX_SIZE):
+        word: uint256 = panel.words[place]
+        if word != 0:
+            registry._award(
+                (panel.seats >> unsafe_mul(place, 24)) & M24, word, award.balances[place], (ballot >> unsafe_mul(place, 2)) & 3
+            )
+    purse._give(neighbor, award.neighbor)
+    self._end(terms, learner, award.learner)
+    log Settled(
+        key=self._key(terms, learner), outcome=(award.learner << 128) | (award.neighbor << 64) | ballot
+    )
+
+
+@internal
+def _end(terms: uint256, learner: address, amount: uint256):
+    """
+    @notice Credit the learner, and leave the lane idle with its next nonce.
+    """
+    idle: uint256 = unsafe_add((terms >> 144) & M40, 1) << 80
+    account: uint256 = unsafe_add(purse.words[learner], amount)
+    if terms >> 248 == 0:
+        purse.words[learner] = idle | (account & M64)
+    else:
+        purse.words[learner] = account
+        self._keep(terms, learner, idle)
+
+
+@internal
+def _go_on(terms: uint256, learner: address, lane: uint256, tag: bytes32, below: uint256):
+    """
+    @notice Tag the lane anew, with this phase and ballot.
+    """
+    self._keep(terms, learner, ((convert(tag, uint256) >> 80) << 80) | (below << 64) | (lane & M64))
+
+
+# -- small things ----------------------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _lane(terms: uint256, learner: address) -> uint256:
+    """
+    @notice The word of the lane that the terms name.
+    """
+    lane: uint256 = terms >> 248
+    if lane == 0:
+        return purse.words[learner]
+    return self.lanes[(convert(learner, uint256) << 96) | lane]
+
+
+@internal
+def _keep(terms: uint256, learner: address, word: uint256):
+    """
+    @notice Write the word of the lane that the terms name.
+    """
+    lane: uint256 = terms >> 248
+    if lane == 0:
+        purse.words[learner] = word
+    else:
+        self.lanes[(convert(learner, uint256) << 96) | lane] = word
+
+
+@internal
+@pure
+def _key(terms: uint256, learner: address) -> uint256:
+    """
+    @notice What events call an encounter.
+    """
+    return (convert(learner, uint256) << 96) | ((terms >> 248) << 40) | ((terms >> 144) & M40)
+
+
+@internal
+@pure
+def _place(terms: uint256, learner: address, place: uint256) -> uint256:
+    """
+    @notice Where the commitment of a place is kept.
+    """
+    return (convert(learner, uint256) << 96) | ((terms >> 248) << 8) | place
+
+
+@internal
+@pure
+def _unopened(ballot: uint256) -> uint256:
+    """
+    @notice The places that committed and did not reveal, one bit each.
+    """
+    return ballot & ~(ballot >> 1) & PLACES
+
+
+@internal
+@pure
+def _require_tag(lane: uint256, tag: bytes32):
+    """
+    @notice These must be the terms that the lane was tagged with.
+    """
+    assert lane >> 80 == convert(tag, uint256) >> 80, "encounters: not these terms"
+
+
+@internal
+@pure
+def _require_neighbor(digest: bytes32, neighbor: address, r: uint256, vs: uint256):
+    """
+    @notice The neighbor must have signed.
+    """
+    signer: address = papers._signer(digest, r, vs)
+    assert signer == neighbor and signer != empty(address), "encounters: unsigned by neighbor"
+
+
+@internal
+@pure
+def _require_validator(digest: bytes32, word: uint256, r: uint256, vs: uint256):
+    """
+    @notice The holder of a seat must have signed.
+    """
+    signer: uint256 = convert(papers._signer(digest, r, vs), uint256)
+    assert signer == word >> 96 and signer != 0, "encounters: unsigned by validator"

@@ -1,0 +1,214 @@
+"""Claims of encounters as calls of their contract, its logs as events, and signatures under what is agreed. No IO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from coincurve import PrivateKey, PublicKey
+from eth_utils.crypto import keccak
+
+from p2pfd.core import encounter_events as told
+from p2pfd.core.claims import Deposit, Unstake, Withdraw
+from p2pfd.core.encounter_claims import (
+    CloseEncounter,
+    Collect,
+    ComeBack,
+    CommitVote,
+    DrawCommittee,
+    EncounterClaim,
+    Join,
+    Leave,
+    OpenEncounter,
+    OpenMany,
+    ReportResult,
+    RevealVote,
+    SettleEncounter,
+    SettleMany,
+    Signature,
+    SignedOpening,
+    TopUp,
+    Vacate,
+)
+from p2pfd.core.encounter_events import EncounterEvent
+from p2pfd.core.encounter_papers import Papers
+from p2pfd.core.ids import Account, account
+from p2pfd.settlement.abi import Interface
+from p2pfd.settlement.accounts import ORDER, AccountKey
+from p2pfd.settlement.artifacts import artifact
+
+_TOP = 1 << 255
+_EVENTS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        told.SeatTaken,
+        told.SeatLeft,
+        told.SeatBack,
+        told.SeatVacated,
+        told.Opened,
+        told.Drawn,
+        told.Reported,
+        told.Committed,
+        told.Revealed,
+        told.Settled,
+        told.Defaulted,
+        told.Voided,
+    )
+}
+
+
+@cache
+def interface() -> Interface:
+    """The interface of the contract of encounters."""
+    return Interface.of(artifact("Encounters"))
+
+
+def papers(chain_id: int, contract: Account) -> Papers:
+    """What is signed for this contract on this chain."""
+    return Papers(_keccak, chain_id, contract)
+
+
+def _keccak(raw: bytes) -> bytes:
+    return bytes(keccak(raw))
+
+
+# -- signatures --------------------------------------------------------------------------------------------------------
+
+
+def sign(key: AccountKey, digest: bytes) -> Signature:
+    """The signature of a digest, always the same one, with the lower s."""
+    raw = PrivateKey(key.private).sign_recoverable(digest, hasher=None)
+    return Signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big") | raw[64] << 255)
+
+
+def signer(digest: bytes, signature: Signature) -> Account | None:
+    """Who signed a digest; None for what the contract would not take either."""
+    r, s, odd = signature.r, signature.vs & _TOP - 1, signature.vs >> 255
+    if not (0 < r < ORDER and 0 < s <= ORDER // 2 and odd < 2):
+        return None
+    raw = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([odd])
+    try:
+        public = PublicKey.from_signature_and_message(raw, digest, hasher=None)
+    except Exception:  # noqa: BLE001 - the library raises plain Exception where no key fits
+        return None
+    return account("0x" + _keccak(public.format(compressed=False)[1:])[-20:].hex())
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+
+def call_of(claim: EncounterClaim) -> bytes:
+    """The call that carries a claim. A deposit's needs an allowance or a permit first."""
+    of = interface()
+    match claim:
+        case Deposit(amount):
+            return of["deposit"].call(amount)
+        case Unstake(amount):
+            return of["unstake"].call(amount)
+        case Withdraw():
+            return of["withdraw"].call()
+        case Join():
+            return of["join"].call()
+        case TopUp(seat, amount):
+            return of["top_up"].call(seat, amount)
+        case Collect(seat):
+            return of["collect"].call(seat)
+        case Leave(seat):
+            return of["leave"].call(seat)
+        case ComeBack(seat):
+            return of["come_back"].call(seat)
+        case Vacate(seat):
+            return of["vacate"].call(seat)
+        case _:
+            return _encounter_call(of, claim)
+
+
+def _encounter_call(
+    of: Interface,
+    claim: OpenEncounter
+    | OpenMany
+    | DrawCommittee
+    | SettleEncounter
+    | SettleMany
+    | ReportResult
+    | CommitVote
+    | RevealVote
+    | CloseEncounter,
+) -> bytes:
+    match claim:
+        case OpenEncounter(terms, details, signature):
+            return of["open"].call(terms.packed(), terms.neighbor, details, signature.r, signature.vs)
+        case OpenMany(parts):
+            return of["open_many"].call([_opening(part) for part in parts])
+        case SettleEncounter():
+            head = _result_head(claim)
+            return of["settle"].call(*head, _votes(claim))
+        case SettleMany(many):
+            return of["settle_many"].call([number for part in many for number in _flat(part)])
+        case ReportResult(signed=signed):
+            numbers = []
+            for one in signed:
+                numbers += [0, 0, 0] if one is None else [_number(one.commitment), one.signature.r, one.signature.vs]
+            return of["report"].call(*_result_head(claim), numbers)
+    parties = (claim.terms.packed(), claim.terms.learner, claim.terms.neighbor)
+    match claim:
+        case DrawCommittee(details=details, where=where):
+            return of["draw"].call(*parties, details, where)
+        case CommitVote(_, result, where, place, commitment, signature):
+            return of["commit"].call(*parties, result, where, place, commitment, signature.r, signature.vs)
+        case RevealVote(_, result, where, place, opening):
+            return of["reveal"].call(*parties, result, where, place, opening)
+        case CloseEncounter(paper=paper, where=where):
+            return of["close"].call(*parties, paper, where)
+
+
+def _opening(part: SignedOpening) -> list[int]:
+    terms = part.terms
+    parties = [int(terms.learner, 16), int(terms.neighbor, 16)]
+    signatures = [part.learner.r, part.learner.vs, part.neighbor.r, part.neighbor.vs]
+    return [terms.packed(), *parties, _number(part.details), *signatures]
+
+
+def _result_head(claim: SettleEncounter | ReportResult) -> tuple[Any, ...]:
+    terms = claim.terms
+    return (
+        terms.packed(),
+        terms.learner,
+        terms.neighbor,
+        claim.details,
+        claim.where,
+        claim.after,
+        claim.neighbor.r,
+        claim.neighbor.vs,
+    )
+
+
+def _votes(claim: SettleEncounter) -> list[int]:
+    return [number for vote in claim.votes for number in (vote.signature.r, vote.signature.vs, vote.opening)]
+
+
+def _flat(claim: SettleEncounter) -> list[int]:
+    packed, learner, neighbor, details, where, after, r, vs = _result_head(claim)
+    head = [packed, int(learner, 16), int(neighbor, 16), _number(details), where, _number(after), r, vs]
+    return head + _votes(claim)
+
+
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw, "big")
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def event_of(topics: Sequence[bytes], data: bytes) -> EncounterEvent | None:
+    """The event that a log tells; None for one about an account's own tokens."""
+    shape = interface().events.get(topics[0]) if topics else None
+    kind = _EVENTS.get(shape.name) if shape is not None else None
+    if shape is None or kind is None:
+        return None
+    values = shape.values(topics, data)
+    if "holder" in values:
+        values["holder"] = account(values["holder"])
+    event: EncounterEvent = kind(**values)
+    return event
