@@ -25,6 +25,7 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> 
         task=str(state.task.absolute()),
         chain_url=chain_url,
         data_dir="",
+        metrics=plan.metrics,
     )
     settings.save(home / config.FILE)
     return home / config.FILE

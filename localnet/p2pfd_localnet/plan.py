@@ -17,6 +17,7 @@ from p2pfd.cli.parse import did_you_mean
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.errors import PlanError
+from p2pfd.node.scrape import parse_endpoint
 
 CHAINS = ("embedded", "none")
 AGGREGATORS = ("serum",)
@@ -52,6 +53,8 @@ class Plan:
     adapter: str = "cfd"
     aggregator: str = "serum"
     codecs: tuple[str, ...] = ()
+    metrics: str = ""
+    """Where each node serves its metrics: an address and port 0, for one of its own each; empty, nowhere."""
     quorum: int = 0
     """How many must reveal for a round to count; 0 stands for more than half."""
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -183,6 +186,8 @@ def check(plan: Plan) -> None:
     for key, value, legal in (("chain", plan.chain, CHAINS), ("aggregator", plan.aggregator, AGGREGATORS)):
         if value not in legal:
             raise PlanError(f"{key} is {value!r}", did_you_mean(value, legal))
+    if plan.metrics and parse_endpoint(plan.metrics)[1]:
+        raise PlanError(f"metrics is {plan.metrics!r}", "every node needs a port of its own: write 127.0.0.1:0")
     if not plan.name:
         raise PlanError("name is empty", "leave it out: the file's own name stands for it")
     if plan.codecs:

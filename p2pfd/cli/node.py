@@ -57,6 +57,8 @@ class Line:
                 self.screen.say(f"peer    {told['peer']}\naccount {told['account']}")
                 for address in told["addresses"]:
                     self.screen.say(f"address {address}")
+                if "metrics" in told:
+                    self.screen.say(f"metrics {told['metrics']}")
             case "ready":
                 self.screen.say(f"ready   {told.get('peers', 0)} peers connected")
             case "finished":
@@ -66,12 +68,12 @@ class Line:
                 self.failed = told
 
 
-def _run_node(path: Path, mine: keys.NodeKeys, dial: tuple[str, ...], screen: Screen) -> int:
+def _run_node(path: Path, mine: keys.NodeKeys, dial: tuple[str, ...], screen: Screen, metrics: str = "") -> int:
     from p2pfd.node import process
 
     line = Line(screen, dial)
     try:
-        code = process.run(path, line.control, line.status, mine)
+        code = process.run(path, line.control, line.status, mine, metrics)
     finally:
         line.close()
     if line.failed:
@@ -91,7 +93,7 @@ def _run(args: argparse.Namespace, screen: Screen) -> int:
     path = args.config / config.FILE if args.config.is_dir() else args.config
     settings = config.load(path)
     mine = _keys(Path(settings.home), settings.load_task(), args.passphrase_file)
-    return _run_node(path, mine, settings.bootstrap, screen)
+    return _run_node(path, mine, settings.bootstrap, screen, args.metrics)
 
 
 def _keys(home: Path, task: TaskSpec, passphrase_file: Path | None) -> keys.NodeKeys:
@@ -131,6 +133,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
         task="task.json",
         chain_url=args.chain_url,
         data_dir="",
+        metrics=args.metrics,
     )
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
@@ -157,11 +160,17 @@ def _join_options(parser: Parser) -> None:
     parser.add_argument("--shard", type=_shard, metavar="I/N", help="which part of the data is this node's (0 of all)")
     parser.add_argument("--listen", default=LISTEN, metavar="ADDR", help=f"where others can dial it ({LISTEN})")
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
+    _metrics_option(parser)
     passphrase.options(parser)
+
+
+def _metrics_option(parser: Parser) -> None:
+    parser.add_argument("--metrics", default="", metavar="ADDR:PORT", help="serve /metrics there; nowhere if not given")
 
 
 def _run_options(parser: Parser) -> None:
     parser.add_argument("config", type=Path, help="a node's directory, or its node.json")
+    _metrics_option(parser)
     passphrase.options(parser)
 
 

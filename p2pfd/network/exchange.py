@@ -120,6 +120,10 @@ class Exchange:
         self._services = trio.Semaphore(settings.services)
         host.set_stream_handler(TProtocol(BLOB_PROTOCOL), self._serve_blob)
 
+    def waiting(self) -> dict[str, int]:
+        """Blobs and requests that are served, of as many as may be."""
+        return {"services": self._settings.services - self._services.value}
+
     @contextlib.asynccontextmanager
     async def _stream(
         self, peer: PeerId, protocol: str, seconds: float, to_open: float = math.inf

@@ -200,6 +200,13 @@ class Gossip(SafePubsub):
             inbox.close()
         self._inboxes.clear()
 
+    def waiting(self) -> dict[str, int]:
+        """Messages that wait: for a verdict, and for neighbours."""
+        return {
+            "verdicts": sum(len(inbox) for inbox in self._inboxes.values()),
+            "neighbours": sum(map(len, self.peer_queues.values())),
+        }
+
     def subscribers(self, topic: Topic) -> tuple[PeerId, ...]:
         """The connected peers that listen to a topic."""
         return tuple(sorted(PeerId(peer.to_base58()) for peer in self.peer_topics.get(topic, ())))

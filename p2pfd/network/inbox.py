@@ -57,6 +57,9 @@ class Inbox:
         self.turned_away = 0
         self._send, self._receive = trio.open_memory_channel[Delivery](limit)
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def submit(self, sender: PeerId, via: PeerId, raw: bytes, decided: Callable[[Verdict], None]) -> None:
         """Put it before the listener. `decided` is called once, within the call that brings the verdict.
 

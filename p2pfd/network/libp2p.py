@@ -113,6 +113,10 @@ class Libp2pTransport:
         """What went over the wire, counted at the sockets."""
         return self._meter.reading()
 
+    def waiting(self) -> dict[str, int]:
+        """What stands in queues, and what is open, now."""
+        return {"connections": len(self._meter.open), **self._gossip.waiting(), **self._exchange.waiting()}
+
     async def publish(self, topic: Topic, raw: bytes) -> None:
         """Say it to all who subscribe; waits while a neighbour's queue is full."""
         await self._gossip.say(topic, raw)

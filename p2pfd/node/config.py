@@ -10,6 +10,7 @@ from typing import Any
 
 from p2pfd.core.spec import TaskSpec, from_plain
 from p2pfd.errors import PlanError
+from p2pfd.node.scrape import parse_endpoint
 
 FILE = "node.json"
 
@@ -19,7 +20,8 @@ class NodeConfig:
     """One node. ``home`` is its directory; its keys are in ``home/keys``, its database, events and config beside them.
 
     ``shard`` of ``shards`` says which part of a partitioned data set is this node's own; ``bootstrap`` are addresses to
-    dial at once, and ``task`` is the path of the task file, relative paths being relative to ``home``.
+    dial at once, and ``task`` is the path of the task file, relative paths being relative to ``home``. ``metrics`` says
+    where a monitoring system may read, as an address and a port; empty, it is nowhere.
     """
 
     name: str
@@ -32,10 +34,13 @@ class NodeConfig:
     task: str
     chain_url: str
     data_dir: str
+    metrics: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.shard < self.shards:
             raise PlanError(f"shard {self.shard} of {self.shards}", "shards are counted from 0")
+        if self.metrics:
+            parse_endpoint(self.metrics)
 
     def save(self, path: Path) -> None:
         """Write the config; a reader never sees half of it."""
@@ -53,14 +58,15 @@ def load(path: Path) -> NodeConfig:
     value = _json(path)
     fields = {entry.name: entry.type for entry in dataclasses.fields(NodeConfig)}
     unknown = sorted(value.keys() - fields.keys())
-    missing = sorted(fields.keys() - value.keys())
+    needed = {entry.name for entry in dataclasses.fields(NodeConfig) if entry.default is dataclasses.MISSING}
+    missing = sorted(needed - value.keys())
     if unknown or missing:
         raise PlanError(
             f"{path}: " + (f"unknown key {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"),
             f"the keys are {', '.join(fields)}",
         )
-    for key, kind in fields.items():
-        wanted = {"int": int, "str": str}.get(str(kind), list)
+    for key in value:
+        wanted = {"int": int, "str": str}.get(str(fields[key]), list)
         if not isinstance(value[key], wanted) or isinstance(value[key], bool):
             raise PlanError(f"{path}: {key} is {value[key]!r}", f"it must be of type {wanted.__name__}")
     if not all(isinstance(address, str) for address in value["bootstrap"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -25,14 +26,16 @@ LINE = 4096
 FAILED = 1
 
 
-def run(config_path: Path, control_fd: int, status_fd: int, keys: NodeKeys | None = None) -> int:
+def run(config_path: Path, control_fd: int, status_fd: int, keys: NodeKeys | None = None, metrics: str = "") -> int:
     """Run a node until it is told to stop or nobody is left to tell it. Nonzero when it failed; the status says why.
 
-    ``keys`` are the node's when a passphrase had to be asked for; else they are read from its directory.
+    ``keys`` are the node's when a passphrase had to be asked for; else they are read from its directory. ``metrics``,
+    where it is given, stands for what the config says.
     """
     name = config_path.parent.name
     try:
         config = load(config_path)
+        config = dataclasses.replace(config, metrics=metrics or config.metrics)
         name = config.name
         trio.run(_main, config, control_fd, status_fd, keys or load_keys(Path(config.home) / "keys"))
     except P2pfdError as error:

@@ -30,7 +30,9 @@ from p2pfd.node.driver import Driver
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
+from p2pfd.node.metrics import CONTENT_TYPE, Watch, exposition
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
+from p2pfd.node.scrape import address_of, open_listener, serve
 from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import AFRESH, Saved, Store
 from p2pfd.node.store import FILE as STORE_FILE
@@ -91,9 +93,15 @@ async def _take_part(
             "peer": keys.peer,
             "account": keys.account.account,
         }
-        emit("node.listening", told)
-        report("listening", told)
+        watch = Watch(transport)
+        emit = watch.counting(emit)
         async with trio.open_nursery() as nursery:
+            if config.metrics:
+                page = await open_listener(config.metrics)
+                told["metrics"] = address_of(page)
+                nursery.start_soon(serve, page, CONTENT_TYPE, partial(exposition, watch))
+            emit("node.listening", told)
+            report("listening", told)
             chain: ChainSide | None = None
             if spec.chain.profile != "none":
                 chain = ChainSide(spec.id, keys.account.account, partial(_open, spec, config, keys), store, emit)
