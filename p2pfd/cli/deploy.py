@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Site:
     held: Deployments
     cost: Cost
     path: Path
+    strays: Mapping[Account, str]
+    """What the account made before, and the file does not list."""
 
     @property
     def live(self) -> bool:
@@ -57,8 +60,15 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             f"{consent.coins(cost.most, held.chain_id)}",
             "send it some of the chain's coin first",
         )
+    for address, name in site.strays.items():
+        screen.say(f"note    a {name} of this account stands at {address}, and {site.path} does not list it")
     if not args.dry_run and cost.gas:
         if site.live:
+            if site.strays and not args.anew:
+                raise PlanError(
+                    f"{mine} has deployed these contracts on chain {held.chain_id} before: {', '.join(site.strays)}",
+                    "restore the deployments file, or name it; to deploy once more, say --anew",
+                )
             keystore.require_encrypted(keys_at, f"{held.profile} ({held.chain_id})")
             consent.agree(f"deploy on chain {held.chain_id} ({held.profile}), with real funds?", args.yes, screen)
         held = trio.run(_deploy, args, site, screen)
@@ -121,7 +131,8 @@ async def _prepare(args: argparse.Namespace, mine: Account) -> Site:
                     f"the token counts in {told['decimals']} decimals, and p2pfd in {DECIMALS}",
                     f"take a token with {DECIMALS} decimals",
                 )
-        return Site(profile, held, await deployment_plan.estimate(rpc, mine, held, _manner(args, profile)), path)
+        cost = await deployment_plan.estimate(rpc, mine, held, _manner(args, profile))
+        return Site(profile, held, cost, path, await deployment_plan.strays(rpc, mine, held) if cost.gas else {})
     finally:
         await rpc.aclose()
 
@@ -249,5 +260,6 @@ def options(parser: Parser) -> None:
         help="deploy: how long to wait for one contract (300)",
     )
     passphrase.options(parser)
+    parser.add_argument("--anew", action="store_true", help="deploy: once more, beside what the file does not list")
     parser.add_argument("--dry-run", action="store_true", help="deploy: show the cost and stop")
     parser.add_argument("--yes", action="store_true", help="deploy: spend real funds without asking")

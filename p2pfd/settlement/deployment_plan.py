@@ -24,6 +24,7 @@ from p2pfd.settlement.rpc import Rpc, RpcRefusal
 _SPARE = (6, 5)
 """Between an estimate of gas and the limit that is set."""
 ANOTHER = "name another deployments file, with --deployments; or go on with what this one says"
+_LATELY = 32
 _BASE_GAS, _CREATE_GAS, _GAS_A_BYTE, _CONSTRUCTOR_GAS = 21_000, 32_000, 200 + 16, 150_000
 
 
@@ -154,6 +155,18 @@ async def _misset(rpc: Rpc, held: Deployments, name: str) -> str:
         if (found if isinstance(argument, Setting) else account(found)) != wanted:
             return f"its {getter.replace('_', ' ')} is {found}, not {wanted}"
     return ""
+
+
+async def strays(rpc: Rpc, deployer: Account, held: Deployments) -> dict[Account, str]:
+    """Contracts of this release that the account made lately and that the file does not list: was a file lost?"""
+    nonce = answers.height(await rpc.call("eth_getTransactionCount", deployer, "latest"), "a nonce")
+    listed = {entry.address for entry in held.contracts.values()}
+    made = [address_at(deployer, number) for number in range(max(0, nonce - _LATELY), nonce)]
+    wanted = [address for address in made if address not in listed]
+    codes = await rpc.batch([("eth_getCode", [address, "latest"]) for address in wanted]) if wanted else []
+    found = {address: answers.octets(code, "code") for address, code in zip(wanted, codes, strict=True)}
+    names = [recipe.contract for recipe in RECIPES]
+    return {address: name for address, code in found.items() for name in names if code and is_built_from(name, code)}
 
 
 async def check_token(rpc: Rpc, token: Account, holder: Account) -> dict[str, int]:

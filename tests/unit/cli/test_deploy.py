@@ -131,6 +131,11 @@ def test_real_funds_need_a_yes_and_nothing_is_sent_without(ask, urls, tmp_path, 
     monkeypatch.setenv("P2PFD_PASSPHRASE", PHRASE)
     told, said = ask(*words, "--yes")
     assert told["complete"]
+    lost = ask(*words, "--yes", "--deployments", "another.json", code=3)[0]["error"]
+    assert told["chain"]["market"] in lost["what"]
+    assert "--anew" in lost["fix"]
+    assert nonce(urls["amoy"], "scripted") == len(RECIPES)
+    assert ask(*words, "--yes", "--deployments", "another.json", "--anew")[0]["complete"]
     written = (tmp_path / "deployments/80002.json").read_text()
     for secret in (KEYS["scripted"].account.private.hex(), KEYS["scripted"].peer_private.hex(), PHRASE):
         assert secret not in said + json.dumps(told) + written
