@@ -155,3 +155,4 @@ for await (const line of input) {
   )
 }
 await node.stop()
+process.exit() // connections that are closed keep timers for a second

@@ -2,111 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 from libp2p.custom_types import TProtocol
-from libp2p.peer.id import ID
 
-from p2pfd.core.ids import Digest, RoundId, TaskId
+from p2pfd.core.ids import Digest, RoundId
 from p2pfd.core.labels import commitment, pack, unpack
 from p2pfd.core.rng import Rng
-from p2pfd.core.verdict import ACCEPT, Verdict
-from p2pfd.errors import DecodeError
+from p2pfd.core.verdict import ACCEPT
 from p2pfd.network.exchange import BLOB_PROTOCOL
-from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.manifest import PIECE, cid_of, describe
-from p2pfd.network.settings import NetworkSettings
-from p2pfd.node.keys import NodeKeys, verify
 from p2pfd.node.ports import topic_of
-from p2pfd.settlement.accounts import AccountKey, recover
-from p2pfd.wire.envelope import Envelope, judge, open_envelope, seal
-from p2pfd.wire.messages import Commit, Hello, Message, Reached, Reveal
-from p2pfd.wire.vouch import check_vouch, vouch
+from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
+from p2pfd.wire.vouch import vouch
 
-from .js import JsPeer, js_peer
+from .js import js_peer
+from .nodes import FAR, JS, NEAR, TASK, listening, meet
 
 pytestmark = pytest.mark.network
 
-TASK = TaskId(bytes(range(32)))
 ROUND = RoundId(3)
 LABELS = bytes(number % 10 for number in range(100))
 SALT = b"\x5a" * 32
 BLOB = Rng(b"\7" * 32).bytes(7 * PIECE // 2)
-
-
-def keys_of(number: int) -> NodeKeys:
-    return NodeKeys(number.to_bytes(32, "big"), AccountKey((1000 + number).to_bytes(32, "big")))
-
-
-JS, NEAR, FAR = keys_of(1), keys_of(2), keys_of(3)
-
-
-class Listener:
-    """A p2pfd node that judges what it hears as a running one does."""
-
-    def __init__(self, keys: NodeKeys, transport: Libp2pTransport) -> None:
-        self.keys = keys
-        self.transport = transport
-        self.seq = 0
-        self.heard: list[tuple[bytes, Verdict]] = []
-        self.opened: list[Envelope] = []
-        self._more = trio.Event()
-
-    async def run(self, task_status: trio.TaskStatus[None]) -> None:
-        async with self.transport.heard(topic_of(TASK)) as deliveries:
-            task_status.started()
-            async for delivery in deliveries:
-                verdict: Verdict = ACCEPT
-                try:
-                    envelope = open_envelope(delivery.raw, verify, task=TASK)
-                    if envelope.sender != delivery.sender:
-                        raise DecodeError("an envelope that somebody else published")
-                    if isinstance(envelope.body, Hello):
-                        check_vouch(envelope.body, TASK, verify, recover)
-                    self.opened.append(envelope)
-                except DecodeError as error:
-                    verdict = judge(error)
-                delivery.answer(verdict)
-                self.heard.append((delivery.raw, verdict))
-                self._more.set()
-                self._more = trio.Event()
-
-    async def until(self, count: int) -> None:
-        with trio.fail_after(20):
-            while len(self.heard) < count:
-                await self._more.wait()
-
-    async def say(self, message: Message) -> None:
-        self.seq += 1
-        raw = seal(message, TASK, self.seq, self.keys.peer, self.keys.sign)
-        await self.transport.publish(topic_of(TASK), raw)
-
-
-@asynccontextmanager
-async def listening(keys: NodeKeys) -> AsyncGenerator[Listener]:
-    settings = NetworkSettings(heartbeat_seconds=0.2)
-    async with open_transport(keys.peer_private, settings=settings) as transport, trio.open_nursery() as nursery:
-        listener = Listener(keys, transport)
-        await nursery.start(listener.run)
-        yield listener
-        nursery.cancel_scope.cancel()
-
-
-async def meet(js: JsPeer, near: Listener, js_dials: bool = True) -> None:
-    """Connect the two, and wait until what either says reaches the other."""
-    if js_dials:
-        await js.do("dial", address=near.transport.addresses[0])
-    else:
-        await near.transport.connect(js.address)
-    await js.joined(near.transport.peer)
-    with trio.fail_after(20):
-        # A message that is published between a peer's subscription and its graft is not for that peer.
-        await near.transport._gossip.router.wait_for_mesh(ID.from_base58(js.peer), topic_of(TASK))
 
 
 @pytest.mark.parametrize("js_dials", [True, False], ids=["js dials", "p2pfd dials"])
@@ -165,6 +86,7 @@ async def test_messages_and_blobs_pass_through_the_peer(node: str, tmp_path: Pat
         words = {"blob": cid.hex(), "limit": len(BLOB), "file": str(tmp_path / "got")}
         assert (await js.do("get", peer=NEAR.peer, **words))["bytes"] == len(BLOB)
         assert (tmp_path / "got").read_bytes() == BLOB
+        assert far.transport.peers() == (JS.peer,)
         assert await far.transport.get(cid, len(BLOB)) == BLOB
 
 
