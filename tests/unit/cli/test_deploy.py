@@ -35,13 +35,8 @@ AMOY = 80_002
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory):
     """Three chains that differ in their ids alone: a local one, one with Amoy's id, and one that nobody knows."""
-    at = tmp_path_factory.mktemp("chains")
-    with (
-        embedded(at / "a", FUNDED) as local,
-        embedded(at / "b", FUNDED, AMOY) as amoy,
-        embedded(at / "c", FUNDED, 777) as odd,
-    ):
-        yield {"local": local, "amoy": amoy, "odd": odd}
+    with embedded(tmp_path_factory.mktemp("chains"), FUNDED, 31_337, AMOY, 777) as found:
+        yield dict(zip(("local", "amoy", "odd"), found, strict=True))
 
 
 @pytest.fixture(autouse=True)

@@ -230,6 +230,7 @@ def test_a_person_is_asked_twice_and_nothing_is_shown(tmp_path):
     assert keystore.unlock(tmp_path / "keys", PHRASE).peer in shown
 
 
+@pytest.mark.long
 def test_ctrl_c_and_the_end_of_input_end_the_question(tmp_path):
     words = ["keys", "new", "--home", str(tmp_path), *LIGHT]
     assert typed(words, "\x03")[0] == 130

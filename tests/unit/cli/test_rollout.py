@@ -48,8 +48,8 @@ class MortalRpc(Rpc):
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    with embedded(tmp_path_factory.mktemp("chain"), []) as found:
-        yield found
+    with embedded(tmp_path_factory.mktemp("chain"), [], 31_337) as found:
+        yield found[0]
 
 
 @pytest.fixture
