@@ -24,6 +24,8 @@ EVM = "shanghai"
 PARTS = {
     "Token": ("Token.vy",),
     "LabelMarket": ("LabelMarket.vy", "staking.vy", "serum.vy"),
+    "OptimisticMarket": ("OptimisticMarket.vy", "Court.vy", "rounds.vy", "staking.vy"),
+    "Court": ("Court.vy", "serum.vy"),
 }
 
 

@@ -33,7 +33,6 @@ MAX_CLASSES: constant(uint256) = 15
 MAX_ROUNDS: constant(uint256) = 10_000
 MAX_AMOUNT: constant(uint256) = 2**63
 MAX_SECONDS: constant(uint256) = 30 * 86_400
-SCALE: constant(uint256) = 10**6
 DOMAIN: constant(bytes32) = 0x70327066642d6c6162656c732d31000000000000000000000000000000000000
 
 
@@ -377,24 +376,17 @@ def settle(task: bytes32, round: uint256):
             for at: uint256 in range(length, bound=MAX_WORDS):
                 words[first + at] = self.words[task][number][at]
             counted.append(self.seats[task][number].holder)
-    scores: int256[MAX_SEATS] = serum._scores(words, len(counted), samples, self.terms[task].classes)
-    pot: uint256 = self.terms[task].pot
-    rate: uint256 = self.terms[task].rate
-    due: uint256[MAX_SEATS] = empty(uint256[MAX_SEATS])
-    sum: uint256 = 0
-    for w: uint256 in range(len(counted), bound=MAX_SEATS):
-        if scores[w] > 0:
-            mean: uint256 = convert(scores[w], uint256) // samples
-            due[w] = rate * mean // SCALE
-            sum += due[w]
+    classes: uint256 = self.terms[task].classes
+    sums: uint256[MAX_SEATS * serum.MAX_CLASSES] = serum._tally(words, len(counted), length, classes)
+    scores: int256[MAX_SEATS] = serum._scores(sums, sums, len(counted), samples, classes)
+    amounts: uint256[MAX_SEATS] = serum._pay(
+        scores, len(counted), 1, samples, self.terms[task].pot, self.terms[task].rate
+    )
     paid: uint256 = 0
     for w: uint256 in range(len(counted), bound=MAX_SEATS):
-        amount: uint256 = due[w]
-        if sum > pot:
-            amount = pot * amount // sum
-        paid += amount
-        staking._give(counted[w], amount)
-        log WorkerPaid(task=task, round=round, worker=counted[w], score=scores[w], amount=amount)
+        paid += amounts[w]
+        staking._give(counted[w], amounts[w])
+        log WorkerPaid(task=task, round=round, worker=counted[w], score=scores[w], amount=amounts[w])
     self._finish(task, round, True, paid)
 
 

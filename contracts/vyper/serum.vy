@@ -19,6 +19,8 @@ MAX_CLASSES: constant(uint256) = 15
 SCALE: constant(uint256) = 10**6
 KAPPA: constant(uint256) = 3
 
+LOW_32: constant(uint256) = 2**32 - 1
+
 # 0x11…11: the lowest bit of each nibble.
 NIBBLES: constant(uint256) = max_value(uint256) // 15
 # 0x0101…01: the lowest bit of each byte; and the lower halves of units of 16, 32 bits.
@@ -50,30 +52,23 @@ def _sum_16(lanes: uint256) -> uint256:
 
 @internal
 @pure
-def _scores(
-    words: uint256[MAX_WORKERS * MAX_WORDS], workers: uint256, samples: uint256, classes: uint256
-) -> int256[MAX_WORKERS]:
+def _tally(
+    words: uint256[MAX_WORKERS * MAX_WORDS], workers: uint256, length: uint256, classes: uint256
+) -> uint256[MAX_WORKERS * MAX_CLASSES]:
     """
-    @notice Every worker's score in millionths, summed over the samples.
+    @notice How often every worker says each class, and how many say so too.
     @param words Worker w's labels are words[16 w] and those that follow it; unused places hold fifteen.
     @param workers How many there are, at most 64.
-    @param samples How many labels each has, at most 1024.
+    @param length How many words each has, at most sixteen.
     @param classes How many classes there are, at most fifteen.
-    @return The scores, in the workers' order.
+    @return At 15 w + k, worker w's labels of class k; and from bit 32 on, over those, the other workers that say so.
     """
-    scores: int256[MAX_WORKERS] = empty(int256[MAX_WORKERS])
-    if workers < 2:
-        return scores
-    # own[15 w + k]: worker w's labels of class k. agreed[15 w + k]: over those, all workers that say so, itself included.
-    own: uint256[MAX_WORKERS * MAX_CLASSES] = empty(uint256[MAX_WORKERS * MAX_CLASSES])
-    agreed: uint256[MAX_WORKERS * MAX_CLASSES] = empty(uint256[MAX_WORKERS * MAX_CLASSES])
-    said: uint256[MAX_CLASSES] = empty(uint256[MAX_CLASSES])
+    sums: uint256[MAX_WORKERS * MAX_CLASSES] = empty(uint256[MAX_WORKERS * MAX_CLASSES])
     # places[16 w + j]: a one in the lowest bit of each nibble of worker w's word j that holds the class at hand. evens, odds:
     # how many workers say it, at the even and at the odd places of a word.
     places: uint256[MAX_WORKERS * MAX_WORDS] = empty(uint256[MAX_WORKERS * MAX_WORDS])
     evens: uint256[MAX_WORDS] = empty(uint256[MAX_WORDS])
     odds: uint256[MAX_WORDS] = empty(uint256[MAX_WORDS])
-    length: uint256 = (samples + 63) // 64
     for kind: uint256 in range(classes, bound=MAX_CLASSES):
         pattern: uint256 = unsafe_mul(NIBBLES, kind)
         for word: uint256 in range(length, bound=MAX_WORDS):
@@ -107,18 +102,74 @@ def _scores(
                 votes = unsafe_add(votes, unsafe_add(both & LOW_8_OF_16, (both >> 8) & LOW_8_OF_16))
             at = unsafe_add(at, MAX_WORDS)
             count: uint256 = self._sum(labels)
-            own[w * MAX_CLASSES + kind] = count
-            agreed[w * MAX_CLASSES + kind] = self._sum_16(votes)
+            sums[w * MAX_CLASSES + kind] = count | ((self._sum_16(votes) - count) << 32)
+    return sums
+
+
+@internal
+@pure
+def _scores(
+    sums: uint256[MAX_WORKERS * MAX_CLASSES],
+    declared: uint256[MAX_WORKERS * MAX_CLASSES],
+    workers: uint256,
+    samples: uint256,
+    classes: uint256,
+) -> int256[MAX_WORKERS]:
+    """
+    @notice Every worker's score in millionths, summed over the samples.
+    @param sums What `_tally` says of the samples that are scored.
+    @param declared Where the shares of the labels come from: in the low 32 bits as in `sums`, often the same.
+    @param workers How many there are, at most 64.
+    @param samples How many samples are scored.
+    @param classes How many classes there are, at most fifteen.
+    @return The scores, in the workers' order.
+    """
+    scores: int256[MAX_WORKERS] = empty(int256[MAX_WORKERS])
+    if workers < 2:
+        return scores
+    said: uint256[MAX_CLASSES] = empty(uint256[MAX_CLASSES])
+    all_said: uint256 = classes
+    for w: uint256 in range(workers, bound=MAX_WORKERS):
+        for kind: uint256 in range(classes, bound=MAX_CLASSES):
+            count: uint256 = declared[w * MAX_CLASSES + kind] & LOW_32
             said[kind] += count
+            all_said += count
     cap: uint256 = KAPPA * classes * SCALE
     for w: uint256 in range(workers, bound=MAX_WORKERS):
-        total: uint256 = classes
+        total: uint256 = all_said
         for kind: uint256 in range(classes, bound=MAX_CLASSES):
-            total += said[kind] - own[w * MAX_CLASSES + kind]
+            total -= declared[w * MAX_CLASSES + kind] & LOW_32
         weighed: uint256 = 0
         for kind: uint256 in range(classes, bound=MAX_CLASSES):
-            count: uint256 = own[w * MAX_CLASSES + kind]
+            count: uint256 = declared[w * MAX_CLASSES + kind] & LOW_32
             worth: uint256 = min(cap, SCALE * total // (said[kind] - count + 1))
-            weighed += (agreed[w * MAX_CLASSES + kind] - count) * worth
+            weighed += (sums[w * MAX_CLASSES + kind] >> 32) * worth
         scores[w] = convert(weighed // (workers - 1), int256) - convert(samples * SCALE, int256)
     return scores
+
+
+@internal
+@pure
+def _pay(
+    scores: int256[MAX_WORKERS], workers: uint256, times: uint256, samples: uint256, pot: uint256, rate: uint256
+) -> uint256[MAX_WORKERS]:
+    """
+    @notice What each worker earns: `rate` for a mean score of one, in proportion where that exceeds the pot.
+    @param scores The scores.
+    @param workers How many.
+    @param times By how much each score is multiplied,
+    @param samples and divided, to be a mean.
+    @param pot What there is.
+    @param rate What a mean score of one earns.
+    @return The amounts, in the workers' order.
+    """
+    due: uint256[MAX_WORKERS] = empty(uint256[MAX_WORKERS])
+    sum: uint256 = 0
+    for w: uint256 in range(workers, bound=MAX_WORKERS):
+        if scores[w] > 0:
+            due[w] = rate * (convert(scores[w], uint256) * times // samples) // SCALE
+            sum += due[w]
+    if sum > pot:
+        for w: uint256 in range(workers, bound=MAX_WORKERS):
+            due[w] = pot * due[w] // sum
+    return due

@@ -19,6 +19,10 @@ class MarketTerms:
     ``pot`` is set aside for each round; a worker earns ``rate`` for a mean score of one, and when that would exceed
     the pot everybody is paid in proportion. ``bond`` is locked for the task's whole life; ``forfeit`` of it is lost by
     a worker that commits and does not reveal. A round counts when at least ``quorum`` workers reveal.
+
+    ``mode`` says which kind of market it is for: ``onchain``, ``optimistic`` or ``sampled``. The last four are of one
+    mode alone: what a claim or a challenge stakes, how long a claim can be challenged and a dispute may take
+    (``optimistic``), and how many words of labels are drawn (``sampled``).
     """
 
     task: TaskId
@@ -34,6 +38,11 @@ class MarketTerms:
     enrol_seconds: int
     commit_seconds: int
     reveal_seconds: int
+    mode: str = "onchain"
+    stake: int = 0
+    challenge_seconds: int = 0
+    dispute_seconds: int = 0
+    picks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from .. import serum
 @pure
 def scores(words: uint256[1024], workers: uint256, samples: uint256, classes: uint256) -> int256[64]:
     """
-    @notice What `serum._scores` says.
+    @notice What `serum._scores` says of what `serum._tally` says.
     """
-    return serum._scores(words, workers, samples, classes)
+    sums: uint256[960] = serum._tally(words, workers, (samples + 63) // 64, classes)
+    return serum._scores(sums, sums, workers, samples, classes)
