@@ -26,6 +26,7 @@ PARTS = {
     "LabelMarket": ("LabelMarket.vy", "staking.vy", "serum.vy"),
     "OptimisticMarket": ("OptimisticMarket.vy", "Court.vy", "rounds.vy", "staking.vy"),
     "Court": ("Court.vy", "serum.vy"),
+    "Encounters": ("Encounters.vy", "purse.vy", "registry.vy", "papers.vy", "shares.vy"),
 }
 
 
