@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
 
 from p2pfd.core.ids import PeerId, public_key_of
 from p2pfd.core.verdict import Accept, Ignore, Reject
@@ -28,6 +28,8 @@ from p2pfd.network.settings import NetworkSettings, degrees
 HEARTBEAT_DELAY = 0.1
 SUBSCRIPTIONS_PER_PEER = 100
 RPC_BYTES = 1024 * 1024
+SIGNATURE_BYTES = 64
+PREFIX = PUBSUB_SIGNING_PREFIX.encode()
 SEQNO_BYTES = 8
 OVERHEAD = 1024
 """What a message may have beside its data: an author, a number, a key, a signature and a topic make some 600 bytes."""
@@ -59,11 +61,13 @@ def router(settings: NetworkSettings) -> SafeGossipSub:
 def author_of(message: rpc_pb2.Message) -> PeerId:
     """Who signed the message; DecodeError unless the signature is that of the Ed25519 key in its sender's id."""
     author = PeerId(ID(message.from_id).to_base58())
-    key = Ed25519PublicKey.from_public_bytes(public_key_of(author))
+    if len(message.signature) != SIGNATURE_BYTES:
+        raise DecodeError(f"a signature of {len(message.signature)} bytes")
     signed = rpc_pb2.Message(data=message.data, topicIDs=message.topicIDs, from_id=message.from_id, seqno=message.seqno)
     try:
-        key.verify(message.signature, PUBSUB_SIGNING_PREFIX.encode() + signed.SerializeToString())
-    except InvalidSignature:
+        # libsodium's verification takes half the time of OpenSSL's, and it is the dearest step of all.
+        crypto_sign_open(message.signature + PREFIX + signed.SerializeToString(), public_key_of(author))
+    except BadSignatureError:
         raise DecodeError("a message whose signature is not its author's") from None
     return author
 

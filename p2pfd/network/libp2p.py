@@ -18,8 +18,6 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
@@ -38,6 +36,7 @@ from p2pfd.network.manifest import PIECE, named
 from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
+from p2pfd.network.yamux import Muxers
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
 SEED_BYTES = 32
@@ -188,8 +187,9 @@ def _build(
     peerstore.add_key_pair(me, pair)
     upgrader = TransportUpgrader(
         secure_transports_by_protocol={NOISE: Noise(pair, noise_privkey=create_noise_pair().private_key)},
-        muxer_transports_by_protocol={YAMUX: Yamux},
+        muxer_transports_by_protocol={},
     )
+    upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer)  # the host resets what is above its limit
     # No resource manager: the library's default one opens a circuit breaker for everybody once five peers misbehave.
     # The limits that it would hold are held by `sockets.accept`, `SafeHost` and `Exchange`.
     swarm = Swarm(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import trio
 from libp2p.abc import INetStream
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils import encode_varint_prefixed
+
+from p2pfd.network.quicklock import QuickLock, quicken
 
 
 class Outlet:
@@ -19,7 +20,8 @@ class Outlet:
         self.stream = stream
         self._told = told
         # A frame may go out in several pieces, and two tasks write: the queue's, and the one that replays to newcomers.
-        self._lock = trio.Lock()
+        self._lock = QuickLock()
+        quicken(stream)
 
     @property
     def busy(self) -> bool:

@@ -2,7 +2,7 @@
 
 Two kinds. Repairs of a class that we create ourselves are subclasses, which change nobody else's libp2p. Repairs of
 what libp2p creates inside itself replace a function in the library; `apply` does so once, and only in the version they
-were written for: in another one it warns, and the node is slower, not less safe.
+were written for: in another one it warns, and the node is louder, not less safe.
 """
 
 from __future__ import annotations
@@ -29,17 +29,16 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.utils import maybe_consume_signed_record
-from libp2p.stream_muxer.yamux.yamux import YamuxStream
 from multiaddr import Multiaddr
 
 from p2pfd.network.counters import Counters, Drop, PeerFlow
 from p2pfd.network.holders import Holders
 from p2pfd.network.outlet import Outlet
 from p2pfd.network.pace import Pace
+from p2pfd.network.quicklock import quicken
 from p2pfd.network.settings import NetworkSettings
 
 WRITTEN_FOR = "0.8.1"
-CREDIT_BATCH = 32 * 1024
 MAX_VARINT_BYTES = 10
 HELD = 4096
 BATCH = 16 * 1024
@@ -52,22 +51,6 @@ log = logging.getLogger("p2pfd.network")
 # --- Replaced inside the library -------------------------------------------------------------------------------------
 
 
-async def _credit_in_batches(self: Any, *, bytes_read: int = 0) -> None:
-    """Give a yamux sender its window back once 32 KiB were read, not after every read.
-
-    0.8.1 sends a WINDOW_UPDATE for each read, be it of one byte: some three frames of credit for each gossip message,
-    the largest single cost of one. An eighth of the smallest window is withheld at most, so nobody starves.
-    """
-    self._pending_recv_release += bytes_read
-    credit = self._pending_recv_release
-    if credit < CREDIT_BATCH:
-        return
-    self._pending_recv_release = 0
-    self.recv_window += credit
-    credit += self._apply_autotune_epoch(len(self.conn.stream_buffers.get(self.stream_id, b"")))
-    await self.send_window_update(credit, skip_lock=True)
-
-
 def apply(version: str = libp2p.__version__) -> bool:
     """Replace what has to be replaced; False, with a warning, in a version these repairs were not written for.
 
@@ -75,12 +58,11 @@ def apply(version: str = libp2p.__version__) -> bool:
     """
     if version != WRITTEN_FOR:
         log.warning(
-            "libp2p is %s, the speed repairs are for %s: left out, and gossip costs more processor time",
+            "libp2p is %s, the repairs are for %s: left out, and it may print other libraries' warnings",
             version,
             WRITTEN_FOR,
         )
         return False
-    YamuxStream._auto_tune_and_send_window_update = _credit_in_batches
     # This module logs through the root logger, whose first use installs a handler that prints everybody's warnings.
     swarm_connection.logging = logging.getLogger("libp2p.network.connection")
     return True
@@ -154,6 +136,7 @@ class FrameReader:
     """Reads length-prefixed frames through a buffer. 0.8.1 reads the prefix byte by byte."""
 
     def __init__(self, stream: INetStream, limit: int) -> None:
+        quicken(stream)
         self._stream = stream
         self._limit = limit
         self._buffer = bytearray()

@@ -20,6 +20,7 @@ from multiaddr import Multiaddr
 from p2pfd.errors import EnvironmentProblem, NetworkError
 from p2pfd.network.api import Traffic
 from p2pfd.network.counters import Counters, Drop
+from p2pfd.network.quicklock import QuickLock
 
 READ_AHEAD = 64 * 1024
 BACKLOG = 128
@@ -65,6 +66,7 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
     def __init__(self, stream: trio.SocketStream, meter: Meter) -> None:
         super().__init__(stream)
         self._meter = meter
+        self.read_lock, self.write_lock = QuickLock(), QuickLock()
         self._ahead = bytearray()
         meter.open.add(self)
         for level, name, value in (

@@ -67,7 +67,7 @@ class Workbench:
 
     def adopt(self, work: Adopt, student: bytes) -> Outcome:
         """Take over the student that was fetched."""
-        if cid_of(student) != work.weights:
+        if Digest(cid_of(student)) != work.weights:
             raise DecodeError("a student with other weights than were asked for")
         self._keep(self._adapter.adopt(self._state, student))
         return Adopted(work.weights)

@@ -24,7 +24,7 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
+from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils import encode_varint_prefixed
 from multiaddr import Multiaddr
@@ -168,40 +168,20 @@ async def test_the_guards_hold_with_validators_of_the_library(nodes: Nodes, nurs
 
 def test_applying_twice_is_the_same_as_once() -> None:
     assert patches.apply()
-    patched = YamuxStream._auto_tune_and_send_window_update
+    patched = swarm_connection.logging
     assert patches.apply()
-    assert YamuxStream._auto_tune_and_send_window_update is patched
+    assert swarm_connection.logging is patched
 
 
 def test_another_version_is_left_alone_with_a_warning(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stock = object()
-    monkeypatch.setattr(YamuxStream, "_auto_tune_and_send_window_update", stock)
+    monkeypatch.setattr(swarm_connection, "logging", stock)
     assert not patches.apply("0.9.0")
-    assert YamuxStream._auto_tune_and_send_window_update is stock
+    assert swarm_connection.logging is stock
     assert "0.9.0" in caplog.text
     assert patches.WRITTEN_FOR in caplog.text
-
-
-async def test_credit_comes_in_batches_and_none_is_lost(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    near, far = await nodes.open(), await nodes.open()
-    updates: list[int] = []
-    original = YamuxStream.send_window_update
-
-    async def count(self: Any, increment: int, skip_lock: bool = False) -> None:
-        updates.append(increment)
-        await original(self, increment, skip_lock)
-
-    far.serve("sink", 100_000, lambda _peer, raw: b"")
-    await near.connect(far.addresses[0])
-    monkeypatch.setattr(YamuxStream, "send_window_update", count)
-    for _ in range(40):
-        await near.request(far.peer, "sink", bytes(10_000), 10)
-    assert updates == [], "streams that carry less than a batch need no credit"
-    await near.request(far.peer, "sink", bytes(100_000), 10)
-    assert 1 <= len(updates) <= 3
-    assert min(updates) >= patches.CREDIT_BATCH
 
 
 async def test_nothing_of_libp2p_is_logged_and_no_handler_installed(
