@@ -49,6 +49,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     """Show the cost, ask, deploy, and show what stands where."""
     if not args.chain_url:
         raise UsageError("which chain? the address where it answers is missing", "say it: --chain-url URL")
+    if args.token is not None and args.supply is not None:
+        raise UsageError("a token that is there has its supply", "say --token, or --supply for a new one")
     keys_at = args.home.absolute() / "keys"
     mine = keystore.identity(keys_at).account
     site = trio.run(_prepare, args, mine)
@@ -173,7 +175,8 @@ async def _profile(args: argparse.Namespace, rpc: Rpc, chain_id: int) -> Profile
     for profile in PROFILES.values():
         if profile.chain_id == chain_id:
             return profile
-    client = str(await rpc.call("web3_clientVersion")).split("/")[0].lower()
+    (told,) = await rpc.several([("web3_clientVersion", [])])
+    client = str(told).split("/")[0].lower()
     if client not in _CLIENTS:
         raise PlanError(
             f"what kind of chain is {chain_id}? its server calls itself {client[:40]!r}",

@@ -92,10 +92,9 @@ def _export(args: argparse.Namespace, directory: Path, screen: Screen) -> None:
 
 def _change(args: argparse.Namespace, directory: Path, screen: Screen) -> None:
     found = keystore.identity(directory)
-    old = passphrase.current(args.passphrase_file).get() if found.encrypted else ""
-    if found.encrypted:
-        keystore.unlock(directory, old)  # who does not know it is not asked for another one
-    keystore.change_passphrase(directory, old, passphrase.new(args.new_passphrase_file).choose(), work=args.work)
+    mine = keystore.open_keys(directory, passphrase.current(args.passphrase_file).get)
+    phrase = passphrase.new(args.new_passphrase_file).choose()
+    keystore.change_passphrase(directory, mine, phrase, work=args.work)
     screen.say("changed; copies of the old file still open with the old passphrase" if found.encrypted else "encrypted")
 
 

@@ -52,7 +52,10 @@ class Source:
     def _told(self) -> str | None:
         if self.file is not None:
             return _read(self.file)
-        return self.env.get(self.variable) or None
+        text = self.env.get(self.variable) or None
+        if text is not None and not _is_text(text):
+            raise UsageError(f"{self.variable} is not text", "write the passphrase in UTF-8")
+        return text
 
     def _asked(self, what: str) -> str:
         if not sys.stdin.isatty():
@@ -63,12 +66,12 @@ class Source:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", getpass.GetPassWarning)
                 text = getpass.getpass(f"{what}: ", sys.stderr)
-        except (EOFError, getpass.GetPassWarning) as error:
+        except (EOFError, UnicodeDecodeError, getpass.GetPassWarning) as error:
             raise UsageError(
                 f"{what}: it cannot be typed unseen here", f"give it: {self.option} FILE, or set {self.variable}"
             ) from error
-        if not text:
-            raise UsageError(f"{what}: nothing was typed", "try again")
+        if not text or not _is_text(text):
+            raise UsageError(f"{what}: nothing was typed that is text", "try again")
         return text
 
 
@@ -96,6 +99,15 @@ def long_enough(text: str) -> str:
             f"the passphrase has {len(text)} characters", f"take at least {SHORTEST}; several words are best"
         )
     return text
+
+
+def _is_text(text: str) -> bool:
+    """Bytes that are no text come in disguise from the environment and from terminals."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(path: Path) -> str:

@@ -111,23 +111,25 @@ def require_encrypted(directory: Path, chain: str) -> None:
         )
 
 
-def change_passphrase(directory: Path, old: str, new: str, *, work: int = STANDARD_WORK) -> NodeKeys:
-    """Encrypt the keys anew, plain ones for the first time. The old file is there until the new one is on disk."""
+def change_passphrase(directory: Path, mine: NodeKeys, new: str, *, work: int = STANDARD_WORK) -> None:
+    """Encrypt the folder's keys anew, plain ones for the first time; the old file goes when the new one was opened.
+
+    ``mine`` are the keys as they were opened from there: who changes the passphrase has known the old one.
+    """
     found = identity(directory)
+    if (found.peer, found.account) != (mine.peer, mine.account.account):
+        raise StorageError(f"{directory} has other keys by now", "nothing was changed; try again")
     if found.encrypted:
-        mine = unlock(directory, old)
-        _checked_write(mine, directory, new, work)
+        _replace(mine, directory, new, work)
     else:
-        mine = keys.load(directory)
         _create(mine, directory, new, work)
-        unlock(directory, new)  # that it opens is seen before the only other copy is deleted
+        unlock(directory, new)
     if found.plain_beside or not found.encrypted:
         try:
             (directory / keys.FILE).unlink()
             private.sync_directory(directory)
         except OSError as error:
             raise StorageError(f"cannot delete {directory / keys.FILE}: {error.strerror}", "delete it") from error
-    return mine
 
 
 def export(mine: NodeKeys, passphrase: str, *, work: int = STANDARD_WORK) -> str:
@@ -177,7 +179,7 @@ def _create(mine: NodeKeys, directory: Path, passphrase: str, work: int) -> Path
     return path
 
 
-def _checked_write(mine: NodeKeys, directory: Path, passphrase: str, work: int) -> None:
+def _replace(mine: NodeKeys, directory: Path, passphrase: str, work: int) -> None:
     path = directory / ENCRYPTED_FILE
     text = _text(mine, passphrase, work)
     if _opened(json.loads(text), passphrase) != mine:  # the old file is about to go

@@ -13,9 +13,9 @@ from eth_abi import encode
 from eth_utils import keccak
 
 from p2pfd.core.ids import Account, account, account_bytes
-from p2pfd.errors import PlanError
+from p2pfd.errors import ChainError, PlanError
 from p2pfd.settlement import answers, contracts, deployments
-from p2pfd.settlement.abi import Interface
+from p2pfd.settlement.abi import Interface, reason
 from p2pfd.settlement.artifacts import artifact
 from p2pfd.settlement.deployments import RECIPES, Deployments, Entry, Recipe, Setting
 from p2pfd.settlement.fees import FeePolicy, Offer
@@ -80,6 +80,8 @@ async def begin(
     else:
         await recognise(rpc, held, path)
     taken = dict(held.settings)
+    there = held.contracts.get("Token")
+    given = token is not None or (there is not None and there.state == "given")
     for recipe in recipes:
         for setting in recipe.arguments:
             if not isinstance(setting, Setting):
@@ -87,11 +89,10 @@ async def begin(
             wanted = settings.get(setting.name)
             if wanted is not None and taken.get(setting.name, wanted) != wanted:
                 raise PlanError(f"{path} says {setting.name} {taken[setting.name]}, not {wanted}", ANOTHER)
-            if recipe.contract == "Token" and token is not None:
+            if recipe.contract == "Token" and given:
                 continue
             taken.setdefault(setting.name, setting.default if wanted is None else wanted)
     if token is not None:
-        there = held.contracts.get("Token")
         if there is not None and there.address != token:
             raise PlanError(f"{path} says that the token is {there.address}", ANOTHER)
         if there is None:
@@ -237,6 +238,11 @@ async def gas_of(rpc: Rpc, deployer: Account, recipe: Recipe, held: Deployments)
     (told,) = await rpc.several([("eth_estimateGas", [{"from": deployer, "data": "0x" + data.hex()}])])
     if not isinstance(told, RpcRefusal):
         return answers.height(told, "an estimate of gas")
+    needed = [held.contracts[name].state for name in recipe.arguments if isinstance(name, str)]
+    if told.data and {"given", "done"} >= set(needed):
+        raise ChainError(
+            f"the chain would refuse the {recipe.contract}: {reason(told.data)}", "other settings may be what it needs"
+        ) from told
     return _BASE_GAS + _CREATE_GAS + _CONSTRUCTOR_GAS + _GAS_A_BYTE * len(data)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import rlp
 import trio
 from eth_account import Account as Signer
 from eth_utils import keccak
@@ -38,6 +39,7 @@ from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 Tell = Callable[[str, str, Entry], None]
 """What happens to a contract: its name, a word, its entry."""
+_DATA_FIELD = 7
 _LOOKS = 3
 """How often the chain must say that a nonce went to something else."""
 
@@ -152,7 +154,7 @@ class _Work:
             "nonce": entry.nonce,
             "to": "",
             "value": 0,
-            "data": artifact(self._name).bytecode + bytes.fromhex(entry.arguments[2:]),
+            "data": _data_of(entry) or artifact(self._name).bytecode + bytes.fromhex(entry.arguments[2:]),
             "gas": gas,
             "maxFeePerGas": offer.fee,
             "maxPriorityFeePerGas": offer.tip,
@@ -272,3 +274,16 @@ class _Work:
         except RpcRefusal as refusal:
             return refusal
         return None
+
+
+def _data_of(entry: Entry) -> bytes:
+    """What the last attempt sends: another one sends the same, even if this release has another artifact by now."""
+    if not entry.attempts:
+        return b""
+    try:
+        fields = rlp.decode(bytes.fromhex(entry.attempts[-1].raw[4:]))  # behind the type's byte
+        return bytes(fields[_DATA_FIELD])
+    except (rlp.DecodingError, IndexError, TypeError) as error:
+        raise PlanError(
+            f"the deployments file has no signed transaction for {entry.address}", "restore it from version control"
+        ) from error

@@ -189,6 +189,7 @@ def test_a_token_that_is_there_is_taken(ask, urls, tmp_path):
         (("verify", "--deployments", "none.json", "--chain-url", "http://127.0.0.1:1"), 3),
         (("deploy", "--token", "me"), 2),
         (("deploy", "--supply", "0"), 2),
+        (("deploy", "--supply", "1", "--token", "0x" + "11" * 20, "--chain-url", "http://127.0.0.1:1"), 2),
         (("deploy", "--profile", "mainnet"), 2),
     ],
 )
@@ -238,6 +239,9 @@ def test_a_stake_on_a_live_chain_shows_its_cost_and_needs_a_yes(ask, urls, tmp_p
         trio.run(_blocks_until, urls["amoy"], lambda: child.poll() is not None)
         told = json.loads(child.communicate()[0])
     assert (child.returncode, told["free"], told["moved"]) == (0, 5_000_000, 5_000_000)
+    monkeypatch.delenv("P2PFD_PASSPHRASE")
+    assert ask("balance", "--home", home)[0]["free"] == 5_000_000  # who looks needs no passphrase
+    monkeypatch.setenv("P2PFD_PASSPHRASE", PHRASE)
     keystore_file = tmp_path / "staker" / "keys" / keys.ENCRYPTED_FILE
     keys.save(KEYS["staker"], keystore_file.parent)
     assert "in plain" in ask("stake", "5", "--home", home, "--yes", code=3)[0]["error"]["what"]

@@ -77,6 +77,8 @@ def test_the_environment_will_do_and_a_file_comes_first(ask, phrases, monkeypatc
     monkeypatch.setenv("P2PFD_PASSPHRASE", OTHER)
     ask("new", *LIGHT)
     ask("new", "--passphrase-file", str(phrases / "phrase"), *LIGHT, at="second")
+    monkeypatch.setenv("P2PFD_PASSPHRASE", os.fsdecode(b"\xff" * 9))
+    assert "not text" in ask("new", *LIGHT, code=2, at="third")["error"]["what"]
     keystore.unlock(phrases / "home" / "keys", OTHER)
     keystore.unlock(phrases / "second" / "keys", PHRASE)
 

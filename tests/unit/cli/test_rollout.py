@@ -177,6 +177,18 @@ def _resigned(held, key, gas):
     return held.having("Token", dataclasses.replace(entry, attempts=(attempt,)))
 
 
+async def test_a_signed_transaction_that_is_none_is_told(url, key, path):
+    with pytest.raises(Killed):
+        await _until_signed(url, key, path)
+    held = deployments.load(path)
+    entry = held.contracts["Token"]
+    for raw in ("0x02", "0x02c0", "0x02ffff"):
+        wrong = dataclasses.replace(entry, attempts=(dataclasses.replace(entry.attempts[0], raw=raw),))
+        deployments.save(held.having("Token", wrong), path)
+        with pytest.raises(PlanError, match="no signed transaction"):
+            await run(Rpc(url), key, path)
+
+
 async def test_another_account_cannot_go_on_with_it(url, key, path):
     with pytest.raises(Killed):
         await _until_signed(url, key, path)

@@ -202,7 +202,7 @@ def test_no_error_quotes_a_secret(home):
 
 
 def test_a_changed_passphrase_opens_and_the_old_one_no_longer_does(home):
-    assert keystore.change_passphrase(home, PHRASE, "another one", work=LIGHT) == ALICE
+    keystore.change_passphrase(home, ALICE, "another one", work=LIGHT)
     assert keystore.unlock(home, "another one") == ALICE
     with pytest.raises(UsageError):
         keystore.unlock(home, PHRASE)
@@ -210,10 +210,10 @@ def test_a_changed_passphrase_opens_and_the_old_one_no_longer_does(home):
     assert stat.S_IMODE((home / keys.ENCRYPTED_FILE).stat().st_mode) == 0o600
 
 
-def test_who_does_not_know_the_old_one_changes_nothing(home):
+def test_only_the_keys_that_are_there_are_encrypted_anew(home):
     before = (home / keys.ENCRYPTED_FILE).read_bytes()
-    with pytest.raises(UsageError):
-        keystore.change_passphrase(home, "a guess", "another one", work=LIGHT)
+    with pytest.raises(StorageError, match="has other keys"):
+        keystore.change_passphrase(home, BOB, "another one", work=LIGHT)
     assert (home / keys.ENCRYPTED_FILE).read_bytes() == before
 
 
@@ -223,14 +223,14 @@ def test_a_change_that_cannot_be_written_keeps_the_old_file(home, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left"):
-        keystore.change_passphrase(home, PHRASE, "another one", work=LIGHT)
+        keystore.change_passphrase(home, ALICE, "another one", work=LIGHT)
     monkeypatch.undo()
     assert keystore.unlock(home, PHRASE) == ALICE
     assert names(home) == [keys.ENCRYPTED_FILE]
 
 
 def test_plain_keys_are_encrypted_and_the_plain_file_goes(plain):
-    assert keystore.change_passphrase(plain, "", PHRASE, work=LIGHT) == ALICE
+    keystore.change_passphrase(plain, ALICE, PHRASE, work=LIGHT)
     assert names(plain) == [keys.ENCRYPTED_FILE]
     assert keystore.unlock(plain, PHRASE) == ALICE
 
@@ -241,7 +241,7 @@ def test_what_was_begun_with_plain_keys_and_cut_off_is_ended(plain, tmp_path):
     assert keystore.identity(plain).plain_beside
     with pytest.raises(PlanError, match="in plain"):
         keystore.require_encrypted(plain, "chain 80002")
-    keystore.change_passphrase(plain, PHRASE, "another one", work=LIGHT)
+    keystore.change_passphrase(plain, ALICE, "another one", work=LIGHT)
     assert names(plain) == [keys.ENCRYPTED_FILE]
     keystore.require_encrypted(plain, "chain 80002")
 
@@ -252,7 +252,7 @@ def test_two_files_with_different_keys_are_left_to_their_owner(plain, tmp_path):
     for act in (
         lambda: keystore.identity(plain),
         lambda: keystore.open_keys(plain, lambda: PHRASE),
-        lambda: keystore.change_passphrase(plain, PHRASE, "another one", work=LIGHT),
+        lambda: keystore.change_passphrase(plain, ALICE, "another one", work=LIGHT),
     ):
         with pytest.raises(StorageError, match="different keys"):
             act()
