@@ -8,6 +8,7 @@ functions that make them are passed in.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from p2pfd.core import encounter_where as where_
@@ -102,7 +103,8 @@ class Encounters:
                 return (self.registry.come_back(sender, seat, at.now, at.block),)
             case Vacate(seat):
                 return (self.registry.vacate(sender, seat, at.now),)
-            case OpenEncounter(terms, details, signature):
+            case OpenEncounter(named, details, signature):
+                terms = dataclasses.replace(named, learner=sender)  # whoever opens learns
                 name = self._papers.encounter(terms, details)
                 self._require_neighbor(name, terms, signature)
                 return self._open(at, terms, name)

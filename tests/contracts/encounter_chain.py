@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from eth_abi import encode
+from eth_utils import keccak
 
 from p2pfd.core.claims import Deposit
 from p2pfd.core.encounter_claims import (
@@ -23,6 +26,7 @@ from p2pfd.core.encounter_claims import (
 )
 from p2pfd.core.encounter_events import EncounterEvent
 from p2pfd.core.ids import Account, Amount, Digest, account_bytes
+from p2pfd.incentives.encounter_state import Moment
 from p2pfd.settlement import contracts, encounters
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
@@ -89,9 +93,32 @@ class EncounterChain(Contracts):
         return function.answer(self._asked(self.contract, function.call(*arguments)))
 
     def mine(self, blocks: int = 1) -> None:
-        """Blocks in which nothing happens to encounters."""
+        """Blocks in which nothing happens, with hashes but without contents."""
+        ledger = self.ledger
         for _ in range(blocks):
-            self.must(BOSS, BOSS.account, b"")
+            ledger._hashes.appendleft(bytes(keccak(ledger._hashes[0])))
+        ledger.head = dataclasses.replace(ledger.head, number=ledger.head.number + blocks, hash=ledger._hashes[0])
+
+    def moment(self) -> Moment:
+        """When the next claim will happen."""
+        block, hashes = self.ledger.head.number + 1, tuple(self.ledger._hashes)
+        return Moment(self.now, block, lambda number: hashes[block - 1 - number])
+
+    # -- what stands in storage, for those who ask after every transaction --
+
+    def slots(self) -> Slots:
+        """Where the contract keeps its words: found by watching its views."""
+        account = BOSS.account
+        leaving, free = self._watched(self.contract, encounters.interface()["balances"].call(account))
+        (lane,) = self._watched(self.contract, encounters.interface()["lane_of"].call(account, 1))
+        (seat,) = self._watched(self.contract, encounters.interface()["seat_of"].call(5))
+        (held,) = self._watched(self.contract, encounters.interface()["held"].call())
+        (count,) = self._watched(self.contract, encounters.interface()["seat_count"].call())
+        who = int(account, 16)
+        return Slots(held, count, _base(free, who), _base(leaving, who), _base(lane, who << 96 | 1), _base(seat, 5))
+
+    def word(self, slot: int) -> int:
+        return self.ledger.storage(account_bytes(self.contract), slot)
 
     # -- everyone --
 
@@ -189,6 +216,27 @@ class EncounterChain(Contracts):
         """A validator's own transaction."""
         seat = where >> 24 * place & 0xFFFFFF
         return CommitVote(terms, result, where, place, self.papers.commitment(result, seat, opening(seat, vote)))
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Places of single words, and the bases of maps."""
+
+    held: int
+    count: int
+    words: int
+    leaving: int
+    lanes: int
+    seats: int
+
+
+def slot_of(base: int, key: int) -> int:
+    """Where a map keeps what belongs to a key."""
+    return int.from_bytes(keccak(base.to_bytes(32, "big") + key.to_bytes(32, "big")), "big")
+
+
+def _base(slot: int, key: int) -> int:
+    return next(base for base in range(64) if slot_of(base, key) == slot)
 
 
 def opening(seat: int, vote: bool) -> int:
