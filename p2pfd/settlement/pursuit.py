@@ -12,6 +12,7 @@ from p2pfd.settlement.history import absent
 from p2pfd.settlement.outbox import Fate, Intent, Wish
 from p2pfd.settlement.pen import Pen
 from p2pfd.settlement.refusals import Meaning, meaning
+from p2pfd.settlement.rpc import RpcRefusal
 from p2pfd.settlement.verdict import call_of, fate
 
 FILLER_GAS = 21_000
@@ -135,16 +136,14 @@ class Pursuit:
 
     async def _displaced(self, intent: Intent) -> None:
         """The nonce is used. Unless the final blocks prove that it was a stranger, the receipt is merely withheld."""
-        until = self._pen.head - self._finality
-        at = hex(until)
-        if self._finality == 0:
-            at = "latest"
-        elif until <= intent.since:
+        # Each answer is waited for before the next question: an endpoint may answer a batch in any order.
+        until = answers.height(await self._rpc.call("eth_blockNumber")) - self._finality
+        if until < intent.since:
             return
-        asked: list[_Call] = [("eth_getTransactionCount", [self._pen.account, at])]
-        said, newest = await self._rpc.batch([*asked, ("eth_blockNumber", [])])
-        if self._finality == 0:
-            until = answers.height(newest)
+        asked: list[_Call] = [("eth_getTransactionCount", [self._pen.account, hex(until)])]
+        (said,) = await self._rpc.several(asked)
+        if isinstance(said, RpcRefusal):
+            return  # an endpoint that lacks this block, or keeps no state but the newest: at the next look
         if answers.height(said, "a number of transactions") <= intent.nonce:
             return
         if not await absent(self._rpc, {attempt.tx for attempt in intent.attempts}, intent.since, until):

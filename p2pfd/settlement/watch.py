@@ -20,6 +20,8 @@ Seen = tuple[Cursor, ChainEvent]
 _TOO_MANY = (-32005, -32614, -32600)
 """What endpoints answer where there are more logs, or more blocks, than they look through for one question."""
 _BLOCKS_A_REQUEST = 5_000
+_ONE_BY_ONE = 25
+"""Fewer blocks than this are asked for each by itself, where endpoints can be behind."""
 
 
 class FinalityBrokenError(ChainError):
@@ -97,6 +99,8 @@ class Watcher:
 
     async def _history(self, first: int, last: int, task: TaskId | None) -> tuple[list[Seen], bytes | None]:
         """The events, and the last block's hash where blocks can be undone."""
+        if self._finality > 0 and 0 <= last - first < _ONE_BY_ONE:
+            return await self._one_by_one(range(first, last + 1), task)
         found: list[Seen] = []
         at: bytes | None = None
         step = _BLOCKS_A_REQUEST
@@ -121,6 +125,21 @@ class Watcher:
             found += [(told.cursor, told.event) for told in told_in(logs, first, until)]
             first = until + 1
         return found, at
+
+    async def _one_by_one(self, numbers: range, task: TaskId | None) -> tuple[list[Seen], bytes]:
+        """The same by the blocks' hashes: an endpoint that has not got a block says so, and does not leave it out."""
+        hashes = []
+        for held in await self._rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers]):
+            if held is None:
+                raise _behind()
+            hashes.append(answers.digest(answers.record(held, "a block").get("hash"), "a block's hash"))
+        topics = [] if task is None else [None, "0x" + task.hex()]
+        wanted = [{"address": self._market, "topics": topics, "blockHash": "0x" + each.hex()} for each in hashes]
+        logs = await self._rpc.several([("eth_getLogs", [each]) for each in wanted])
+        if any(isinstance(each, RpcRefusal) for each in logs):
+            raise _behind()
+        found = [told for number, log in zip(numbers, logs, strict=True) for told in told_in(log, number, number)]
+        return [(told.cursor, told.event) for told in found], hashes[-1]
 
     async def caught_up(self, first: int, last: int, task: TaskId) -> list[Seen]:
         """The same as `history`, from an endpoint that may be behind for a while."""

@@ -4,7 +4,8 @@
         await check_settlement(my_bench)
 
 where ``my_bench()`` is an async context manager that gives a fresh `Bench`. It raises AssertionError, naming what was
-not kept. All money that it moves it expects back to the last unit.
+not kept. All money that it moves it expects back to the last unit. `Bench.skip` lets a chain's time pass, a day or so
+at once; apart from that a chain may take a day of its own time for each promise.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ from p2pfd.core.labels import commitment, pack
 from p2pfd.errors import ChainError
 from p2pfd.incentives import ptsc
 from p2pfd.settlement.api import GENESIS, Cursor, Settlement, TxRef
+from p2pfd.testing import script
 
 PATIENCE = 30.0
 FUNDS = Amount(10_000)
-UNBOND_SECONDS = 100
+UNBOND_SECONDS = SECONDS = script.SECONDS
 SAMPLES, CLASSES = 70, 3
 POT, RATE, BOND, FORFEIT = Amount(1_000), Amount(700), Amount(101), Amount(60)
-SECONDS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ async def check_settlement(factory: BenchFactory) -> None:
         _goes_on_without_the_absent,
         _punishes_the_silent,
         _takes_many_claims_at_once,
+        _agrees_with_the_reference,
     ):
         async with factory() as bench:
             assert len(bench.settlements) == len(bench.accounts) == 4, "a bench has four accounts"
@@ -321,3 +323,13 @@ async def _takes_many_claims_at_once(bench: Bench) -> None:
                 nursery.start_soon(play.does, who, Deposit(Amount(7)))
     for who in range(4):
         assert await play.free(who) == 35, "claims that are under way at once are all carried out"
+
+
+async def _agrees_with_the_reference(bench: Bench) -> None:
+    steps = script.script(7, bench.accounts)
+    expected = await script.expected(bench.accounts, FUNDS, steps)
+    assert len(expected.ends) >= 200, "the script is long"
+    found = await script.played(bench.settlements, bench.accounts, bench.skip, steps)
+    for place, (wanted, got) in enumerate(zip(expected.ends, found.ends, strict=True)):
+        assert wanted == got, f"claim {place} of the script ended as {got!r}, on the reference as {wanted!r}"
+    assert found.balances == expected.balances, "the same script ends in other balances than on the reference"
