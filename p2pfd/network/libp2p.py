@@ -23,6 +23,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId, peer_id_of
+from p2pfd.core.rng import Rng
 from p2pfd.errors import NetworkError, PlanError
 from p2pfd.network import patches
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
@@ -31,6 +32,7 @@ from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.exchange import Exchange
 from p2pfd.network.gossip import Gossip
 from p2pfd.network.inbox import Inbox, Listening
+from p2pfd.network.keepalive import Keepalive
 from p2pfd.network.links import Links, parse_address, reason_of
 from p2pfd.network.manifest import PIECE, named
 from p2pfd.network.pull import Pull, Pulls
@@ -65,6 +67,7 @@ class Libp2pTransport:
         self._settings = settings
         self.counters = counters
         self._pulls = Pulls(settings.blob_pulls)
+        self.keepalive = Keepalive(links, settings)
 
     @property
     def peer(self) -> PeerId:
@@ -216,10 +219,12 @@ def _build(
 
 @asynccontextmanager
 async def open_transport(
-    private_key: bytes, listen: str = LISTEN, settings: NetworkSettings = DEFAULT, bootstrap: Sequence[str] = ()
-) -> AsyncGenerator[Libp2pTransport]:
+    private_key: bytes, listen: str = LISTEN, settings: NetworkSettings = DEFAULT, bootstrap: Sequence[str] = (),
+    rng: Rng | None = None,
+) -> AsyncGenerator[Libp2pTransport]:  # fmt: skip
     """A node on the network for as long as the context lasts; addresses in `bootstrap` are kept connected.
 
+    ``rng`` decides when to dial again, and whom; without one it hangs on the key.
     Closing it ends every task and socket within two seconds, whatever the peers do.
     """
     patches.silence(settings.debug)
@@ -227,6 +232,7 @@ async def open_transport(
     for address in bootstrap:
         parse_address(address)
     pair, me = _identity(private_key)
+    rng = rng or Rng(private_key).split("network")
     listener = await bind(listen)
     body: Exception | None = None
     try:
@@ -252,6 +258,7 @@ async def open_transport(
                     await stack.enter_async_context(background_trio_service(service))
                 await gossip.wait_until_ready()
                 nursery.start_soon(accept, listener, meter, settings.connections, links.take)
+                nursery.start_soon(transport.keepalive.run)
                 for address in bootstrap:
                     links.keep(address)
                 try:

@@ -70,6 +70,10 @@ class Links(INotifee):  # type: ignore[misc]
         live = [peer for peer, links in self._swarm.connections.items() if any(not link.is_closed for link in links)]
         return tuple(sorted(PeerId(peer.to_base58()) for peer in live))
 
+    def connections(self) -> list[INetConn]:
+        """The connections that are up."""
+        return [link for links in self._swarm.connections.values() for link in links if not link.is_closed]
+
     async def connect(self, address: str) -> PeerId:
         """Dial this very address, once."""
         maddr, peer = parse_address(address)
@@ -114,6 +118,10 @@ class Links(INotifee):  # type: ignore[misc]
                     await self._changed.wait()
             await trio.sleep(pause)
             pause = min(2 * pause, self._settings.redial_max_seconds)
+
+    async def change(self) -> None:
+        """Wait until somebody comes or goes."""
+        await self._changed.wait()
 
     async def wait_for_peers(self, count: int) -> None:
         """Wait until so many peers are connected."""

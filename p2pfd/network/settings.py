@@ -40,6 +40,7 @@ class NetworkSettings:
         ``connect_seconds`` 0.1–300: bounds a dial with its handshake, and an inbound handshake.
         ``redial_first_seconds`` 0.01–3600 and ``redial_max_seconds`` 0.01–86400: the pause before a kept address is
         dialled again; it doubles from the first to the last.
+        ``keepalive_seconds`` 0.1–3600: a peer that is silent for so long is pinged, and cut off after as long again.
     Blobs and requests
         ``blob_quota`` 65536–2**50: bytes of blobs kept; the least recently used go first.
         ``blob_directory``: where blobs are kept on disk; empty keeps them in memory.
@@ -67,7 +68,8 @@ class NetworkSettings:
     streams_per_peer: int = _number(64, 8, 4096)
     connect_seconds: float = _number(10.0, 0.1, 300)
     redial_first_seconds: float = _number(0.5, 0.01, 3600)
-    redial_max_seconds: float = _number(30.0, 0.01, 86_400)
+    redial_max_seconds: float = _number(8.0, 0.01, 86_400)
+    keepalive_seconds: float = _number(4.0, 0.1, 3600)
     blob_quota: int = _number(256 * MIB, 64 * KIB, 2**50)
     blob_directory: str = ""
     blob_seconds: float = _number(60.0, 0.1, 86_400)

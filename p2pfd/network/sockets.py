@@ -8,7 +8,7 @@ import socket as std
 from collections.abc import Awaitable, Callable
 
 import trio
-from libp2p.abc import IListener, IRawConnection
+from libp2p.abc import IListener, INetConn, IRawConnection
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
@@ -24,8 +24,7 @@ from p2pfd.network.quicklock import QuickLock
 
 READ_AHEAD = 64 * 1024
 BACKLOG = 128
-# A peer that vanished without a word is noticed after idle + count × interval seconds, or when what we wrote stays
-# unacknowledged for as long. libp2p has no keep-alive of its own above yamux's thirty-second ping.
+# What the kernel does about a peer that vanished without a word, should `p2pfd.network.keepalive` be set to be slower.
 KEEPALIVE_IDLE = 10
 KEEPALIVE_INTERVAL = 5
 KEEPALIVE_COUNT = 3
@@ -68,6 +67,7 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         self._meter = meter
         self.read_lock, self.write_lock = QuickLock(), QuickLock()
         self._ahead = bytearray()
+        self.heard = trio.current_time()
         meter.open.add(self)
         for level, name, value in (
             (std.SOL_SOCKET, "SO_KEEPALIVE", 1),
@@ -84,6 +84,7 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         if not self._ahead:
             got: bytes = await super().read(READ_AHEAD)
             self._meter.received += len(got)
+            self.heard = trio.current_time()
             if n is None or len(got) <= n:
                 return bytes(got)
             self._ahead += got
@@ -117,6 +118,14 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         """Close the socket at once."""
         self._meter.open.discard(self)
         self.stream.socket.close()
+
+
+def socket_of(connection: INetConn) -> CountedStream | None:
+    """The TCP connection under a connection of the swarm."""
+    layer: object = connection.muxed_conn
+    for name in ("secured_conn", "conn", "read_writer", "read_write_closer", "stream"):
+        layer = getattr(layer, name, None)
+    return layer if isinstance(layer, CountedStream) else None
 
 
 class CountedTcp(TCP):  # type: ignore[misc]
