@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from p2pfd.errors import ChainError, DecodeError, PlanError, UsageError
 from p2pfd.node import keystore
 from p2pfd.settlement import answers, deployment_plan, deployments, rollout
 from p2pfd.settlement.deployment_plan import Cost, Manner
-from p2pfd.settlement.deployments import RECIPES, Deployments, Entry
+from p2pfd.settlement.deployments import RECIPES, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import GWEI
 from p2pfd.settlement.profiles import PROFILES, Profile
 from p2pfd.settlement.rpc import Rpc
@@ -34,6 +34,7 @@ class Site:
 
     profile: Profile
     held: Deployments
+    recipes: Sequence[Recipe]
     cost: Cost
     path: Path
     strays: Mapping[Account, str]
@@ -125,7 +126,8 @@ async def _prepare(args: argparse.Namespace, mine: Account) -> Site:
         path = args.deployments or FOLDER / f"{chain_id}.json"
         profile = await _profile(args, rpc, chain_id)
         wanted = {name: value for name in deployments.settings() if (value := getattr(args, name)) is not None}
-        held = await deployment_plan.begin(rpc, path, profile.name, wanted, args.token, RECIPES)
+        recipes = deployments.chosen(args.also, deployments.load(path))
+        held = await deployment_plan.begin(rpc, path, profile.name, wanted, args.token, recipes)
         if args.token is not None:
             told = await deployment_plan.check_token(rpc, args.token, mine)
             if told["decimals"] != DECIMALS:
@@ -133,8 +135,10 @@ async def _prepare(args: argparse.Namespace, mine: Account) -> Site:
                     f"the token counts in {told['decimals']} decimals, and p2pfd in {DECIMALS}",
                     f"take a token with {DECIMALS} decimals",
                 )
-        cost = await deployment_plan.estimate(rpc, mine, held, _manner(args, profile))
-        return Site(profile, held, cost, path, await deployment_plan.strays(rpc, mine, held) if cost.gas else {})
+        cost = await deployment_plan.estimate(rpc, mine, held, _manner(args, profile), recipes)
+        return Site(
+            profile, held, recipes, cost, path, await deployment_plan.strays(rpc, mine, held) if cost.gas else {}
+        )
     finally:
         await rpc.aclose()
 
@@ -151,7 +155,9 @@ async def _deploy(args: argparse.Namespace, site: Site, screen: Screen) -> Deplo
             now = deployments.load(site.path)
             if now is not None and any(site.held.contracts.get(name) != entry for name, entry in now.contracts.items()):
                 raise PlanError(f"{site.path} has changed meanwhile", "run it again")
-            return await rollout.roll_out(rpc, key, site.held, site.path, _manner(args, site.profile), tell)
+            return await rollout.roll_out(
+                rpc, key, site.held, site.path, _manner(args, site.profile), tell, site.recipes
+            )
     finally:
         await rpc.aclose()
 
@@ -234,6 +240,14 @@ def options(parser: Parser) -> None:
     """The options of `deploy`; an option for every setting that some contract takes."""
     parser.add_argument("--deployments", type=Path, metavar="FILE", help=f"the chain's file ({FOLDER}/CHAIN_ID.json)")
     parser.add_argument("--token", type=_token, metavar="0x...", help="deploy: an ERC-20 with permit that is there")
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        type=one_of(*(recipe.contract for recipe in RECIPES if not recipe.always)),
+        metavar="NAME",
+        help=f"deploy: {', '.join(recipe.contract for recipe in RECIPES if not recipe.always)}; several times",
+    )
     for name, setting in deployments.settings().items():
         in_tokens = setting.unit == "tokens"
         shown = tokens(setting.default).removesuffix(".000000") if in_tokens else f"{setting.default:,}"

@@ -195,9 +195,7 @@ async def check_token(rpc: Rpc, token: Account, holder: Account) -> dict[str, in
     return {name: int(found[name], 16) for name in ("decimals", "supply", "held")}
 
 
-async def estimate(
-    rpc: Rpc, deployer: Account, held: Deployments, manner: Manner, recipes: Sequence[Recipe] = RECIPES
-) -> Cost:
+async def estimate(rpc: Rpc, deployer: Account, held: Deployments, manner: Manner, recipes: Sequence[Recipe]) -> Cost:
     """What is left to do, and what it takes."""
     nonce_text, funds_text = await rpc.batch(
         [("eth_getTransactionCount", [deployer, "pending"]), ("eth_getBalance", [deployer, "latest"])]

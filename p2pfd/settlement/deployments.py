@@ -10,7 +10,7 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,16 +45,33 @@ class Recipe:
 
     contract: str
     arguments: tuple[str | Setting, ...]
+    always: bool = False
+    """Whether every chain has it; the others are deployed when they are asked for, or needed by one that is."""
 
 
 _SUPPLY = Setting("supply", 10**12, "tokens", "what the deployer gets of a new token")
 _UNBOND = Setting("unbond_seconds", 86_400, "seconds", "how long tokens unbond")
+_LONGEST = Setting("longest", 3_600, "seconds", "how long an encounter may last; not longer than tokens unbond")
+_BOND = Setting("bond", 10**8, "tokens", "what a validator's seat costs")
+_THRESHOLD = Setting("threshold", 10**7, "tokens", "what a party of an encounter must have free to begin")
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe("Token", (_SUPPLY,)),
-    Recipe("LabelMarket", ("Token", _UNBOND)),
+    Recipe("Token", (_SUPPLY,), always=True),
+    Recipe("LabelMarket", ("Token", _UNBOND), always=True),
+    Recipe("Court", ()),
+    Recipe("OptimisticMarket", ("Token", _UNBOND, "Court")),
+    Recipe("Encounters", ("Token", _UNBOND, _LONGEST, _BOND, _THRESHOLD)),
 )
-"""All that a chain needs, each line after those that it names. One more contract is one more line."""
+"""All that can be deployed, each line after those that it names. One more contract is one more line."""
+
+
+def chosen(also: Collection[str], held: Deployments | None = None) -> tuple[Recipe, ...]:
+    """What belongs on a chain: what every chain has, what the file has, what was asked for, and what these need."""
+    names = {*also, *(() if held is None else held.contracts)}
+    for recipe in reversed(RECIPES):
+        if recipe.always or recipe.contract in names:
+            names |= {recipe.contract, *(entry for entry in recipe.arguments if isinstance(entry, str))}
+    return tuple(recipe for recipe in RECIPES if recipe.contract in names)
 
 
 def settings(recipes: tuple[Recipe, ...] = RECIPES) -> dict[str, Setting]:
@@ -108,12 +125,10 @@ class Deployments:
         """The same with this entry."""
         return dataclasses.replace(self, contracts={**self.contracts, name: entry})
 
-    def complete(self, recipes: tuple[Recipe, ...] = RECIPES) -> bool:
-        """Whether every contract stands."""
-        return all(
-            recipe.contract in self.contracts and self.contracts[recipe.contract].state in ("given", "done")
-            for recipe in recipes
-        )
+    def complete(self) -> bool:
+        """Whether what every chain has, and all else that was begun, stands."""
+        states = {name: entry.state for name, entry in self.contracts.items()}
+        return all(states.get(recipe.contract) in ("given", "done") for recipe in chosen((), self))
 
 
 def load(path: Path) -> Deployments | None:

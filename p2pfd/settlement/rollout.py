@@ -32,7 +32,7 @@ from p2pfd.settlement.deployment_plan import (
     is_built_from,
     spare,
 )
-from p2pfd.settlement.deployments import RECIPES, Attempt, Deployments, Entry, Recipe
+from p2pfd.settlement.deployments import Attempt, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.refusals import Meaning
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
@@ -51,7 +51,7 @@ async def roll_out(
     path: Path,
     manner: Manner,
     tell: Tell,
-    recipes: Sequence[Recipe] = RECIPES,
+    recipes: Sequence[Recipe],
 ) -> Deployments:
     """Deploy what is not there yet, go on with what was begun, and check that what is done still stands.
 

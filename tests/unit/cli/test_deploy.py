@@ -16,7 +16,6 @@ from p2pfd.core.spec import ChainSpec
 from p2pfd.node import config, keys, keystore
 from p2pfd.node.keys import throwaway
 from p2pfd.settlement import deployments
-from p2pfd.settlement.deployments import RECIPES
 from p2pfd.settlement.fees import GWEI
 from p2pfd.settlement.habits import Habits
 from p2pfd.settlement.rpc import Rpc
@@ -30,6 +29,7 @@ NAMES = ("local", "scripted", "asked", "killed", "given", "staker", "poor", "pla
 KEYS = {name: throwaway(11, name) for name in NAMES}
 FUNDED = [KEYS[name].account.account for name in NAMES if name != "poor"]
 AMOY = 80_002
+RECIPES = deployments.chosen(())
 
 
 @pytest.fixture(scope="module")

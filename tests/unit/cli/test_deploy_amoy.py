@@ -13,7 +13,6 @@ from p2pfd.errors import ChainError
 from p2pfd.node.keys import throwaway
 from p2pfd.settlement import deployment_plan, deployments, rollout
 from p2pfd.settlement.deployment_plan import Manner
-from p2pfd.settlement.deployments import RECIPES
 from p2pfd.settlement.fees import GWEI, FeePolicy
 from p2pfd.settlement.local import AMOY_ARGUMENTS, ANVIL, foreign_chain
 from p2pfd.settlement.rpc import Rpc
@@ -23,6 +22,7 @@ from tests.unit.cli.test_rollout import Killed, MortalRpc
 
 pytestmark = pytest.mark.network
 AMOY = 80_002
+RECIPES = deployments.chosen(())
 BLOCK_SECONDS, DEPTH = 0.05, 6
 FEES = FeePolicy(floor=25 * GWEI, most=2_000 * GWEI)
 MANNER = Manner(FEES, confirmations=DEPTH, look_seconds=0.1, resend_seconds=0.3, patience_seconds=60)
@@ -63,7 +63,7 @@ async def deploy(rpc, path, manner=MANNER):
     try:
         with deployments.alone(path):
             held = await deployment_plan.begin(rpc, path, "amoy", {}, None, RECIPES)
-            return await rollout.roll_out(rpc, DEPLOYER, held, path, manner, lambda name, word, entry: None)
+            return await rollout.roll_out(rpc, DEPLOYER, held, path, manner, lambda name, word, entry: None, RECIPES)
     finally:
         await rpc.aclose()
 
@@ -77,7 +77,7 @@ async def check(rpc, held):
 async def test_fees_are_offered_and_blocks_waited_for(tmp_path):
     async with amoy(tmp_path, 1, CALM) as (rpc, proxy, _):
         began = await deployment_plan.begin(rpc, tmp_path / "x" / "a.json", "amoy", {}, None, RECIPES)
-        cost = await deployment_plan.estimate(rpc, DEPLOYER.account, began, MANNER)
+        cost = await deployment_plan.estimate(rpc, DEPLOYER.account, began, MANNER, RECIPES)
         before = int(await rpc.call("eth_getBalance", DEPLOYER.account, "latest"), 16)
         held = await deploy(Rpc(proxy.url), tmp_path / "x" / "a.json")
         spent = before - int(await rpc.call("eth_getBalance", DEPLOYER.account, "latest"), 16)

@@ -15,7 +15,7 @@ from p2pfd.node.keys import throwaway
 from p2pfd.settlement import deployment_plan, deployments, rollout
 from p2pfd.settlement.artifacts import artifact
 from p2pfd.settlement.deployment_plan import Manner, address_at
-from p2pfd.settlement.deployments import RECIPES, Attempt, Deployments, Entry, Recipe
+from p2pfd.settlement.deployments import Attempt, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import FREE
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
@@ -23,6 +23,7 @@ from tests.unit.cli.chains import embedded
 
 MANNER = Manner(FREE, look_seconds=0.01, resend_seconds=0.02, patience_seconds=20)
 NUMBERS = itertools.count()
+RECIPES = deployments.chosen(())
 
 
 class Killed(BaseException):
@@ -243,6 +244,25 @@ async def test_a_market_for_a_token_that_is_there(url, key, path, tmp_path):
     await rpc.aclose()
 
 
+async def test_everything_that_can_be_deployed_can_be(url, key, path):
+    held = await run(Rpc(url), key, path, recipes=deployments.RECIPES)
+    assert held.complete()
+    rpc = Rpc(url)
+    assert {await deployment_plan.problem(rpc, held, name) for name in held.contracts} == {""}
+    wrong = dataclasses.replace(held, settings={**held.settings, "bond": 1})
+    assert await deployment_plan.problem(rpc, wrong, "Encounters") == "its bond is 100000000, not 1"
+    await rpc.aclose()
+
+
+async def test_what_a_constructor_refuses_is_told_before_anything_is_signed(url, key, path):
+    await run(Rpc(url), key, path)
+    with pytest.raises(ChainError, match="would refuse the Encounters: registry: unbonds too soon"):
+        await run(Rpc(url), key, path, recipes=deployments.RECIPES, longest=86_401)
+    held = deployments.load(path)
+    assert "Encounters" not in held.contracts
+    assert await count(url, key) == len(held.contracts)
+
+
 async def test_one_more_line_is_one_more_contract(url, key, path):
     await run(Rpc(url), key, path, recipes=RECIPES[:1])
     assert not deployments.load(path).complete()
@@ -254,7 +274,7 @@ async def test_one_more_line_is_one_more_contract(url, key, path):
 async def test_the_estimate_is_near_what_it_takes(url, key, path):
     rpc = Rpc(url)
     held = await deployment_plan.begin(rpc, path, "embedded", {}, None, RECIPES)
-    cost = await deployment_plan.estimate(rpc, key.account, held, MANNER)
+    cost = await deployment_plan.estimate(rpc, key.account, held, MANNER, RECIPES)
     await rpc.aclose()
     assert not path.exists()
     held = await run(Rpc(url), key, path)
@@ -328,7 +348,16 @@ def test_other_bytes_are_refused(tmp_path, raw):
 
 def test_every_contract_comes_after_those_that_it_names():
     before = set()
-    for recipe in RECIPES:
+    for recipe in deployments.RECIPES:
         assert isinstance(recipe, Recipe)
         assert {argument for argument in recipe.arguments if isinstance(argument, str)} <= before
         before.add(recipe.contract)
+
+
+def test_what_a_contract_needs_comes_along():
+    def names(*also, held=None):
+        return [recipe.contract for recipe in deployments.chosen(also, held)]
+
+    assert names() == ["Token", "LabelMarket"]
+    assert names("OptimisticMarket") == ["Token", "LabelMarket", "Court", "OptimisticMarket"]
+    assert names(held=HELD.having("Court", ENTRY)) == ["Token", "LabelMarket", "Court"]
