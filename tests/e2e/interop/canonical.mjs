@@ -149,7 +149,7 @@ class Reader {
       case 0xc0: return null
       case 0xc2: return false
       case 0xc3: return true
-      case 0xc4: case 0xc5: case 0xc6: return this.take(this.number(1 << (tag - 0xc4)))
+      case 0xc4: case 0xc5: case 0xc6: return Buffer.from(this.take(this.number(1 << (tag - 0xc4))))
       case 0xc7: return this.bigInteger(this.number(1))
       case 0xcc: case 0xcd: case 0xce: case 0xcf: return this.integer(1 << (tag - 0xcc), false)
       case 0xd0: case 0xd1: case 0xd2: case 0xd3: return this.integer(1 << (tag - 0xd0), true)

@@ -25,9 +25,10 @@ import { Refused, accountOfKey, hello, open, seal } from './envelope.mjs'
 import { commitment, pack } from './labels.mjs'
 
 const MAX_RPC = 1024 * 1024
+const REMEMBERED = 4096
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-const first = JSON.parse((await input.next()).value)
-const [task, peerKey, accountKey] = [first.task, first.peer_key, first.account_key].map(word => Buffer.from(word, 'hex'))
+const who = JSON.parse((await input.next()).value)
+const [task, peerKey, accountKey] = [who.task, who.peer_key, who.account_key].map(word => Buffer.from(word, 'hex'))
 const topic = `/p2pfd/1/${task.toString('hex').slice(0, 32)}`
 
 const privateKey = await generateKeyPairFromSeed('Ed25519', peerKey)
@@ -55,9 +56,13 @@ let seq = BigInt(Date.now()) * 1000n // higher than in any former life of this k
 
 /** What a message says, beyond what its envelope proves. */
 function understand (author, message) {
-  if (message.kind === 'hello') accounts.set(author, message.account)
   const said = `${author} ${message.round}`
-  if (message.kind === 'commit' && !commitments.has(said)) commitments.set(said, message.commitment)
+  if (message.kind === 'hello' && first(accounts, author, message.account) !== message.account) {
+    throw new Refused('ignore', 'this peer is bound to another account')
+  }
+  if (message.kind === 'commit' && !first(commitments, said, message.commitment).equals(message.commitment)) {
+    throw new Refused('reject', 'a second commitment for one round')
+  }
   if (message.kind !== 'reveal') return {}
   const [account, bound] = [accounts.get(author), commitments.get(said)]
   if (account === undefined || bound === undefined) throw new Refused('ignore', 'labels of a stranger')
@@ -65,6 +70,15 @@ function understand (author, message) {
     throw new Refused('reject', 'labels that are not those committed to')
   }
   return { opens: true }
+}
+
+/** The first value that was said under a name; the oldest names are forgotten when strangers say too many. */
+function first (known, name, value) {
+  if (!known.has(name)) {
+    if (known.size >= REMEMBERED) known.delete(known.keys().next().value)
+    known.set(name, value)
+  }
+  return known.get(name)
 }
 
 /** The verdict decides whether a message is passed on, and whether it is held against whoever handed it over. */

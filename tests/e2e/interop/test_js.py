@@ -53,6 +53,8 @@ async def test_each_takes_part_in_the_other_s_round(node: str, js_dials: bool) -
             assert (heard["verdict"], heard["from"], heard["via"]) == ("accept", NEAR.peer, NEAR.peer)
             assert fields.items() <= heard["message"].items()
         assert (await js.until(event="heard", seq="3"))["opens"] is True
+        await near.say(Commit(ROUND, Digest(b"\xdd" * 32)))
+        await js.until(event="heard", verdict="reject", why="a second commitment for one round")
 
         for what, how in (("hello", {}), ("commit", {"round": 4, "labels": [*LABELS]}), ("reveal", {"round": 4})):
             assert (await js.do(what, **how))["to"] == 1
@@ -62,7 +64,7 @@ async def test_each_takes_part_in_the_other_s_round(node: str, js_dials: bool) -
         assert isinstance(hello, Hello)
         assert isinstance(commit, Commit)
         assert isinstance(reveal, Reveal)
-        assert (hello.peer, hello.account) == (JS.peer, JS.account.account)
+        assert hello == vouch(TASK, JS), "signatures are the same in every language"
         assert commit.commitment == commitment(TASK, RoundId(4), hello.account, reveal.salt, reveal.labels)
         assert unpack(reveal.labels, len(LABELS), 10) == LABELS
         assert (await js.do("ping", peer=NEAR.peer))["milliseconds"] >= 0

@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from p2pfd.core.ids import Digest, RoundId, TaskId
+from p2pfd.core.ids import Digest, RoundId, TaskId, base58_decode
 from p2pfd.node.keys import NodeKeys, verify
+from p2pfd.node.ports import topic_of
 from p2pfd.settlement.accounts import AccountKey, recover
 from p2pfd.wire import codec, envelope
-from p2pfd.wire.limits import MAX_ENVELOPE, MESSAGE_LIMITS
+from p2pfd.wire.limits import MAX_ENVELOPE, MAX_MESSAGE, MESSAGE_LIMITS, PEER_TEXT
 from p2pfd.wire.messages import Commit, Message
 from p2pfd.wire.vouch import account_statement, check_vouch, peer_statement, vouch
 
@@ -51,6 +52,19 @@ def _rows(heading: str, columns: int) -> list[list[str]]:
 def test_the_names_are_those_of_the_keys() -> None:
     assert _example("peer") == KEYS.peer
     assert _example("account") == KEYS.account.account
+
+
+def test_the_topic_is_the_one_that_nodes_use() -> None:
+    assert f"for the task in the example below `{topic_of(TASK)}`" in PAGE
+
+
+def test_a_peer_id_is_made_as_the_page_says() -> None:
+    front = re.search(r"of 38 bytes: `([0-9a-f ]+)` and the 32 of", PAGE)
+    assert front is not None
+    assert base58_decode(KEYS.peer) == bytes.fromhex(front[1]) + KEYS.public
+    assert f"always {len(KEYS.peer)} letters" in PAGE
+    assert len(KEYS.peer) == PEER_TEXT
+    assert KEYS.peer.startswith("12D3KooW")
 
 
 def test_the_envelope_is_what_a_node_publishes() -> None:
@@ -94,3 +108,4 @@ def test_the_envelope_s_fields_are_those_of_the_code() -> None:
     said = [row[0].strip("`") for row in _rows("Envelopes", 2)]
     assert said == [entry.name for entry in sorted(dataclasses.fields(envelope.Sealed), key=lambda entry: entry.name)]
     assert f"This is version **{envelope.VERSION}**." in PAGE
+    assert f"1 to {MAX_MESSAGE} bytes: the message" in PAGE
