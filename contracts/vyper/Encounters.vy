@@ -10,7 +10,6 @@
 import papers
 import purse
 import registry
-import shares
 
 initializes: purse
 initializes: registry[purse := purse]
@@ -50,6 +49,15 @@ M24: constant(uint256) = 2**24 - 1
 M32: constant(uint256) = 2**32 - 1
 M40: constant(uint256) = 2**40 - 1
 M64: constant(uint256) = 2**64 - 1
+
+SCALE: constant(uint256) = 10**6
+CAP: constant(uint256) = 3 * 2 * SCALE
+PAPER: constant(uint256) = 0
+SYMMETRIC: constant(uint256) = 1
+SERUM: constant(uint256) = 2
+TAG: constant(uint256) = (2**176 - 1) * 2**80
+M15: constant(uint256) = 2**15 - 1
+M30: constant(uint256) = 2**30 - 1
 
 # The phases of a lane, and the lower bit of each of the seven places of a ballot.
 IDLE: constant(uint256) = 0
@@ -163,27 +171,26 @@ def open_many(parts: DynArray[uint256[PART], MAX_BATCH]):
 
 
 @external
-def draw(terms: uint256, learner: address, neighbor: address, details: bytes32, where: uint256):
+def draw(terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256):
     """
     @notice Fix the committee as it is drawn now. Anyone may. Where too few are found, both parties have theirs back.
     @param terms The packed terms.
     @param learner Who learns.
     @param neighbor Who helps.
-    @param details The hash of what was signed at check-in.
+    @param name The encounter's name.
     @param where How the encounter stands.
     """
-    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
     lane: uint256 = self._lane(terms, learner)
     assert (lane >> 78) & 3 == OPEN, "encounters: not open"
-    self._require_tag(lane, keccak256(abi_encode(encounter, where)))
+    self._require_tag(lane, terms, learner, neighbor, name, where)
     assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
-    panel: registry.Panel = self._drawn(terms, learner, neighbor, encounter, where)
+    panel: registry.Panel = self._drawn(terms, learner, neighbor, name, where)
     if panel.found < (terms >> 232) & M8:
         purse._give(neighbor, terms & M64)
         self._end(terms, learner, terms & M64)
         log Voided(key=self._key(terms, learner))
         return
-    self._go_on(terms, learner, lane, keccak256(abi_encode(encounter, panel.seats)), DRAWN << 14)
+    self._go_on(terms, learner, neighbor, name, panel.seats, lane, DRAWN << 14)
     log Drawn(key=self._key(terms, learner), where=panel.seats)
 
 
@@ -194,8 +201,29 @@ def draw(terms: uint256, learner: address, neighbor: address, details: bytes32, 
 def settle(
     terms: uint256,
     learner: address,
+    name: bytes32,
+    where: uint256,
+    after: bytes32,
+    votes: DynArray[uint256, 3 * MAX_SIZE],
+):
+    """
+    @notice End an encounter as its neighbor, with the votes of its whole committee.
+    @param terms The packed terms.
+    @param learner Who learns.
+    @param name The encounter's name.
+    @param where How the encounter stands.
+    @param after The hash of the model after.
+    @param votes In the committee's order, of each: signature of the ballot, and the opening.
+    """
+    self._judge(terms, learner, msg.sender, name, where, papers._result(name, after), 0, votes)
+
+
+@external
+def settle_signed(
+    terms: uint256,
+    learner: address,
     neighbor: address,
-    details: bytes32,
+    name: bytes32,
     where: uint256,
     after: bytes32,
     r: uint256,
@@ -203,49 +231,49 @@ def settle(
     votes: DynArray[uint256, 3 * MAX_SIZE],
 ):
     """
-    @notice End an encounter with the votes of its whole committee. Anyone may.
+    @notice The same by anyone, with the neighbor's signature.
     @param terms The packed terms.
     @param learner Who learns.
     @param neighbor Who helps.
-    @param details The hash of what was signed at check-in.
+    @param name The encounter's name.
     @param where How the encounter stands.
     @param after The hash of the model after.
-    @param r The neighbor's signature of the result; not looked at if the neighbor itself calls.
+    @param r The neighbor's signature of the result.
     @param vs Its second half.
     @param votes In the committee's order, of each: signature of the ballot, and the opening.
     """
-    self._settle(terms, learner, neighbor, details, where, after, r, vs, votes)
+    result: bytes32 = papers._result(name, after)
+    self._require_neighbor(papers._digest(result), neighbor, r, vs)
+    self._judge(terms, learner, neighbor, name, where, result, 0, votes)
 
 
 @external
 def settle_many(parts: DynArray[uint256, MAX_BATCH * (PART + 3 * MAX_SIZE)]):
     """
     @notice The same for many; all or none.
-    @param parts The values of each `settle`, one behind the other; there are three times as many votes as places.
+    @param parts The values of each `settle_signed`, one behind the other; there are three times as many votes as places.
     """
     at: uint256 = 0
     assert len(parts) > 0, "encounters: not a batch"
     for number: uint256 in range(MAX_BATCH):
         if at == len(parts):
             return
+        assert unsafe_add(at, PART) <= len(parts), "encounters: not a batch"
         head: uint256[PART] = empty(uint256[PART])
         for each: uint256 in range(PART):
             head[each] = parts[unsafe_add(at, each)]
         at = unsafe_add(at, PART)
         votes: DynArray[uint256, 3 * MAX_SIZE] = []
-        for vote: uint256 in range(3 * ((head[0] >> 232) & M8), bound=3 * MAX_SIZE):
+        count: uint256 = unsafe_mul((head[0] >> 232) & M8, 3)
+        assert count <= 3 * MAX_SIZE and unsafe_add(at, count) <= len(parts), "encounters: not a batch"
+        for vote: uint256 in range(count, bound=3 * MAX_SIZE):
             votes.append(parts[at])
             at = unsafe_add(at, 1)
-        self._settle(
-            head[0],
-            convert(head[1], address),
-            convert(head[2], address),
-            convert(head[3], bytes32),
-            head[4],
-            convert(head[5], bytes32),
-            head[6],
-            head[7],
-            votes,
+        neighbor: address = convert(head[2], address)
+        result: bytes32 = papers._result(convert(head[3], bytes32), convert(head[5], bytes32))
+        self._require_neighbor(papers._digest(result), neighbor, head[6], head[7])
+        self._judge(
+            head[0], convert(head[1], address), neighbor, convert(head[3], bytes32), head[4], result, 0, votes
         )
     assert at == len(parts), "encounters: not a batch"
 
@@ -258,7 +286,7 @@ def report(
     terms: uint256,
     learner: address,
     neighbor: address,
-    details: bytes32,
+    name: bytes32,
     where: uint256,
     after: bytes32,
     r: uint256,
@@ -270,22 +298,21 @@ def report(
     @param terms The packed terms.
     @param learner Who learns.
     @param neighbor Who helps.
-    @param details The hash of what was signed at check-in.
+    @param name The encounter's name.
     @param where How the encounter stands.
     @param after The hash of the model after.
     @param r The neighbor's signature of the result; not looked at if the neighbor itself calls.
     @param vs Its second half.
     @param signed In the committee's order, of each: a commitment and its signature; a zero for one that is not there.
     """
-    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
-    lane: uint256 = self._lane(terms, learner)
-    panel: registry.Panel = self._committee(terms, learner, neighbor, encounter, where, lane)
-    result: bytes32 = papers._result(encounter, after)
+    result: bytes32 = papers._result(name, after)
     if msg.sender != neighbor:
         self._require_neighbor(papers._digest(result), neighbor, r, vs)
+    lane: uint256 = self._lane(terms, learner)
+    panel: registry.Panel = self._committee(terms, learner, neighbor, name, where, lane)
     size: uint256 = (terms >> 232) & M8
     count: uint256 = len(signed) // 3
-    assert len(signed) == 3 * count and count <= size, "encounters: not of the committee"
+    assert len(signed) == unsafe_mul(count, 3) and count <= size, "encounters: not of the committee"
     ballot: uint256 = 0
     for place: uint256 in range(count, bound=MAX_SIZE):
         at: uint256 = unsafe_mul(place, 3)
@@ -298,8 +325,7 @@ def report(
             self.commitments[self._place(terms, learner, place)] = commitment
             ballot |= ONE << unsafe_mul(place, 2)
     fixed: uint256 = panel.seats | (block.timestamp << 208)
-    tag: bytes32 = keccak256(abi_encode(terms, learner, neighbor, result, fixed))
-    self._go_on(terms, learner, lane, tag, (REPORTED << 14) | ballot)
+    self._go_on(terms, learner, neighbor, result, fixed, lane, (REPORTED << 14) | ballot)
     log Reported(key=self._key(terms, learner), result=result, where=fixed)
     if ballot != 0:
         log Committed(key=self._key(terms, learner), ballot=ballot)
@@ -378,7 +404,7 @@ def reveal(
     shown: uint256 = unsafe_sub(2, opening & 1) << unsafe_mul(place, 2)
     ballot = unsafe_add(ballot, shown)
     if self._unopened(ballot) == 0:
-        self._finish(terms, learner, neighbor, where, ballot)
+        self._judge(terms, learner, neighbor, empty(bytes32), where, result, ballot, [])
         return
     self._keep(terms, learner, unsafe_add(lane, shown << 64))
     log Revealed(key=self._key(terms, learner), ballot=ballot)
@@ -391,24 +417,21 @@ def close(terms: uint256, learner: address, neighbor: address, paper: bytes32, w
     @param terms The packed terms.
     @param learner Who learns.
     @param neighbor Who helps.
-    @param paper The details if nothing was reported, else the hash of the result.
+    @param paper The encounter's name if nothing was reported, else the hash of the result.
     @param where How the encounter stands.
     """
     lane: uint256 = self._lane(terms, learner)
     phase: uint256 = (lane >> 78) & 3
     assert phase != IDLE, "encounters: not in play"
+    self._require_tag(lane, terms, learner, neighbor, paper, where)
     if phase == REPORTED:
-        self._require_tag(lane, keccak256(abi_encode(terms, learner, neighbor, paper, where)))
         ballot: uint256 = (lane >> 64) & M14
         window: uint256 = (terms >> 184) & M24
-        if self._unopened(ballot) == 0:
-            assert block.timestamp > unsafe_add(where >> 208, window), "encounters: too early"
-        else:
-            assert block.timestamp > unsafe_add(where >> 208, unsafe_mul(window, 2)), "encounters: too early"
-        self._finish(terms, learner, neighbor, where, ballot)
+        if self._unopened(ballot) != 0:
+            window = unsafe_mul(window, 2)
+        assert block.timestamp > unsafe_add(where >> 208, window), "encounters: too early"
+        self._judge(terms, learner, neighbor, empty(bytes32), where, paper, ballot, [])
         return
-    encounter: bytes32 = papers._encounter(terms, learner, neighbor, paper)
-    self._require_tag(lane, keccak256(abi_encode(encounter, where)))
     assert block.timestamp > (terms >> 104) & M40, "encounters: too early"
     prepayment: uint256 = terms & M64
     damages: uint256 = unsafe_div(unsafe_mul(prepayment, (terms >> 208) & M24), WHOLE)
@@ -450,19 +473,18 @@ def name_of(terms: uint256, learner: address, neighbor: address, details: bytes3
 @external
 @view
 def would_draw(
-    terms: uint256, learner: address, neighbor: address, details: bytes32, where: uint256
+    terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256
 ) -> (uint256, uint256):
     """
     @notice Whom a draw would find if it were made in the next block.
     @param terms The packed terms.
     @param learner Who learns.
     @param neighbor Who helps.
-    @param details The hash of what was signed at check-in.
+    @param name The encounter's name.
     @param where How the open encounter stands.
     @return How many, and what `where` would become.
     """
-    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
-    panel: registry.Panel = self._drawn(terms, learner, neighbor, encounter, where)
+    panel: registry.Panel = self._drawn(terms, learner, neighbor, name, where)
     return panel.found, panel.seats
 
 
@@ -505,7 +527,7 @@ def _open(terms: uint256, learner: address, neighbor: address, encounter: bytes3
     seats: uint256 = registry.state & M32
     assert seats >= size, "encounters: too few seats"
     where: uint256 = (seats << 40) | block.number
-    tag: uint256 = (convert(keccak256(abi_encode(encounter, where)), uint256) >> 80) << 80
+    tag: uint256 = self._tag(terms, learner, neighbor, encounter, where)
     purse.words[neighbor] = unsafe_sub(other, prepayment)
     if terms >> 248 == 0:
         purse.words[learner] = tag | (OPEN << 78) | (unsafe_sub(account, prepayment) & M64)
@@ -516,59 +538,174 @@ def _open(terms: uint256, learner: address, neighbor: address, encounter: bytes3
 
 
 @internal
-def _settle(
+def _judge(
     terms: uint256,
     learner: address,
     neighbor: address,
-    details: bytes32,
+    name: bytes32,
     where: uint256,
-    after: bytes32,
-    r: uint256,
-    vs: uint256,
+    result: bytes32,
+    shown: uint256,
     votes: DynArray[uint256, 3 * MAX_SIZE],
 ):
     """
-    @notice Check that all is there and signed, and award.
+    @notice Pay by the votes and end the encounter. On the fast path (a name is given) the votes are checked and opened here; else
+            they are those that were shown. One function, because to hand arrays around costs more than all that is done.
     """
-    encounter: bytes32 = papers._encounter(terms, learner, neighbor, details)
-    panel: registry.Panel = self._committee(
-        terms, learner, neighbor, encounter, where, self._lane(terms, learner)
-    )
-    result: bytes32 = papers._result(encounter, after)
-    if msg.sender != neighbor:
-        self._require_neighbor(papers._digest(result), neighbor, r, vs)
-    size: uint256 = panel.found
-    assert len(votes) == 3 * size, "encounters: not all votes"
-    commitments: bytes32[MAX_SIZE] = empty(bytes32[MAX_SIZE])
-    ballot: uint256 = 0
+    size: uint256 = (terms >> 232) & M8
+    panel: registry.Panel = empty(registry.Panel)
+    ballot: uint256 = shown
+    # Who has voted, and how the voters have voted before: valid in the upper fifteen bits, invalid in the lower.
+    voters: uint256 = 0
+    invalid: uint256 = 0
+    said: uint256 = 0
+    if name == empty(bytes32):
+        panel = registry._same(where, size)
+        for place: uint256 in range(size, bound=MAX_SIZE):
+            vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
+            if vote > 1:
+                voters = unsafe_add(voters, 1)
+                invalid = unsafe_add(invalid, vote & 1)
+                said = unsafe_add(said, panel.words[place] & M30)
+    else:
+        voters = size
+        panel = self._committee(terms, learner, neighbor, name, where, self._lane(terms, learner))
+        assert len(votes) == unsafe_mul(size, 3), "encounters: not all votes"
+        commitments: bytes32[MAX_SIZE] = empty(bytes32[MAX_SIZE])
+        for place: uint256 in range(size, bound=MAX_SIZE):
+            opening: uint256 = votes[unsafe_add(unsafe_mul(place, 3), 2)]
+            seat: uint256 = (panel.seats >> unsafe_mul(place, 24)) & M24
+            commitments[place] = keccak256(abi_encode(result, seat, opening))
+            ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
+            invalid = unsafe_add(invalid, unsafe_sub(1, opening & 1))
+            said = unsafe_add(said, panel.words[place] & M30)
+        digest: bytes32 = papers._digest(papers._ballot(result, commitments))
+        for place: uint256 in range(size, bound=MAX_SIZE):
+            at: uint256 = unsafe_mul(place, 3)
+            self._require_validator(digest, panel.words[place], votes[at], votes[unsafe_add(at, 1)])
+    valid: uint256 = unsafe_sub(voters, invalid)
+    prepayment: uint256 = terms & M64
+    rule: uint256 = (terms >> 240) & M8
+    to_neighbor: uint256 = unsafe_div(unsafe_mul(prepayment, (terms >> 208) & M24), WHOLE)
+    pool: uint256 = unsafe_sub(prepayment, to_neighbor)
+    counted: bool = voters > unsafe_div(size, 2) and valid != invalid
+    winners: uint256 = max(valid, invalid)
+    # What a vote costs whoever casts it, under `serum`; what it costs the losers, under `symmetric`.
+    rate: uint256 = 0
+    if counted:
+        if rule == SERUM and voters > 1:
+            rate = unsafe_div(pool, voters)
+        elif rule == SYMMETRIC:
+            rate = unsafe_div(pool, winners)
+    # What each seat has then. Gains and losses are summed up: the learner gets what nobody else does.
+    after: uint256[MAX_SIZE] = empty(uint256[MAX_SIZE])
+    gained: uint256 = 0
+    lost: uint256 = 0
+    forfeited: uint256 = 0
     for place: uint256 in range(size, bound=MAX_SIZE):
-        opening: uint256 = votes[unsafe_add(unsafe_mul(place, 3), 2)]
-        commitments[place] = papers._commitment(result, (panel.seats >> unsafe_mul(place, 24)) & M24, opening)
-        ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
-    digest: bytes32 = papers._digest(papers._ballot(result, commitments))
+        word: uint256 = panel.words[place]
+        before: uint256 = (word >> 32) & M64
+        balance: uint256 = before
+        vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
+        if vote < 2:
+            # Who slept forfeits half the pool.
+            balance = unsafe_sub(before, min(unsafe_div(pool, 2), before))
+            forfeited = unsafe_add(forfeited, unsafe_sub(before, balance))
+        elif counted:
+            agreed: uint256 = valid
+            if vote == 3:
+                agreed = invalid
+            if rule == SERUM:
+                # A vote earns by the voters who agree, weighed by how rare it is in the histories of the others.
+                others: uint256 = unsafe_sub(said, word & M30)
+                same: uint256 = unsafe_add(others >> 15, 1)
+                apart: uint256 = unsafe_add(others & M15, 1)
+                worth: uint256 = unsafe_mul(SCALE, unsafe_add(same, apart))
+                if vote == 3:
+                    same = apart
+                worth = unsafe_mul(unsafe_sub(agreed, 1), min(CAP, unsafe_div(worth, same)))
+                worth = unsafe_div(worth, unsafe_sub(voters, 1))
+                balance = unsafe_add(before, unsafe_div(unsafe_mul(rate, worth), SCALE))
+                balance = unsafe_sub(balance, min(balance, rate))
+            elif rule == SYMMETRIC:
+                if agreed != winners:
+                    balance = unsafe_sub(before, min(before, rate))
+            elif vote == 2:
+                balance = unsafe_mul(unsafe_sub(WHOLE, (terms >> 208) & M24), prepayment)
+                balance = unsafe_add(before, unsafe_div(balance, unsafe_mul(WHOLE, voters)))
+            else:
+                balance = unsafe_add(before, unsafe_div(prepayment, voters))
+            if balance > before:
+                gained = unsafe_add(gained, unsafe_sub(balance, before))
+            else:
+                lost = unsafe_add(lost, unsafe_sub(before, balance))
+        after[place] = balance
+    credit: uint256 = prepayment
+    if counted:
+        if rule == PAPER:
+            credit = unsafe_add(
+                prepayment,
+                unsafe_div(
+                    unsafe_mul(unsafe_mul(valid, (terms >> 208) & M24), prepayment), unsafe_mul(WHOLE, voters)
+                ),
+            )
+            penalty: uint256 = unsafe_add(unsafe_mul(invalid, prepayment), unsafe_sub(voters, 1))
+            credit = unsafe_sub(credit, unsafe_div(penalty, voters))
+        elif valid > invalid:
+            credit = unsafe_add(prepayment, to_neighbor)
+        else:
+            credit = 0
+    if voters == 0:
+        # Nobody voted on what the neighbor delivered.
+        credit = unsafe_add(credit, forfeited)
+    rest: uint256 = unsafe_sub(unsafe_mul(prepayment, 2), credit)
+    limit: uint256 = unsafe_add(pool, lost)
     for place: uint256 in range(size, bound=MAX_SIZE):
-        at: uint256 = unsafe_mul(place, 3)
-        self._require_validator(digest, panel.words[place], votes[at], votes[unsafe_add(at, 1)])
-    self._award(terms, learner, neighbor, panel, ballot)
+        word: uint256 = panel.words[place]
+        if word == 0:
+            continue
+        vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
+        before: uint256 = (word >> 32) & M64
+        balance: uint256 = after[place]
+        if vote > 1:
+            if counted and rule == SYMMETRIC:
+                # The winners share the pool and what the losers forfeit.
+                if (vote == 2) == (valid > invalid):
+                    balance = unsafe_add(balance, unsafe_div(limit, winners))
+            elif gained > limit and rule == SERUM:
+                # In proportion where all would earn more than the pool.
+                due: uint256 = unsafe_sub(gained, lost)
+                if balance > before:
+                    balance = unsafe_div(unsafe_mul(pool, unsafe_sub(balance, before)), due)
+                    balance = unsafe_add(before, balance)
+                else:
+                    balance = unsafe_add(unsafe_mul(pool, unsafe_sub(before, balance)), unsafe_sub(due, 1))
+                    balance = unsafe_sub(before, unsafe_div(balance, due))
+            if forfeited != 0:
+                balance = unsafe_add(balance, unsafe_div(forfeited, voters))
+        rest = unsafe_sub(unsafe_add(rest, before), balance)
+        registry._award((panel.seats >> unsafe_mul(place, 24)) & M24, word, balance, vote)
+    purse._give(neighbor, credit)
+    self._end(terms, learner, rest)
+    log Settled(key=self._key(terms, learner), outcome=(rest << 128) | (credit << 64) | ballot)
 
 
 @internal
 @view
 def _committee(
-    terms: uint256, learner: address, neighbor: address, encounter: bytes32, where: uint256, lane: uint256
+    terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256, lane: uint256
 ) -> registry.Panel:
     """
     @notice The committee of an encounter that is open or drawn.
     """
     phase: uint256 = (lane >> 78) & 3
     assert phase == OPEN or phase == DRAWN, "encounters: not in play"
-    self._require_tag(lane, keccak256(abi_encode(encounter, where)))
+    self._require_tag(lane, terms, learner, neighbor, name, where)
     assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
-    size: uint256 = (terms >> 232) & M8
     if phase == DRAWN:
-        return registry._same(where, size)
-    panel: registry.Panel = self._drawn(terms, learner, neighbor, encounter, where)
-    assert panel.found == size, "encounters: too few validators"
+        return registry._same(where, (terms >> 232) & M8)
+    panel: registry.Panel = self._drawn(terms, learner, neighbor, name, where)
+    assert panel.found == (terms >> 232) & M8, "encounters: too few validators"
     return panel
 
 
@@ -601,38 +738,8 @@ def _reported(terms: uint256, learner: address, neighbor: address, result: bytes
     """
     lane: uint256 = self._lane(terms, learner)
     assert (lane >> 78) & 3 == REPORTED, "encounters: not reported"
-    self._require_tag(lane, keccak256(abi_encode(terms, learner, neighbor, result, where)))
+    self._require_tag(lane, terms, learner, neighbor, result, where)
     return lane
-
-
-@internal
-def _finish(terms: uint256, learner: address, neighbor: address, where: uint256, ballot: uint256):
-    """
-    @notice Award by what was revealed.
-    """
-    panel: registry.Panel = registry._same(where, (terms >> 232) & M8)
-    self._award(terms, learner, neighbor, panel, ballot)
-
-
-@internal
-def _award(terms: uint256, learner: address, neighbor: address, panel: registry.Panel, ballot: uint256):
-    """
-    @notice Pay by the votes and end the encounter.
-    """
-    award: shares.Award = shares._shares(
-        (terms >> 240) & M8, terms & M64, (terms >> 208) & M24, panel.found, ballot, panel.words
-    )
-    for place: uint256 in range(panel.found, bound=MAX_SIZE):
-        word: uint256 = panel.words[place]
-        if word != 0:
-            registry._award(
-                (panel.seats >> unsafe_mul(place, 24)) & M24, word, award.balances[place], (ballot >> unsafe_mul(place, 2)) & 3
-            )
-    purse._give(neighbor, award.neighbor)
-    self._end(terms, learner, award.learner)
-    log Settled(
-        key=self._key(terms, learner), outcome=(award.learner << 128) | (award.neighbor << 64) | ballot
-    )
 
 
 @internal
@@ -650,11 +757,19 @@ def _end(terms: uint256, learner: address, amount: uint256):
 
 
 @internal
-def _go_on(terms: uint256, learner: address, lane: uint256, tag: bytes32, below: uint256):
+def _go_on(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    paper: bytes32,
+    where: uint256,
+    lane: uint256,
+    below: uint256,
+):
     """
     @notice Tag the lane anew, with this phase and ballot.
     """
-    self._keep(terms, learner, ((convert(tag, uint256) >> 80) << 80) | (below << 64) | (lane & M64))
+    self._keep(terms, learner, self._tag(terms, learner, neighbor, paper, where) | (below << 64) | (lane & M64))
 
 
 # -- small things ----------------------------------------------------------------------------------------------------------
@@ -713,11 +828,22 @@ def _unopened(ballot: uint256) -> uint256:
 
 @internal
 @pure
-def _require_tag(lane: uint256, tag: bytes32):
+def _tag(terms: uint256, learner: address, neighbor: address, paper: bytes32, where: uint256) -> uint256:
     """
-    @notice These must be the terms that the lane was tagged with.
+    @notice What a lane keeps of an encounter, at its place in the lane's word. The paper is the name, or the result's hash.
     """
-    assert lane >> 80 == convert(tag, uint256) >> 80, "encounters: not these terms"
+    return convert(keccak256(abi_encode(terms, learner, neighbor, paper, where)), uint256) & TAG
+
+
+@internal
+@pure
+def _require_tag(
+    lane: uint256, terms: uint256, learner: address, neighbor: address, paper: bytes32, where: uint256
+):
+    """
+    @notice These must be what the lane was tagged with.
+    """
+    assert lane & TAG == self._tag(terms, learner, neighbor, paper, where), "encounters: not these terms"
 
 
 @internal

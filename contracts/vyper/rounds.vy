@@ -339,9 +339,11 @@ def _enter(task: bytes32, phase: uint256, seconds: uint256) -> uint256:
 
 
 @internal
-@view
-def _holder(task: bytes32, number: uint256) -> address:
-    return convert(self._seats[task][number] & LOW_160, address)
+def _stand(task: bytes32, phase: uint256):
+    """
+    @notice Begin a phase without a deadline; the last one's stays to be read.
+    """
+    self._head[task] = (self._head[task] & ~(255 << 160)) | (phase << 160)
 
 
 @internal
@@ -642,7 +644,7 @@ def _close(task: bytes32, played: uint256):
     for number: uint256 in range(MAX_SEATS):
         if (taken >> number) & 1 == 1:
             self._vacate(task, number)
-    self._head[task] = (self._head[task] & ~(255 << 160)) | (CLOSED << 160)
+    self._stand(task, CLOSED)
     self._sets[task] = 0
     staking._give(self._requester(task), self._pots[task])
     self._pots[task] = 0

@@ -52,6 +52,22 @@ def _sum_16(lanes: uint256) -> uint256:
 
 @internal
 @pure
+def _word_counts(word: uint256, classes: uint256, bits: uint256) -> uint256:
+    """
+    @notice How often a word says each class, so many bits a class.
+    """
+    counts: uint256 = 0
+    for kind: uint256 in range(classes, bound=MAX_CLASSES):
+        apart: uint256 = word ^ unsafe_mul(NIBBLES, kind)
+        apart |= apart >> 1
+        apart = ~(apart | (apart >> 2)) & NIBBLES
+        # In bytes at most two; a number modulo 255 is the sum of its bytes, as long as that sum is smaller.
+        counts |= (unsafe_add(apart & BYTES, (apart >> 4) & BYTES) % 255) << (bits * kind)
+    return counts
+
+
+@internal
+@pure
 def _tally(
     words: uint256[MAX_WORKERS * MAX_WORDS], workers: uint256, length: uint256, classes: uint256
 ) -> uint256[MAX_WORKERS * MAX_CLASSES]:

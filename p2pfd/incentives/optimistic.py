@@ -48,7 +48,7 @@ from p2pfd.core.modes import (
 from p2pfd.core.trees import CHUNK_SAMPLES, climb, root, root_commitment
 from p2pfd.errors import DecodeError
 from p2pfd.incentives import ptsc
-from p2pfd.incentives.rounds import MAX_AMOUNT, MAX_SECONDS, Phase, Rounds, Task
+from p2pfd.incentives.rounds import MAX_SECONDS, Phase, Rounds, Task
 from p2pfd.incentives.staking import Refused, require
 
 MAX_SAMPLES = 65_536
@@ -122,9 +122,9 @@ class OptimisticMarket(Rounds):
         return ()
 
     def _check(self, terms: MarketTerms) -> None:
-        require(terms.stake <= MAX_AMOUNT, "market: amount out of range")
         for length in (terms.challenge_seconds, terms.dispute_seconds):
             require(1 <= length <= MAX_SECONDS, "market: phase length out of range")
+        require(terms.picks == 0, "market: picks out of range")
 
     def _in(self, task_id: TaskId, rnd: int, phases: tuple[Phase, ...], reason: str) -> tuple[Task, Play]:
         """The task, if it is in one of these phases of this round."""

@@ -113,7 +113,7 @@ class Rounds:
         require(1 <= terms.rounds <= MAX_ROUNDS, "market: rounds out of range")
         require(1 <= terms.seats <= MAX_SEATS, "market: seats out of range")
         require(1 <= terms.quorum <= terms.seats, "market: quorum out of range")
-        require(max(terms.pot, terms.rate, terms.bond) <= MAX_AMOUNT, "market: amount out of range")
+        require(max(terms.pot, terms.rate, terms.bond, terms.stake) <= MAX_AMOUNT, "market: amount out of range")
         require(terms.forfeit <= terms.bond, "market: forfeit exceeds bond")
         for length in (terms.enrol_seconds, terms.commit_seconds, terms.reveal_seconds):
             require(1 <= length <= MAX_SECONDS, "market: phase length out of range")

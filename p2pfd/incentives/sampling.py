@@ -52,6 +52,39 @@ def scores_by_known_shares(labels: Sequence[bytes], classes: int, picked: Sequen
     )
 
 
+def scores_by_counts(
+    picked: Sequence[bytes], counts: Sequence[Sequence[int]], classes: int, samples: int
+) -> tuple[int, ...]:
+    """Each worker's score over the picked labels, ``samples`` of them, with the shares that counts of all labels say.
+
+    ``picked`` may hold blanks beyond those samples. A worker's own counts do not enter its own score.
+    """
+    if len(picked) < 2:
+        return (0,) * len(picked)
+    said = [sum(own[c] for own in counts) for c in range(classes)]
+    votes = [Counter(column) for column in zip(*picked, strict=True)]
+    found = []
+    for row, own in zip(picked, counts, strict=True):
+        worth = ptsc.worth(said, own, classes)
+        earned = sum((vote[x] - 1) * worth[x] for x, vote in zip(row, votes, strict=True) if x < classes)
+        found.append(earned // (len(picked) - 1) - samples * ptsc.SCALE)
+    return tuple(found)
+
+
+def variance_by_words(labels: Sequence[bytes], classes: int, words: int, per_word: int) -> tuple[float, ...]:
+    """The variance of each mean score a sample where whole words are drawn and the shares are known, in units of one.
+
+    It is M² (1 − m/M) S²/m for the sum, with S² the variance of a worker's score from word to word, by M − 1.
+    """
+    samples = len(labels[0])
+    found = []
+    for row in _agreed(labels, classes):
+        each = [value / ((len(labels) - 1) * ptsc.SCALE) - 1 for value in row]
+        sums = [sum(each[at : at + per_word]) for at in range(0, samples, per_word)]
+        found.append(_of_mean(sums, words) * (len(sums) / samples) ** 2)
+    return tuple(found)
+
+
 def variance_by_known_shares(labels: Sequence[bytes], classes: int, count: int) -> tuple[float, ...]:
     """The variance of each mean score a sample under `scores_by_known_shares`, over all draws, in units of one.
 

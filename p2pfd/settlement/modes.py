@@ -40,12 +40,14 @@ from p2pfd.core.modes import (
     ChallengeRound,
     ClaimRound,
     CommitmentsPosted,
+    DrawSamples,
     ModeClaim,
     ModeEvent,
     OpenProof,
     PostCommitments,
     ProofOpened,
     ProveChunk,
+    RevealWords,
     RoundClaimed,
     SignedCommitment,
 )
@@ -176,6 +178,12 @@ def call_of(mode: str, claim: ModeClaim, seen: Ledger) -> bytes:
             return of["commit"].call(task, rnd, bound)
         case Advance(task):
             return of["advance"].call(task)
+        case DrawSamples(task, rnd):
+            return of["draw"].call(task, rnd)
+        case RevealWords(task, rnd, salt, top, words, paths):
+            return of["reveal"].call(task, rnd, salt, top, words, paths)
+        case SettleRound(task, rnd) if mode == "sampled":
+            return of["settle"].call(task, rnd)
         case _:
             return _optimistic(of, claim, seen)
 
@@ -209,7 +217,7 @@ def gas_for(claim: ModeClaim) -> int:
     match claim:
         case Deposit() | Unstake() | Withdraw() | OpenTask() | Enrol() | CommitLabels() | ChallengeRound():
             return 1_000_000
-        case ProveChunk():
+        case ProveChunk() | SettleRound():
             return 2**24
         case _:
             return 5_000_000

@@ -11,6 +11,7 @@ from p2pfd.core.ids import Account, Digest, RoundId, TaskId, account_bytes
 from p2pfd.core.modes import ModeClaim, ModeEvent, SignedCommitment
 from p2pfd.incentives.optimistic import OptimisticMarket
 from p2pfd.incentives.rounds import Rounds
+from p2pfd.incentives.sampled import SampledMarket
 from p2pfd.settlement import contracts, modes
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
@@ -102,8 +103,36 @@ class ModeChain(Contracts):
                 assert [there[5], *there[7:]] == sets
 
 
-def oracle(chain: ModeChain, wallets: dict[AccountKey, int]) -> OptimisticMarket:
+class _Blocks:
+    """What a contract can know of this chain while the last block is being made."""
+
+    def __init__(self, chain: ModeChain) -> None:
+        self._ledger = chain.ledger
+
+    @property
+    def number(self) -> int:
+        """The last block's: its claim has been carried out there, and is now here."""
+        return self._ledger.head.number
+
+    def hash(self, number: int) -> bytes:
+        """Of a block before it."""
+        assert 0 < self.number - number <= 256
+        found = self._ledger.block(number)
+        assert found is not None
+        return found.hash
+
+
+def known(wallets: dict[AccountKey, int]) -> dict[Account, int]:
+    """Who has which tokens to begin with."""
+    hands = {who.account: amount for who, amount in wallets.items()}
+    return hands | {BOSS.account: SUPPLY - sum(hands.values())}
+
+
+def optimistic(chain: ModeChain, wallets: dict[AccountKey, int]) -> OptimisticMarket:
     """The pure ledger with the same tokens in the same hands."""
-    known = {who.account: amount for who, amount in wallets.items()}
-    known[BOSS.account] = SUPPLY - sum(known.values())
-    return OptimisticMarket(known, UNBOND_SECONDS, chain.recover)
+    return OptimisticMarket(known(wallets), UNBOND_SECONDS, chain.recover)
+
+
+def sampled(chain: ModeChain, wallets: dict[AccountKey, int]) -> SampledMarket:
+    """The pure ledger with the same tokens in the same hands, and the same blocks."""
+    return SampledMarket(known(wallets), UNBOND_SECONDS, _Blocks(chain))
