@@ -57,6 +57,11 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     site = trio.run(_prepare, args, mine)
     held, cost = site.held, site.cost
     _tell_cost(site, mine, screen)
+    if cost.gas and cost.base > cost.offer.fee:
+        raise ChainError(
+            f"a unit of gas costs {consent.gwei(cost.base)} now, and at most {consent.gwei(cost.offer.fee)} is offered",
+            "wait, or offer more: --max-gwei N",
+        )
     if cost.gas and cost.most > cost.funds:
         raise ChainError(
             f"{mine} has {consent.coins(cost.funds, held.chain_id)}, and this can take "

@@ -126,6 +126,8 @@ def change_passphrase(directory: Path, mine: NodeKeys, new: str, *, work: int = 
         unlock(directory, new)
     if found.plain_beside or not found.encrypted:
         try:
+            for draft in directory.glob(f".{keys.FILE}.*"):  # what a process left that was killed while it wrote
+                draft.unlink()
             (directory / keys.FILE).unlink()
             private.sync_directory(directory)
         except OSError as error:

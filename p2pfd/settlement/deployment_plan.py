@@ -45,9 +45,14 @@ class Cost:
 
     gas: dict[str, int]
     offer: Offer
-    price: int
-    """What a unit of gas costs now, tip and base fee."""
+    base: int
+    """What every unit of gas costs now, tip not counted."""
     funds: int
+
+    @property
+    def price(self) -> int:
+        """What a unit of gas costs now, tip and base fee."""
+        return min(self.base + self.offer.tip, self.offer.fee)
 
     @property
     def about(self) -> int:
@@ -213,7 +218,7 @@ async def estimate(rpc: Rpc, deployer: Account, held: Deployments, manner: Manne
             planned = planned.having(recipe.contract, Entry(address_at(deployer, nonce), "sending"))
             nonce += 1
         gas[recipe.contract] = await gas_of(rpc, deployer, recipe, planned)
-    return Cost(gas, offer, min(base + offer.tip, offer.fee), answers.number(funds_text, "a balance"))
+    return Cost(gas, offer, base, answers.number(funds_text, "a balance"))
 
 
 def arguments(recipe: Recipe, held: Deployments) -> bytes:

@@ -15,7 +15,7 @@ from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.settlement.accounts import KEY_BYTES, AccountKey
 
 STANDARD_WORK = 2**18
-"""The work factor of scrypt that the standard proposes; with it, opening a file takes 256 MiB and about a second."""
+"""The work factor of scrypt that the standard proposes; with it, opening a file takes 256 MiB."""
 MAX_SCRYPT_BYTES = 2**30
 MAX_SCRYPT_STEPS = 2**24
 MAX_ROUNDS = 10_000_000

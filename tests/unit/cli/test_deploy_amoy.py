@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
 import trio
 
+from p2pfd.cli.program import PROGRAM
 from p2pfd.core.rng import Rng
 from p2pfd.errors import ChainError
+from p2pfd.node import keys
 from p2pfd.node.keys import throwaway
 from p2pfd.settlement import deployment_plan, deployments, rollout
 from p2pfd.settlement.deployment_plan import Manner
@@ -87,6 +90,16 @@ async def test_fees_are_offered_and_blocks_waited_for(tmp_path):
         head = int(await rpc.call("eth_blockNumber"), 16)
         assert all(head - entry.block >= DEPTH for entry in held.contracts.values())
         await check(rpc, held)
+
+
+async def test_a_price_above_what_is_offered_is_told_before_anything_is_sent(tmp_path, capsys):
+    keys.save(throwaway(21, "deployer"), tmp_path / "home" / "keys")
+    async with amoy(tmp_path, 1, CALM) as (_, proxy, _):
+        words = ["contracts", "deploy", "--chain-url", proxy.url, "--home", str(tmp_path / "home"), "--max-gwei", "26"]
+        assert await trio.to_thread.run_sync(PROGRAM.main, [*words, "--json"]) == 7
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "and at most 26 gwei is offered" in error["what"]
+    assert "--max-gwei" in error["fix"]
 
 
 async def test_an_offer_that_became_too_low_is_raised_with_the_same_nonce(tmp_path):

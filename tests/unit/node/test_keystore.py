@@ -230,6 +230,7 @@ def test_a_change_that_cannot_be_written_keeps_the_old_file(home, monkeypatch):
 
 
 def test_plain_keys_are_encrypted_and_the_plain_file_goes(plain):
+    (plain / f".{keys.FILE}.0123").write_text("a draft of a process that was killed")
     keystore.change_passphrase(plain, ALICE, PHRASE, work=LIGHT)
     assert names(plain) == [keys.ENCRYPTED_FILE]
     assert keystore.unlock(plain, PHRASE) == ALICE
