@@ -29,6 +29,8 @@ _BROKEN = (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceE
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
 _OK = 200
 _RATE_LIMIT = 429
+_GARBLED = 3
+"""So often something that is no answer is asked for again: a page of something in between, which has just restarted."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -46,6 +48,10 @@ class _Busy(Exception):  # noqa: N818 - no error yet: it is asked again
     def __init__(self, status: int, wish: float) -> None:
         super().__init__(status)
         self.status, self.wish = status, wish
+
+
+class _GarbledError(ChainError):
+    """What came is no answer to what was asked."""
 
 
 class Rpc:
@@ -92,55 +98,57 @@ class Rpc:
             for method, params in calls:
                 self._serial += 1
                 asked.append({"jsonrpc": "2.0", "id": self._serial, "method": method, "params": list(params)})
-            answers, repeated = await self._exchanged(asked)
-        found = {entry["id"]: entry for entry in answers if type(entry.get("id")) is int}
-        if not found and len(answers) == 1 and answers[0].get("error") is not None:
-            return [_refusal(asked[0]["method"], answers[0]["error"], repeated)] * len(asked)  # the batch as a whole
-        out: list[Any] = []
-        for request in asked:
-            answer = found.get(request["id"])
-            if answer is None:
-                raise ChainError(f"{self.url} did not answer {request['method']}", "is this the address of a chain?")
-            error = answer.get("error")
-            out.append(answer.get("result") if error is None else _refusal(request["method"], error, repeated))
-        return out
+            found, repeated = await self._exchanged(asked)
+        return [_result(str(request["method"]), answer, repeated) for request, answer in zip(asked, found, strict=True)]
 
     async def _exchanged(self, asked: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
-        """The answers, and whether the requests may have been carried out before."""
+        """The answers in the order of the requests, and whether these may have been carried out before."""
         body = json.dumps(asked[0] if len(asked) == 1 else asked, separators=(",", ":")).encode()
         give_up = trio.current_time() + self._patience
-        pause, wish, tries = _FIRST_PAUSE, 0.0, 0
-        problem: Exception
+        pause, tries, garbled = _FIRST_PAUSE, 0, 0
         while True:
             tries += 1
+            wish = 0.0
             try:
-                answers = self._read(await self._once(body))
-                if not _throttled(answers):
-                    return answers, tries > 1
-                problem, why = _Busy(_RATE_LIMIT, 0.0), f"the chain at {self.url} wants fewer requests"
+                return self._read(await self._once(body), asked), tries > 1
+            except _GarbledError as error:
+                garbled += 1
+                if garbled == _GARBLED:
+                    raise ChainError(error.what, "is this the address of a chain?") from error
             except _Busy as busy:
-                problem, why, wish = busy, f"the chain at {self.url} answers with the status {busy.status}", busy.wish
+                wish = busy.wish
+                if trio.current_time() >= give_up:
+                    why = f"the chain at {self.url} answers with the status {busy.status}"
+                    raise ChainAwayError(why, "try again later, or use another endpoint") from busy
             except _BROKEN as error:
-                problem, why = error, f"no chain answers at {self.url}"
+                if trio.current_time() >= give_up:
+                    raise ChainAwayError(
+                        f"no chain answers at {self.url}", "is it running? start it, or check the address"
+                    ) from error
             except trio.TooSlowError as error:
-                problem, why = error, f"the chain at {self.url} took longer than {self._timeout:g} s"
-                give_up = min(give_up, trio.current_time())
-            if trio.current_time() >= give_up:
-                fix = (
-                    "is it running? start it, or check the address"
-                    if isinstance(problem, _BROKEN)
-                    else "try again, or allow it more time"
-                )
-                raise ChainAwayError(why, fix) from problem
+                raise ChainAwayError(
+                    f"the chain at {self.url} took longer than {self._timeout:g} s", "try again, or allow it more time"
+                ) from error
             await trio.sleep(max(pause, min(wish, _LONGEST_WISH)))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _read(self, raw: bytes) -> list[dict[str, Any]]:
+    def _read(self, raw: bytes, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The answer to each request."""
         try:
-            answer = loads(raw)
+            said = loads(raw)
         except ValueError as error:
-            raise ChainError(f"{self.url} answered {raw[:60]!r}", "is this the address of a chain?") from error
-        return [entry for entry in (answer if isinstance(answer, list) else [answer]) if isinstance(entry, dict)]
+            raise _GarbledError(f"{self.url} answered {raw[:60]!r}") from error
+        entries = [entry for entry in (said if isinstance(said, list) else [said]) if isinstance(entry, dict)]
+        errors = [entry["error"] for entry in entries if isinstance(entry.get("error"), dict)]
+        if any(error.get("code") == _RATE_LIMIT for error in errors):
+            raise _Busy(_RATE_LIMIT, 0.0)
+        found = {entry["id"]: entry for entry in entries if type(entry.get("id")) is int}
+        if not found and len(entries) == len(errors) == 1:
+            return entries * len(asked)  # the batch as a whole is refused
+        for request in asked:
+            if request["id"] not in found:
+                raise _GarbledError(f"{self.url} did not answer {request['method']}")
+        return [found[request["id"]] for request in asked]
 
     async def _once(self, body: bytes) -> bytes:
         done = False
@@ -207,15 +215,14 @@ class Rpc:
             await trio.aclose_forcefully(stream)
 
 
-def _throttled(answers: list[dict[str, Any]]) -> bool:
-    """Some endpoints say that they are asked too often in an answer that is otherwise in order."""
-    errors = (entry.get("error") for entry in answers)
-    return any(isinstance(error, dict) and error.get("code") == _RATE_LIMIT for error in errors)
+def _result(method: str, answer: dict[str, Any], repeated: bool) -> Any:
+    error = answer.get("error")
+    return answer.get("result") if error is None else _refusal(method, error, repeated)
 
 
-def _refusal(method: object, error: object, repeated: bool) -> RpcRefusal:
+def _refusal(method: str, error: object, repeated: bool) -> RpcRefusal:
     if not isinstance(error, dict):
-        return RpcRefusal(str(method), 0, str(error)[:500], b"", repeated=repeated)
+        return RpcRefusal(method, 0, str(error)[:500], b"", repeated=repeated)
     code, data = error.get("code"), error.get("data")
     if isinstance(data, dict):
         data = data.get("data", data.get("result"))
@@ -224,4 +231,4 @@ def _refusal(method: object, error: object, repeated: bool) -> RpcRefusal:
     except ValueError:
         raw = b""
     message = str(error.get("message", ""))[:500]
-    return RpcRefusal(str(method), code if type(code) is int else 0, message, raw, repeated=repeated)
+    return RpcRefusal(method, code if type(code) is int else 0, message, raw, repeated=repeated)

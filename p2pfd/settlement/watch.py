@@ -142,12 +142,12 @@ class Watcher:
         return [(told.cursor, told.event) for told in found], hashes[-1]
 
     async def caught_up(self, first: int, last: int, task: TaskId) -> list[Seen]:
-        """The same as `history`, from an endpoint that may be behind for a while."""
+        """The same as `history`, from an endpoint that may be behind, or confused, for a while."""
         give_up = trio.current_time() + self._outage
         while True:
             try:
                 return await self.history(first, last, task)
-            except ChainAwayError:
+            except ChainError:
                 if trio.current_time() >= give_up:
                     raise
             await trio.sleep(self._interval)

@@ -61,6 +61,8 @@ class Bench:
     settlements: Sequence[Settlement]
     accounts: Sequence[Account]
     skip: Callable[[int], Awaitable[None]]
+    patience: float = PATIENCE
+    """Seconds that a promise may take to be kept."""
 
 
 BenchFactory = Callable[[], AbstractAsyncContextManager[Bench]]
@@ -80,7 +82,7 @@ async def check_settlement(factory: BenchFactory) -> None:
     ):
         async with factory() as bench:
             assert len(bench.settlements) == len(bench.accounts) == 4, "a bench has four accounts"
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(bench.patience):
                 await promise(bench)
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
+import trio
 
+from p2pfd.core.claims import Balances, Deposit, Included, Reverted, Unstake, Withdraw
+from p2pfd.core.ids import Amount
+from p2pfd.core.rng import Rng
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.deploy import deploy, transfer
-from p2pfd.settlement.local import ANVIL, GANACHE, local_chain
-from p2pfd.settlement.profiles import PROFILES, open_chain
+from p2pfd.settlement.fees import GWEI, FeePolicy
+from p2pfd.settlement.habits import Habits
+from p2pfd.settlement.local import AMOY_ARGUMENTS, ANVIL, GANACHE, foreign_chain, local_chain
+from p2pfd.settlement.profiles import AMOY, PROFILES, open_chain
 from p2pfd.settlement.reference import ReferenceChain
 from p2pfd.settlement.rpc import Rpc
-from p2pfd.testing.settlement import FUNDS, UNBOND_SECONDS, Bench, check_settlement
+from p2pfd.testing.faulty import AWFUL, FaultyProxy
+from p2pfd.testing.settlement import FUNDS, UNBOND_SECONDS, Bench, BenchFactory, check_settlement
 from tests.local_chains import need
 
 KEYS = [AccountKey(bytes([number]) * 32) for number in range(1, 5)]
@@ -38,14 +47,14 @@ async def test_the_reference_conforms() -> None:
     await check_settlement(reference_bench)
 
 
-@pytest.mark.network
-@pytest.mark.parametrize("name", ["embedded", "anvil", "ganache"])
-async def test_local_chains_conform(name: str, tmp_path: Path) -> None:
+@asynccontextmanager
+async def local_benches(name: str, path: Path) -> AsyncIterator[BenchFactory]:
+    """A chain of this profile, on which each bench has a token and a market of its own."""
     for program in (ANVIL, GANACHE):
         if program.name == name:
             need(program)
     async with AsyncExitStack() as stack:
-        chain = await stack.enter_async_context(local_chain(name, tmp_path, [key.account for key in ALL]))
+        chain = await stack.enter_async_context(local_chain(name, path, [key.account for key in ALL]))
         rpc = Rpc(chain.url)
         stack.push_async_callback(rpc.aclose)
         habits = PROFILES[name].habits
@@ -63,4 +72,78 @@ async def test_local_chains_conform(name: str, tmp_path: Path) -> None:
             async with open_chain(spec, chain.url, poll_seconds=0.02) as opened:
                 yield Bench([opened.settlement(key) for key in KEYS], accounts, skip)
 
+        yield bench
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["embedded", "anvil", pytest.param("ganache", marks=pytest.mark.long)])
+async def test_local_chains_conform(name: str, tmp_path: Path) -> None:
+    async with local_benches(name, tmp_path) as bench:
         await check_settlement(bench)
+
+
+@pytest.mark.network
+async def test_ganache_keeps_money_and_gives_reasons(tmp_path: Path) -> None:
+    """The rest of what it promises takes it long."""
+    async with local_benches("ganache", tmp_path) as benches, benches() as bench:
+        mine, who = bench.settlements[0], bench.accounts[0]
+        for claim in (Deposit(Amount(400)), Unstake(Amount(150))):
+            receipt = await mine.final(await mine.submit(claim))
+            assert isinstance(receipt, Included)
+            assert receipt.cost > 0
+        refused = await mine.final(await mine.submit(Withdraw()))
+        assert isinstance(refused, Reverted)
+        assert refused.reason == "staking: still unbonding"
+        assert await mine.account(who) == Balances(Amount(FUNDS - 400), Amount(250), Amount(0), Amount(150))
+
+
+HASTY = Habits(
+    finality=3,
+    fees=FeePolicy(floor=25 * GWEI, most=2_000 * GWEI),
+    look_seconds=0.03,
+    resend_seconds=0.3,
+    stuck_blocks=8,
+    outage_seconds=30.0,
+)
+"""Amoy's, at a hundred times its pace."""
+BLOCK_SECONDS = 0.02
+BLOCKS_A_REORG = 40
+
+
+@pytest.mark.long
+@pytest.mark.network
+async def test_amoy_conforms_on_a_bad_day(tmp_path: Path) -> None:
+    """Chain id, fees, sizes and seals of Amoy, as anvil plays it behind a proxy that loses, forgets and reorganises."""
+    need(ANVIL)
+    profile = dataclasses.replace(AMOY, habits=HASTY)
+    async with AsyncExitStack() as stack:
+        coins = [key.account for key in ALL]
+        anvil = foreign_chain(ANVIL, tmp_path, coins, chain_id=AMOY.chain_id or 0, extra=AMOY_ARGUMENTS)
+        chain = await stack.enter_async_context(anvil)
+        direct = Rpc(chain.url)
+        stack.push_async_callback(direct.aclose)
+        proxy = await stack.enter_async_context(FaultyProxy(chain.url, Rng(3), AWFUL).serving())
+        nursery = await stack.enter_async_context(trio.open_nursery())
+
+        async def blocks() -> None:
+            for number in count():
+                reorganise = number % BLOCKS_A_REORG == BLOCKS_A_REORG - 1
+                await proxy.mine(reorg=float(reorganise), depth=HASTY.finality)
+                await trio.sleep(BLOCK_SECONDS)
+
+        @asynccontextmanager
+        async def bench() -> AsyncIterator[Bench]:
+            spec = await deploy(direct, BOSS, 10**9, UNBOND_SECONDS, profile="amoy", habits=HASTY)
+            accounts = [key.account for key in KEYS]
+            await transfer(direct, BOSS, spec, dict.fromkeys(accounts, FUNDS), habits=HASTY)
+
+            async def skip(seconds: int) -> None:
+                await direct.call("evm_increaseTime", hex(seconds))
+
+            async with open_chain(spec, proxy.url, poll_seconds=0.03, profile=profile) as opened:
+                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip, patience=150.0)
+
+        nursery.start_soon(blocks)
+        await check_settlement(bench)
+        nursery.cancel_scope.cancel()
+    assert all(proxy.counts[fault] for fault in ("dropped", "lost", "stale", "hidden", "reorg")), proxy.counts

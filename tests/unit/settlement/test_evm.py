@@ -28,7 +28,7 @@ from p2pfd.settlement.profiles import open_chain
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Watcher
-from p2pfd.testing.settlement import terms
+from p2pfd.testing.settlement import SECONDS, terms
 from tests.contracts.chain import BOSS, CHAIN_ID, UNBOND_SECONDS, Contracts, key
 
 A, B = KEYS = [key(1), key(2)]
@@ -174,7 +174,7 @@ async def test_all_feeds_of_a_process_share_one_look(autojump_clock: MockClock) 
                 await mine.submit(OpenTask(dataclasses.replace(terms(task), pot=Amount(0))))
             await trio.sleep(1)
             on.rpc.asked.clear()
-            on.chain.now += 100
+            on.chain.now += SECONDS + 1
             for task in (TASK, OTHER):
                 await mine.submit(Advance(task))
         assert sorted(seen) == sorted([TASK] * 6 + [OTHER] * 2)
