@@ -23,6 +23,7 @@ import { createLibp2p } from 'libp2p'
 import { Blobs } from './blobs.mjs'
 import { Refused, accountOfKey, hello, open, seal } from './envelope.mjs'
 import { commitment, pack } from './labels.mjs'
+import { ask, serve } from './requests.mjs'
 
 const MAX_RPC = 1024 * 1024
 const REMEMBERED = 4096
@@ -124,6 +125,10 @@ const todo = {
     await writeFile(file, got)
     return { bytes: got.length, sha256: createHash('sha256').update(got).digest() }
   },
+  ask: async ({ peer, name, raw, limit }) => ({
+    answer: await ask(node, peerIdFromString(peer), name, Buffer.from(raw, 'hex'), limit)
+  }),
+  serve: async ({ name, limit }) => await serve(node, name, limit, raw => raw.reverse()), // for want of a better answer
   // Many envelopes at once, as if each came from the author that it names: for comparing verdicts.
   judge: async ({ author, envelopes }) => ({
     verdicts: await Promise.all(envelopes.map(async raw => {

@@ -13,6 +13,7 @@ from p2pfd.core.ids import Digest, RoundId
 from p2pfd.core.labels import commitment, pack, unpack
 from p2pfd.core.rng import Rng
 from p2pfd.core.verdict import ACCEPT
+from p2pfd.errors import NetworkError
 from p2pfd.network.exchange import BLOB_PROTOCOL
 from p2pfd.network.manifest import PIECE, cid_of, describe
 from p2pfd.node.ports import topic_of
@@ -137,3 +138,21 @@ async def test_the_peer_takes_nothing_wrong_from_a_liar(node: str, tmp_path: Pat
             assert answered["event"] == "failed"
             assert why in answered["why"]
             assert not (tmp_path / "got").exists()
+
+
+async def test_each_answers_the_other_s_requests(node: str) -> None:
+    async with js_peer(node, TASK, JS) as js, listening(NEAR) as near:
+        await meet(js, near)
+        near.transport.serve("twice", 1000, lambda peer, raw: peer.encode() + 2 * raw)
+        words = {"peer": NEAR.peer, "name": "twice", "raw": "00ff", "limit": 56}
+        assert (await js.do("ask", **words))["answer"] == (JS.peer.encode() + b"\x00\xff\x00\xff").hex()
+        refused = await js.tell("ask", **{**words, "limit": 55})
+        assert refused["event"] == "failed"
+        assert "overflow" in refused["why"] or "56 bytes, the limit is 55" in refused["why"]
+
+        await js.do("serve", name="backwards", limit=300_000)
+        question = Rng(b"\3" * 32).bytes(300_000)
+        assert await near.transport.request(JS.peer, "backwards", question, 300_000) == question[::-1]
+        with pytest.raises(NetworkError):
+            await near.transport.request(JS.peer, "backwards", question + b"!", 300_001)
+        assert await near.transport.request(JS.peer, "backwards", b"", 0) == b""
