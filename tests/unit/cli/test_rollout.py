@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from eth_account import Account as Signer
@@ -344,6 +346,13 @@ def test_other_bytes_are_refused(tmp_path, raw):
     (tmp_path / "a.json").write_bytes(raw)
     with pytest.raises(PlanError):
         deployments.load(tmp_path / "a.json")
+
+
+def test_every_compiled_contract_can_be_deployed():
+    compiled = {
+        Path(entry.name).stem for entry in files("p2pfd.settlement.artifacts").iterdir() if ".json" in entry.name
+    }
+    assert {recipe.contract for recipe in deployments.RECIPES} == compiled, "one more contract is one more line"
 
 
 def test_every_contract_comes_after_those_that_it_names():
