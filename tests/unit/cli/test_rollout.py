@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from eth_account import Account as Signer
 from eth_utils import keccak
+from hypothesis import given
+from hypothesis import strategies as st
 
 from p2pfd.errors import ChainError, DeadlineError, NotRunningError, PlanError
 from p2pfd.node.keys import throwaway
@@ -339,6 +342,25 @@ def test_a_damaged_file_is_refused_with_its_reason(tmp_path, path, value):
     with pytest.raises(PlanError, match=r"a\.json: ") as caught:
         deployments.load(tmp_path / "a.json")
     assert caught.value.fix
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+WHOLE = {"version": 1, **dataclasses.asdict(HELD)}
+
+
+@given(st.sampled_from([*WHOLE]), st.sampled_from([None, *dataclasses.asdict(ENTRY)]), JSON)
+def test_whatever_stands_in_a_place_it_is_read_or_told(tmp_path_factory, name, inner, value):
+    changed = {**WHOLE, name: value}
+    if inner is not None:
+        changed = {**WHOLE, "contracts": {"Token": {**dataclasses.asdict(ENTRY), inner: value}}}
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps(changed))
+    with contextlib.suppress(PlanError):
+        deployments.save(deployments.load(path), path)
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b"{}"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 
 import eth_keyfile
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from p2pfd.errors import DecodeError
 from p2pfd.node.keys import throwaway
@@ -151,6 +154,27 @@ def test_what_is_no_key_file_or_costs_too_much_is_refused_before_anything_is_der
 def test_the_same_holds_for_pbkdf2(name, value):
     with pytest.raises(DecodeError):
         decrypt(_changed(PBKDF2, f"crypto.kdfparams.{name}", value), "testpassword")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+WHOLE = encrypt(KEY, PHRASE, work=LIGHT)
+
+
+def _places(value, before=""):
+    for name, held in value.items():
+        yield before + name
+        if isinstance(held, dict):
+            yield from _places(held, f"{before}{name}.")
+
+
+@given(st.sampled_from(list(_places(WHOLE))), JSON | st.integers(-2, 70))
+def test_whatever_stands_in_a_place_it_is_the_key_or_an_error_of_ours(place, value):
+    with contextlib.suppress(DecodeError, WrongPassphrase):
+        assert decrypt(_changed(WHOLE, place, value), PHRASE) == KEY
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 3, {}, {"version": 3}, {3: 3}, {"version": 3, "crypto": []}])
