@@ -22,10 +22,10 @@ from p2pfd.node import keys
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, transfer
-from p2pfd.settlement.local import LocalChain, embedded_chain
-from p2pfd.settlement.profiles import open_settlement
+from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
+from p2pfd.settlement.profiles import PROFILES, open_settlement
 from p2pfd.settlement.rpc import Rpc
-from p2pfd_localnet.plan import Plan
+from p2pfd_localnet.plan import Plan, is_url
 from p2pfd_localnet.spawner import last_line
 from p2pfd_localnet.state import State
 
@@ -88,11 +88,12 @@ class NoLedger:
         """There is nothing to end."""
 
 
-class EmbeddedLedger:
-    """The embedded chain, in a process of its own, with our contracts on it."""
+class ChainLedger:
+    """A chain of throw-away funds, in a process of its own or somebody else's, with our contracts on it."""
 
-    def __init__(self, chain: LocalChain, requester: AccountKey, log: Path) -> None:
+    def __init__(self, chain: LocalChain, requester: AccountKey, log: Path, profile: str = "embedded") -> None:
         self._chain = chain
+        self._profile = PROFILES[profile]
         self._log = log
         self._requester = requester
         self._spec: ChainSpec | None = None
@@ -108,8 +109,10 @@ class EmbeddedLedger:
         supply = plan.budget() + plan.money.bond * len(workers)
         rpc = Rpc(self.url)
         try:
-            spec = self._spec = await deploy(rpc, self._requester, supply, UNBOND_SECONDS)
-            await transfer(rpc, self._requester, spec, dict.fromkeys(workers, plan.money.bond))
+            habits, boss = self._profile.habits, self._requester
+            spec = await deploy(rpc, boss, supply, UNBOND_SECONDS, profile=self._profile.name, habits=habits)
+            await transfer(rpc, boss, spec, dict.fromkeys(workers, plan.money.bond), habits=habits)
+            self._spec = spec
         finally:
             await rpc.aclose()
         task = plan.task(sha256, spec)
@@ -156,7 +159,9 @@ class EmbeddedLedger:
                 ) from error
 
     def kill(self) -> None:
-        """End the chain's process at once."""
+        """End the chain's process at once; one that was there before the mesh is left alone."""
+        if not self._chain.pid:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._chain.pid, signal.SIGKILL)
 
@@ -173,5 +178,10 @@ async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledg
         yield NoLedger()
         return
     requester = keys.throwaway(plan.seed, "requester").account
-    async with embedded_chain(state.chain, [requester.account, *accounts(plan)], port) as chain:
-        yield EmbeddedLedger(chain, requester, state.chain / "chain.log")
+    everybody = [requester.account, *accounts(plan)]
+    if is_url(plan.chain):
+        profile, chain = await running_chain(plan.chain, everybody)
+        yield ChainLedger(chain, requester, state.chain / LOG_FILE, profile)
+        return
+    async with local_chain(plan.chain, state.chain, everybody, port) as chain:
+        yield ChainLedger(chain, requester, state.chain / LOG_FILE, plan.chain)

@@ -19,7 +19,7 @@ from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec,
 from p2pfd.errors import PlanError
 from p2pfd.node.scrape import parse_endpoint
 
-CHAINS = ("embedded", "none")
+CHAINS = ("embedded", "anvil", "ganache", "none")
 AGGREGATORS = ("serum",)
 MAX_HELD = 1_000_000
 MAX_ROUNDS = 10_000
@@ -170,6 +170,11 @@ def blaming(plan: Plan) -> Iterator[None]:
         raise PlanError(f"{plan.source}: {error.what}", error.fix) from error
 
 
+def is_url(chain: str) -> bool:
+    """Whether a plan means a chain that runs already, by its address."""
+    return chain.startswith(("http://", "https://"))
+
+
 def check(plan: Plan) -> None:
     """Whether the plan's own numbers make sense; PlanError names the first that does not."""
 
@@ -184,7 +189,7 @@ def check(plan: Plan) -> None:
     within("data.validation", plan.data.validation, 1, MAX_HELD)
     within("data.test", plan.data.test, 1, MAX_HELD)
     for key, value, legal in (("chain", plan.chain, CHAINS), ("aggregator", plan.aggregator, AGGREGATORS)):
-        if value not in legal:
+        if value not in legal and not (key == "chain" and is_url(value)):
             raise PlanError(f"{key} is {value!r}", did_you_mean(value, legal))
     if plan.metrics and parse_endpoint(plan.metrics)[1]:
         raise PlanError(f"metrics is {plan.metrics!r}", "every node needs a port of its own: write 127.0.0.1:0")

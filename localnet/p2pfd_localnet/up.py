@@ -34,7 +34,10 @@ def _options(parser: Parser) -> None:
         "--seed", type=number(0, 2**63 - 1), metavar="S", help="decides accounts, data, network, training"
     )
     parser.add_argument(
-        "--chain", type=one_of(*plan.CHAINS), help="where the task settles: " + " or ".join(plan.CHAINS)
+        "--chain",
+        type=_chain,
+        metavar="CHAIN",
+        help="where the task settles: " + ", ".join(plan.CHAINS) + ", or the address of an anvil or ganache that runs",
     )
     parser.add_argument("--port", type=number(1, 65535), default=0, metavar="P", help="the chain's port (any free one)")
     add_state(parser)
@@ -48,6 +51,10 @@ def _options(parser: Parser) -> None:
         metavar="S",
         help=f"seconds until all nodes must be ready ({START_TIMEOUT:g})",
     )
+
+
+def _chain(text: str) -> str:
+    return text if plan.is_url(text) else one_of(*plan.CHAINS)(text)
 
 
 def add_state(parser: Parser) -> None:

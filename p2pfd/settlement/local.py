@@ -171,6 +171,33 @@ async def foreign_chain(
             return
 
 
+async def running_chain(url: str, fund: Sequence[Account]) -> tuple[str, LocalChain]:
+    """A local chain that somebody else started, with its profile, and coins for these accounts."""
+    rpc = Rpc(url)
+    try:
+        asked: list[tuple[str, Sequence[object]]] = [("web3_clientVersion", []), ("eth_chainId", [])]
+        said, chain_id = await rpc.batch(asked)
+        chain = LocalChain(url, answers.height(chain_id, "a chain's id"), 0)
+        maker = str(said).partition("/")[0].lower()
+        program = _PROGRAMS.get(maker)
+        known = ", ".join(("embedded", *_PROGRAMS))
+        if program is None and maker != "p2pfd-embedded":
+            raise PlanError(
+                f"{rpc.url} is a chain of the kind {str(said)[:60]!r}",
+                f"a chain whose funds are for throwing away is one of {known}",
+            )
+        if program is not None:
+            await _give(rpc, program, fund)
+        return "embedded" if program is None else program.name, chain
+    finally:
+        await rpc.aclose()
+
+
+async def _give(rpc: Rpc, program: Program, fund: Sequence[Account]) -> None:
+    for at in range(0, len(fund), 50):
+        await rpc.batch([(program.give, [who, hex(FUNDS)]) for who in fund[at : at + 50]])
+
+
 async def _answers(chain: LocalChain, program: Program, fund: Sequence[Account]) -> None:
     rpc = Rpc(chain.url, patience=0.0)
     try:
@@ -185,8 +212,7 @@ async def _answers(chain: LocalChain, program: Program, fund: Sequence[Account])
                 await trio.sleep(_LOOK_SECONDS)
         if found != chain.chain_id:
             raise ChainError(f"{chain.url} is chain {found}, not the one that was started", "name another port")
-        for at in range(0, len(fund), 50):
-            await rpc.batch([(program.give, [who, hex(FUNDS)]) for who in fund[at : at + 50]])
+        await _give(rpc, program, fund)
     except trio.TooSlowError as error:
         raise DeadlineError(
             f"{program.name} did not answer within {START_SECONDS:g} s", "is the machine busy?"

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import trio
-from p2pfd_localnet.chain import EmbeddedLedger
+from p2pfd_localnet.chain import ChainLedger
 
 from p2pfd.errors import ChainError
 from p2pfd.node import keys
@@ -29,7 +29,7 @@ async def test_a_chain_that_goes_by_itself_is_an_error_and_one_that_hangs_up_is_
             [listener] = await nursery.start(partial(trio.serve_tcp, impatient, 0, host="127.0.0.1"))
             port = listener.socket.getsockname()[1]
             chain = LocalChain(f"http://127.0.0.1:{port}", 1, 0)
-            ledger = EmbeddedLedger(chain, keys.throwaway(1, "requester").account, log)
+            ledger = ChainLedger(chain, keys.throwaway(1, "requester").account, log)
 
             async def die():
                 await third.wait()
