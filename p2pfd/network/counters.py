@@ -48,6 +48,7 @@ class Drop(Enum):
     CONNECTIONS = "connections", "a connection above the limit, or with no descriptor left for it"
     HANDSHAKE = "handshake", "a connection whose handshake failed or took too long"
     REFUSED = "refused", "a connection of a peer that is refused"
+    SILENT = "silent", "a connection whose peer gave no sign of life in time"
     STALLED = "stalled", "a connection whose peer took nothing for stall_seconds"
 
     def __init__(self, label: str, meaning: str) -> None:

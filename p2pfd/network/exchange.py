@@ -26,11 +26,13 @@ from p2pfd.core.ids import PeerId
 from p2pfd.errors import NetworkError
 from p2pfd.network.api import Cid
 from p2pfd.network.blobs import BlobStore, Parts
+from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.links import reason_of
 from p2pfd.network.manifest import HASH_BYTES, SIZE_BYTES, Manifest, count_of
 from p2pfd.network.names import check_request
 from p2pfd.network.pull import WrongBytesError
 from p2pfd.network.settings import NetworkSettings
+from p2pfd.network.shares import Shares, StreamFaultError
 
 BLOB_PROTOCOL = "/p2pfd/blob/2"
 CHUNK = 65_507  # with its two headers one yamux frame, and that one noise message; 64 KiB would make two
@@ -53,9 +55,13 @@ async def read_exactly(stream: INetStream, count: int) -> bytes:
     """So many bytes. The library's own gives up after a hundred reads, which is some 6.8 MB."""
     buffer = bytearray()
     while len(buffer) < count:
-        part = await stream.read(min(READ, count - len(buffer)))
+        try:
+            part = await stream.read(min(READ, count - len(buffer)))
+        except StreamEOF:
+            part = b""
         if not part:
-            raise NetworkError(f"the peer stopped after {len(buffer)} of {count} bytes")
+            what = f"the peer stopped after {len(buffer)} of {count} bytes"
+            raise StreamFaultError(Drop.STREAM_ERROR, what, offence=True)
         buffer += part
     return bytes(buffer)
 
@@ -113,8 +119,12 @@ class BlobStream:
 class Exchange:
     """Fetches and serves blobs and requests over one host."""
 
-    def __init__(self, host: Any, store: BlobStore, settings: NetworkSettings) -> None:
+    def __init__(
+        self, host: Any, store: BlobStore, settings: NetworkSettings, shares: Shares, counters: Counters
+    ) -> None:
         self._host = host
+        self._shares = shares
+        self._counters = counters
         self._store = store
         self._settings = settings
         self._services = trio.Semaphore(settings.services)
@@ -158,6 +168,7 @@ class Exchange:
 
     async def _serve_blob(self, stream: INetStream) -> None:
         """Answer until the asker closes, or has asked nothing for too long."""
+        peer = PeerId(stream.muxed_conn.peer_id.to_base58())
         while True:
             with trio.fail_after(self._settings.blob_seconds):
                 try:
@@ -167,21 +178,30 @@ class Exchange:
                 if not first:
                     break
                 asked = first + await read_exactly(stream, HASH_BYTES + INDEX_BYTES - len(first))
-                async with self._services:
-                    await self._answer_blob(stream, Cid(asked[:HASH_BYTES]), asked[HASH_BYTES:])
+                async with self._service(peer):
+                    answer = await self._answer_blob(Cid(asked[:HASH_BYTES]), asked[HASH_BYTES:])
+                    await self._write(stream, peer, answer)
         await stream.close()
 
-    async def _answer_blob(self, stream: INetStream, cid: Cid, index: bytes) -> None:
+    async def _answer_blob(self, cid: Cid, index: bytes) -> bytes:
         if index != WHOLE:
             piece = await self._store.piece(cid, int.from_bytes(index, "big"))
-            await write_all(stream, b"\0" if piece is None else b"\1" + piece)
-            return
+            return b"\0" if piece is None else b"\1" + piece
         manifest = await self._store.manifest(cid)
         if manifest is None:
-            await stream.write(ABSENT)
-            return
+            return ABSENT
         hashes = b"".join(manifest.pieces) if len(manifest.pieces) > 1 else b""
-        await write_all(stream, manifest.size.to_bytes(SIZE_BYTES, "big") + hashes)
+        return manifest.size.to_bytes(SIZE_BYTES, "big") + hashes
+
+    async def _write(self, stream: INetStream, peer: PeerId, raw: bytes) -> None:
+        """An answer, to a reader that takes it in time: a place is taken meanwhile, and the answer is in memory."""
+        for start in range(0, len(raw), CHUNK):
+            with trio.move_on_after(self._settings.stall_seconds) as patience:
+                await stream.write(raw[start : start + CHUNK])
+            if patience.cancelled_caught:
+                raise StreamFaultError(Drop.SLOW_READER, f"{peer} does not take what it asked for")
+        self._counters.peer(peer).served += len(raw)
+        self._shares.of(peer).served(len(raw))
 
     async def request(self, peer: PeerId, name: str, raw: bytes, limit: int) -> bytes:
         """Ask, and take an answer of at most `limit` bytes."""
@@ -194,11 +214,23 @@ class Exchange:
 
         async def handle(stream: INetStream) -> None:
             peer = PeerId(stream.muxed_conn.peer_id.to_base58())
-            async with self._service(stream, self._settings.request_seconds):
-                raw = answer(peer, await self._read_body(stream, limit, f"{peer} asks {name} with"))
-                await write_all(stream, len(raw).to_bytes(LENGTH_BYTES, "big") + raw)
+            with trio.fail_after(self._settings.request_seconds):
+                async with self._service(peer):
+                    raw = await self._read_request(stream, limit, f"{peer} asks {name} with")
+                    try:
+                        said = answer(peer, raw)
+                    except Exception as error:
+                        raise StreamFaultError(Drop.SERVICE, f"{name} failed: {error!r}") from error
+                    await self._write(stream, peer, len(said).to_bytes(LENGTH_BYTES, "big") + said)
+                await stream.close()
 
         self._host.set_stream_handler(TProtocol(protocol_name(name)), handle)
+
+    async def _read_request(self, stream: INetStream, limit: int, what: str) -> bytes:
+        size = int.from_bytes(await read_exactly(stream, LENGTH_BYTES), "big")
+        if size > limit:
+            raise StreamFaultError(Drop.REQUEST_SIZE, f"{what} {size} bytes, the limit is {limit}", offence=True)
+        return await read_exactly(stream, size)
 
     async def _read_body(self, stream: INetStream, limit: int, what: str) -> bytes:
         size = int.from_bytes(await read_exactly(stream, LENGTH_BYTES), "big")
@@ -207,9 +239,10 @@ class Exchange:
         return await read_exactly(stream, size)
 
     @contextlib.asynccontextmanager
-    async def _service(self, stream: INetStream, seconds: float) -> AsyncIterator[None]:
-        """Serve one stream for a limited time; not too many at once. The host turns what it raises into a reset."""
-        with trio.fail_after(seconds):
-            async with self._services:
-                yield
-            await stream.close()
+    async def _service(self, peer: PeerId) -> AsyncIterator[None]:
+        """A place to serve one question: first among those of the peer, then among all."""
+        share = self._shares.of(peer)
+        await share.be_served()
+        async with share.places, self._services:
+            self._counters.peer(peer).requests += 1
+            yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -19,6 +18,7 @@ from p2pfd.core.verdict import Accept, Ignore, Reject
 from p2pfd.errors import DecodeError
 from p2pfd.network.api import Topic
 from p2pfd.network.counters import Counters, Drop
+from p2pfd.network.host import Strike
 from p2pfd.network.inbox import FULL, LATE, Inbox, Recall
 from p2pfd.network.names import check_message, check_topic
 from p2pfd.network.patches import SafePubsub
@@ -33,7 +33,6 @@ PREFIX = PUBSUB_SIGNING_PREFIX.encode()
 SEQNO_BYTES = 8
 OVERHEAD = 1024
 """What a message may have beside its data: an author, a number, a key, a signature and a topic make some 600 bytes."""
-Strike = Callable[[PeerId, str], None]
 
 log = logging.getLogger("p2pfd.network")
 

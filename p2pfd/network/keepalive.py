@@ -20,6 +20,7 @@ from libp2p.abc import INetConn
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.stream_muxer.yamux.yamux import FLAG_SYN, TYPE_PING, YAMUX_HEADER_FORMAT
 
+from p2pfd.network.counters import Drop
 from p2pfd.network.links import Links
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import CountedStream, socket_of
@@ -89,6 +90,7 @@ class Keepalive:
                 silent = now - pulse.socket.heard
                 log.info("%s has been silent for %.1f s: cut off", connection.muxed_conn.peer_id, silent)
                 pulse.cut = True
+                pulse.socket.meter.counters.drop(Drop.SILENT, connection.muxed_conn.peer_id.to_base58())
                 pulse.socket.cut()
                 continue
             ask, cut = pulse.socket.heard + pulse.patience, (pulse.asked or 0) + self._seconds

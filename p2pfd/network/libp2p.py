@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
@@ -31,12 +32,15 @@ from p2pfd.network.blobs import BlobStore, open_store
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.exchange import Exchange
 from p2pfd.network.gossip import Gossip
+from p2pfd.network.host import NoAutoConnector, SafeHost
+from p2pfd.network.housekeeping import Housekeeping
 from p2pfd.network.inbox import Inbox, Listening
 from p2pfd.network.keepalive import Keepalive
 from p2pfd.network.links import Links, parse_address, reason_of
 from p2pfd.network.manifest import PIECE, named
 from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.settings import NetworkSettings
+from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
 from p2pfd.network.yamux import Muxers
 
@@ -183,8 +187,8 @@ def _identity(private_key: bytes) -> tuple[KeyPair, PeerId]:
 
 
 def _build(
-    pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: NetworkSettings, counters: Counters
-) -> patches.SafeHost:
+    pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: NetworkSettings, shares: Shares
+) -> SafeHost:
     me = ID.from_pubkey(pair.public_key)
     peerstore = PeerStore()
     peerstore.add_key_pair(me, pair)
@@ -192,7 +196,14 @@ def _build(
         secure_transports_by_protocol={NOISE: Noise(pair, noise_privkey=create_noise_pair().private_key)},
         muxer_transports_by_protocol={},
     )
-    upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer)  # the host resets what is above its limit
+
+    def blame(peer: ID, reason: Drop, why: str) -> None:
+        meter.counters.drop(reason, peer.to_base58())
+        if reason is Drop.WINDOW:
+            host.strike(PeerId(peer.to_base58()), why)
+
+    # The host resets what is above its limit; this is for what it has not seen yet.
+    upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer, blame)
     # No resource manager: the library's default one opens a circuit breaker for everybody once five peers misbehave.
     # The limits that it would hold are held by `sockets.accept`, `SafeHost` and `Exchange`.
     swarm = Swarm(
@@ -211,10 +222,11 @@ def _build(
             outbound_upgrade_timeout=settings.connect_seconds,
         ),
     )
-    swarm.auto_connector = patches.NoAutoConnector(swarm)
+    swarm.auto_connector = NoAutoConnector(swarm)
     swarm.listeners[str(addresses[0])] = Bound(addresses)
     options = {"disable_identify_address_discovery": True}
-    return patches.SafeHost(swarm, addresses, settings.streams_per_peer, counters, **options)
+    host = SafeHost(swarm, addresses, settings.streams_per_peer, meter.counters, shares, **options)
+    return host
 
 
 @asynccontextmanager
@@ -239,7 +251,8 @@ async def open_transport(
         counters = Counters()
         meter = Meter(settings.stall_seconds, counters)
         bound = list(settings.announce) or addresses_of(listener)
-        host = _build(pair, [Multiaddr(address) for address in bound], meter, settings, counters)
+        shares = Shares(settings)
+        host = _build(pair, [Multiaddr(address) for address in bound], meter, settings, shares)
         async with trio.open_nursery() as nursery:
             links = Links(host.get_network(), me, nursery, settings, counters)
 
@@ -249,7 +262,9 @@ async def open_transport(
 
             gossip = Gossip(host, nursery, settings, strike, counters)
             store = open_store(settings)
-            exchange = Exchange(host, store, settings)
+            exchange = Exchange(host, store, settings, shares, counters)
+            keeping = Housekeeping(host, shares)
+            host.strike, host.identify = strike, partial(keeping.identify, strike=strike)
             addresses = tuple(f"{address}/p2p/{me}" for address in bound)
             transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store, settings, counters)
             services = (host.get_network(), gossip, gossip.router)
@@ -282,7 +297,7 @@ async def open_transport(
         raise body
 
 
-async def _close(host: patches.SafeHost, gossip: Gossip, links: Links, meter: Meter) -> None:
+async def _close(host: SafeHost, gossip: Gossip, links: Links, meter: Meter) -> None:
     # When we are cancelled, so are the library's tasks: nothing can be flushed, and nobody left to wait for.
     orderly = trio.current_effective_deadline() > -math.inf
     with trio.CancelScope(shield=True):

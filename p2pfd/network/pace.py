@@ -31,6 +31,11 @@ class Pace:
         if self._room < 0:
             await trio.sleep(-self._room / self._rate)
 
+    def owe(self, amount: float) -> None:
+        """So much was taken already: whoever waits next waits for it."""
+        self._fill()
+        self._room -= amount
+
     def _fill(self) -> None:
         now = trio.current_time()
         self._room = min(self._most, self._room + (now - self._at) * self._rate)

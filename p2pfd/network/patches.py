@@ -8,17 +8,16 @@ were written for: in another one it warns, and the node is louder, not less safe
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 import libp2p
 import trio
-from libp2p.abc import INetConn, INetStream
+from libp2p.abc import INetStream
 from libp2p.exceptions import BaseLibp2pError, ParseError
-from libp2p.host.basic_host import BasicHost
 from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError, MessageTooLarge
-from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.connection import swarm_connection
 from libp2p.network.connection.exceptions import RawConnError
 from libp2p.network.stream.exceptions import StreamClosed, StreamError, StreamReset
@@ -29,9 +28,9 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.utils import maybe_consume_signed_record
-from multiaddr import Multiaddr
 
 from p2pfd.network.counters import Counters, Drop, PeerFlow
+from p2pfd.network.guard import Guard
 from p2pfd.network.holders import Holders
 from p2pfd.network.outlet import Outlet
 from p2pfd.network.pace import Pace
@@ -43,6 +42,9 @@ MAX_VARINT_BYTES = 10
 HELD = 4096
 BATCH = 16 * 1024
 FRAME_READ = 64 * 1024
+FRAME_SECONDS = 30.0
+GOSSIP_STREAMS = 4
+"""Of one peer: two connections at one time, each with a stream that takes the place of another, and no more."""
 SILENT = logging.CRITICAL + 1
 
 log = logging.getLogger("p2pfd.network")
@@ -79,59 +81,6 @@ def silence(debug: bool) -> None:
 # --- Subclasses ------------------------------------------------------------------------------------------------------
 
 
-class NoAutoConnector(AutoConnector):  # type: ignore[misc]
-    """0.8.1 dials every address it ever heard of while fewer than half of the allowed connections are up."""
-
-    async def maybe_connect(self) -> None:
-        """Whom to connect to is decided by `Links`."""
-
-
-class SafeHost(BasicHost):  # type: ignore[misc]
-    """A host that outlives its stream handlers."""
-
-    def __init__(
-        self, network: Any, addresses: Sequence[Multiaddr], streams_per_peer: int, counters: Counters, **options: Any
-    ) -> None:
-        self._counters = counters
-        suffix = Multiaddr(f"/p2p/{network.get_peer_id()}")
-        self._fixed = [address.encapsulate(suffix) for address in addresses]
-        self._streams_per_peer = streams_per_peer
-        super().__init__(network, **options)
-
-    def get_addrs(self) -> list[Multiaddr]:
-        """Ours do not change. 0.8.1 builds the list anew for every RPC that it sends."""
-        return list(self._fixed)
-
-    async def _swarm_stream_handler(self, stream: INetStream) -> None:
-        """In 0.8.1 an exception in any stream handler ends the swarm: one bad stream and the node is gone."""
-        held = stream.swarm_conn.get_streams() if stream.swarm_conn is not None else ()
-        peer = stream.muxed_conn.peer_id.to_base58()
-        if len(held) > self._streams_per_peer:
-            self._counters.drop(Drop.STREAMS, peer)
-            await stream.reset()
-            return
-        try:
-            await super()._swarm_stream_handler(stream)
-            if stream.get_protocol() is None:
-                self._counters.drop(Drop.PROTOCOL, peer)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises concerns this stream alone
-            late = isinstance(error, trio.TooSlowError)
-            reason = Drop.STREAM_TIME if late else getattr(error, "dropped", Drop.STREAM_ERROR)
-            self._counters.drop(reason, peer)
-            log.warning("stream %s of %s: %r", stream.get_protocol(), peer, error)
-            await stream.reset()
-
-    async def _on_notifee_connected(self, conn: INetConn) -> None:
-        self._counters.came(conn.muxed_conn.peer_id.to_base58())
-        await super()._on_notifee_connected(conn)
-
-    def _on_notifee_disconnected(self, conn: INetConn) -> None:
-        super()._on_notifee_disconnected(conn)
-        peer = conn.muxed_conn.peer_id
-        if not self._network.get_connections(peer):
-            self._counters.left(peer.to_base58())
-
-
 class FrameReader:
     """Reads length-prefixed frames through a buffer. 0.8.1 reads the prefix byte by byte."""
 
@@ -161,7 +110,9 @@ class FrameReader:
             else:
                 if len(self._buffer) >= MAX_VARINT_BYTES:
                     raise ParseError("a frame's length of more than ten bytes")
-            more = await self._stream.read(FRAME_READ)
+            # Between frames a peer may be silent for ever, within one it may not.
+            with trio.fail_after(FRAME_SECONDS if self._buffer else math.inf):
+                more = await self._stream.read(FRAME_READ)
             if not more:
                 raise IncompleteReadError("the stream ended within a frame", expected_bytes=1, received_bytes=0)
             self._buffer += more
@@ -183,10 +134,29 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self._records: dict[ID, bytes] = {}
         self._outlets: dict[ID, Outlet] = {}
         self._paces: dict[ID, dict[str, Pace]] = {}
+        self._reading: dict[ID, int] = {}
+        self.guard = Guard(settings.heartbeat_seconds)
+        self._stall_seconds = settings.stall_seconds
         self.holders = Holders(HELD)
         # 0.8.1 counts up from the second at which it started. A node that said more than one thing a second, and was
         # restarted, repeats numbers it has used, and its neighbours take what it says for old.
         self.counter = secrets.randbits(62)
+
+    async def stream_handler(self, stream: INetStream) -> None:
+        """A neighbour has one stream to talk on; each is a buffer of ours."""
+        peer = stream.muxed_conn.peer_id
+        reading = self._reading.get(peer, 0)
+        if reading >= GOSSIP_STREAMS:
+            self.counters.drop(Drop.STREAMS, peer.to_base58())
+            await stream.reset()
+            return
+        self._reading[peer] = reading + 1
+        try:
+            await super().stream_handler(stream)
+        finally:
+            self._reading[peer] -= 1
+            if not self._reading[peer]:
+                del self._reading[peer]
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """In 0.8.1 a frame that is no protobuf, or a key that is none, raises through the service and ends the node."""
@@ -237,11 +207,29 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             else:
                 # The manager of 0.8.1 walks through all of its tasks to start one; a nursery does not.
                 self._nursery.start_soon(self.push_msg, peer, message)
-        if len(rpc.subscriptions) <= self.max_subscriptions_per_rpc:
-            for subscription in rpc.subscriptions:
-                self.handle_subscription(peer, subscription)
+        if rpc.subscriptions:
+            self._hear_subscriptions(peer, rpc.subscriptions)
         if rpc.HasField("control"):
-            await self.router.handle_rpc(rpc, peer)
+            if self.guard.control(peer, rpc.control):
+                await self.router.handle_rpc(rpc, peer)
+            else:
+                self.counters.drop(Drop.CONTROL, peer.to_base58())
+                self.misbehaved(peer, "more control than one heartbeat takes")
+
+    def _hear_subscriptions(self, peer: ID, subscriptions: Sequence[rpc_pb2.RPC.SubOpts]) -> None:
+        if not self.guard.subscriptions(peer, subscriptions):
+            self.counters.drop(Drop.SUBSCRIPTION, peer.to_base58(), len(subscriptions))
+            self.misbehaved(peer, "more subscriptions than one heartbeat takes, or longer ones")
+            return
+        for subscription in subscriptions:
+            known = peer in self.peer_topics.get(subscription.topicid, ())
+            if subscription.subscribe and not known and self._subscribed(peer) >= self.max_subscriptions_per_peer:
+                self.counters.drop(Drop.SUBSCRIPTION, peer.to_base58())
+            else:
+                self.handle_subscription(peer, subscription)
+
+    def _subscribed(self, peer: ID) -> int:
+        return int(self._peer_subscription_count.get(peer, 0))
 
     def _pace_of(self, peer: ID, topic: str) -> Pace:
         """What a neighbour may still say on a topic of ours. 0.8.1 counts only what is passed on for it in the end,
@@ -268,6 +256,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             self.counters.drop(Drop.GONE, peer_id.to_base58(), sum(len(rpc.publish) for rpc in waiting))
         self._records.pop(peer_id, None)
         self._paces.pop(peer_id, None)
+        self.guard.forget(peer_id)
         self._outlets.pop(peer_id, None)
         self.holders.forget(peer_id)
         super()._handle_dead_peer(peer_id)
@@ -299,7 +288,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         try:
             while (rpc := await queue.pop()) is not None:
                 batch = self._batch(peer_id, rpc, queue)
-                if batch and not await self.write_msg(stream, *batch):
+                if batch and not await self._write_in_time(stream, batch):
                     self.counters.drop(Drop.GONE, peer_id.to_base58(), sum(len(rpc.publish) for rpc in batch))
                     break
                 self._tell_room()
@@ -307,6 +296,18 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         except (BaseLibp2pError, OSError) as error:
             log.debug("sending to %s ended: %r", peer_id, error)
             self._handle_dead_peer(peer_id)
+
+    async def _write_in_time(self, stream: INetStream, batch: list[rpc_pb2.RPC]) -> bool:
+        """Write; a neighbour whose stream takes nothing for long is cut off: 0.8.1 would open another one to it."""
+        with trio.move_on_after(2 * self._stall_seconds) as patience:
+            written = await self.write_msg(stream, *batch)
+        if not patience.cancelled_caught:
+            return written
+        peer = stream.muxed_conn.peer_id
+        self.counters.drop(Drop.SLOW_READER, peer.to_base58())
+        self._nursery.start_soon(self.host.get_network().close_peer, peer)
+        self._handle_dead_peer(peer)
+        return False
 
     def _batch(self, peer: ID, rpc: rpc_pb2.RPC | None, queue: RpcQueue) -> list[rpc_pb2.RPC]:
         """What stands in the queue now and has not become needless, up to the size of one write.

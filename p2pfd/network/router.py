@@ -13,8 +13,10 @@ from typing import Any
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.utils import safe_bytes_from_hex
 
 from p2pfd.network.counters import Drop
+from p2pfd.network.guard import names_in
 
 
 class SafeGossipSub(GossipSub):  # type: ignore[misc]
@@ -103,11 +105,37 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
     async def handle_rpc(self, rpc: rpc_pb2.RPC, sender_peer_id: ID) -> None:
         """Control messages of gossipsub 1.1. 0.8.1 verifies the peer record a second time here."""
         control = rpc.control
-        for ihave in control.ihave:
+        for ihave in self._of_ours(control.ihave, sender_peer_id):
             await self.handle_ihave(ihave, sender_peer_id)
         for iwant in control.iwant:
             await self.handle_iwant(iwant, sender_peer_id)
         for graft in control.graft:
             await self.handle_graft(graft, sender_peer_id)
-        for prune in control.prune:
+        for prune in self._of_ours(control.prune, sender_peer_id):
             await self.handle_prune(prune, sender_peer_id)
+
+    def _of_ours(self, told: Any, peer: ID) -> list[Any]:
+        """What is said of topics that we are on. 0.8.1 remembers the others too, as many as anybody makes up."""
+        ours = [each for each in told if each.topicID in self.pubsub.topic_ids]
+        self.pubsub.counters.drop(Drop.CONTROL, peer.to_base58(), len(told) - len(ours))
+        return ours
+
+    async def handle_ihave(self, ihave_msg: rpc_pb2.ControlIHave, sender_peer_id: ID) -> None:
+        """Ask for what is news. 0.8.1 has a limit of its own, and says nothing of what it drops."""
+        names = filter(None, map(safe_bytes_from_hex, names_in(ihave_msg)))
+        if wanted := [name for name in names if not self.pubsub.seen_messages.has(name)]:
+            await self.emit_iwant(wanted, sender_peer_id)
+
+    async def handle_iwant(self, iwant_msg: rpc_pb2.ControlIWant, sender_peer_id: ID) -> None:
+        """Send what is asked for, but not the same over and over, as 0.8.1 does: sixty bytes ask for sixty thousand."""
+        found = []
+        for name in filter(None, map(safe_bytes_from_hex, names_in(iwant_msg))):
+            message = self.mcache.get(name)
+            if message is None:
+                continue
+            if self.pubsub.guard.send_again(sender_peer_id, name):
+                found.append(message)
+            else:
+                self.pubsub.counters.drop(Drop.CONTROL, sender_peer_id.to_base58())
+        if found:
+            self.send_rpc(sender_peer_id, rpc_pb2.RPC(publish=found))

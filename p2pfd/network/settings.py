@@ -47,7 +47,9 @@ class NetworkSettings:
         ``blob_seconds`` 0.1–86400: bounds one piece (1 MiB) from one peer. ``blob_pulls`` 1–64: blobs fetched at one
         time, each from ``blob_providers`` 1–64 peers.
         ``request_seconds`` 0.05–3600: bounds one request with its answer, on both sides.
-        ``services`` 1–4096: blobs and requests served at one time.
+        ``services`` 1–4096: blobs and requests served at one time; ``services_per_peer`` 1–4096: to one peer.
+        ``requests_per_second`` 1–1000000: streams, questions for blobs and pings of one peer; what is above waits.
+        ``serve_bytes_per_second`` 0–2**40: bytes of blobs and answers served to one peer; 0 is without limit.
     Other
         ``announce``: addresses to tell others instead of the one listened on, each without the ``/p2p/`` part.
         ``debug``: let libp2p log; otherwise it is silent.
@@ -77,6 +79,9 @@ class NetworkSettings:
     blob_providers: int = _number(4, 1, 64)
     request_seconds: float = _number(10.0, 0.05, 3600)
     services: int = _number(32, 1, 4096)
+    services_per_peer: int = _number(8, 1, 4096)
+    requests_per_second: int = _number(256, 1, 1_000_000)
+    serve_bytes_per_second: int = _number(0, 0, 2**40)
     announce: tuple[str, ...] = ()
     debug: bool = False
 

@@ -64,7 +64,7 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
 
     def __init__(self, stream: trio.SocketStream, meter: Meter) -> None:
         super().__init__(stream)
-        self._meter = meter
+        self.meter = meter
         self.read_lock, self.write_lock = QuickLock(), QuickLock()
         self._ahead = bytearray()
         self.heard = trio.current_time()
@@ -83,7 +83,7 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         """At most `n` bytes; nothing at the end."""
         if not self._ahead:
             got: bytes = await super().read(READ_AHEAD)
-            self._meter.received += len(got)
+            self.meter.received += len(got)
             self.heard = trio.current_time()
             if n is None or len(got) <= n:
                 return bytes(got)
@@ -99,24 +99,24 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         What comes here is encrypted, and the cipher has counted it as sent. Were the write dropped or cut short by a
         cancellation, say because a request took too long, nothing that follows on this connection could be decrypted.
         """
-        deadline = trio.current_time() + self._meter.stall_seconds
+        deadline = trio.current_time() + self.meter.stall_seconds
         with trio.CancelScope(deadline=deadline, shield=True) as patience:
             await super().write(data)
         if patience.cancelled_caught:
-            self._meter.counters.drop(Drop.STALLED)
+            self.meter.counters.drop(Drop.STALLED)
             self.cut()
             raise ConnectionClosedError("the peer takes nothing", transport="tcp")
-        if self in self._meter.open:  # the base class is silent about a socket that we closed ourselves
-            self._meter.sent += len(data)
+        if self in self.meter.open:  # the base class is silent about a socket that we closed ourselves
+            self.meter.sent += len(data)
 
     async def close(self) -> None:
         """Close the socket; it is no error when it is closed."""
-        self._meter.open.discard(self)
+        self.meter.open.discard(self)
         await super().close()
 
     def cut(self) -> None:
         """Close the socket at once."""
-        self._meter.open.discard(self)
+        self.meter.open.discard(self)
         self.stream.socket.close()
 
 
@@ -133,7 +133,7 @@ class CountedTcp(TCP):  # type: ignore[misc]
 
     def __init__(self, meter: Meter) -> None:
         super().__init__(dns_max_retries=1)
-        self._meter = meter
+        self.meter = meter
 
     async def _dial_resolved(self, maddr: Multiaddr, source: tuple[str, int] | None = None) -> IRawConnection:
         host, port = host_and_port(maddr)
@@ -142,7 +142,7 @@ class CountedTcp(TCP):  # type: ignore[misc]
         except OSError as error:
             raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
         try:
-            return RawConnection(CountedStream(stream, self._meter), True)
+            return RawConnection(CountedStream(stream, self.meter), True)
         except OSError as error:  # reset by the other side before the options were set
             stream.socket.close()
             raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error

@@ -27,20 +27,28 @@ from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID
 from multiaddr import Multiaddr
 
+from p2pfd.network.counters import Drop
 from p2pfd.network.muxstream import ACK, DATA, FIN, GO_AWAY, HEADER, PING, RST, SYN, WINDOW, MuxStream
 from p2pfd.network.quicklock import QuickLock
 
 ANSWERS = 64 * 1024
 """Bytes of answers that wait because a peer takes none: enough for thousands of pings, and then it is no peer."""
 
+Blame = Callable[[ID, Drop, str], None]
+
 log = logging.getLogger("p2pfd.network")
+
+
+def nobody(_peer: ID, _reason: Drop, _why: str) -> None:
+    """Nobody wants to know what a peer did."""
 
 
 class Mux(IMuxedConn):  # type: ignore[misc]
     """A connection with streams on it; the peer may hold so many of them open."""
 
-    def __init__(self, secured_conn: ISecureConn, peer_id: ID, inbound: int = 256) -> None:
+    def __init__(self, secured_conn: ISecureConn, peer_id: ID, inbound: int = 256, blame: Blame = nobody) -> None:
         self.secured_conn = secured_conn
+        self._blame = blame
         self.peer_id = peer_id
         self.on_close: Callable[[], Awaitable[Any]] | None = None  # the swarm hangs its own in here
         self.event_started = trio.Event()
@@ -115,6 +123,9 @@ class Mux(IMuxedConn):  # type: ignore[misc]
                         break
                 nursery.cancel_scope.cancel()
         except* Exception as errors:  # noqa: BLE001 - whatever a socket, a cipher or a stranger's bytes bring about ends here
+            for error in errors.exceptions:
+                if type(error) is MuxedStreamError:  # those below it say that the connection is gone
+                    self._blame(self.peer_id, Drop.WINDOW, str(error))
             log.debug("the connection to %s ended: %r", self.peer_id, errors.exceptions)
         finally:
             self._end()
@@ -181,6 +192,7 @@ class Mux(IMuxedConn):  # type: ignore[misc]
                 raise trio.WouldBlock
             self._opened.send_nowait(stream)
         except trio.WouldBlock:  # too many are open, or too many came and went before the host looked at one
+            self._blame(self.peer_id, Drop.STREAMS, f"stream {number}")
             self._put(WINDOW, RST, number, 0)
             return None
         self._streams[number] = stream
@@ -279,11 +291,12 @@ class Mux(IMuxedConn):  # type: ignore[misc]
 class Muxers(MuxerMultistream):  # type: ignore[misc]
     """Negotiates yamux and nothing else, and uses the one above. 0.8.1 names its own class there."""
 
-    def __init__(self, inbound: int) -> None:
+    def __init__(self, inbound: int, blame: Blame) -> None:
         super().__init__({PROTOCOL_ID: Mux})
         self._inbound = inbound
+        self._blame = blame
 
     async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
         """A connection with streams over a secure one."""
         protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
-        return self._annotate_connection(Mux(conn, peer_id, self._inbound), conn, protocol)
+        return self._annotate_connection(Mux(conn, peer_id, self._inbound, self._blame), conn, protocol)

@@ -19,6 +19,7 @@ from libp2p.utils import encode_varint_prefixed
 
 from p2pfd.core.ids import PeerId
 from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.counters import Drop
 from p2pfd.network.exchange import ABSENT, BLOB_PROTOCOL, protocol_name
 from p2pfd.network.gossip import author_of
 from p2pfd.network.libp2p import Libp2pTransport
@@ -321,7 +322,8 @@ async def test_a_write_is_whole_even_when_cancelled() -> None:
 
 async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
     ours, theirs = await connected_streams()
-    counted = CountedStream(ours, Meter(0.2))
+    meter = Meter(0.2)
+    counted = CountedStream(ours, meter)
 
     async def fill() -> None:
         while True:
@@ -330,6 +332,7 @@ async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
     with pytest.raises(ConnectionClosedError):
         await fill()
     assert await counted.read(1) == b"", "the socket is still open"
+    assert meter.counters.drops[Drop.STALLED] == 1
     await theirs.aclose()
 
 

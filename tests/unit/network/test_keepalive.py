@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 import trio
 
+from p2pfd.network.counters import Drop
 from p2pfd.network.libp2p import Libp2pTransport
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import CountedStream, socket_of
@@ -73,6 +74,7 @@ async def test_a_pulled_cable_is_noticed_by_both_ends(nodes: Nodes, nursery: tri
     await far.wait_for_peers(1)
     for end in (near, far):
         assert await until_alone(end) < 2 * SHORT + 1.5
+        assert end.counters.drops[Drop.SILENT] == 1
 
 
 @pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL])

@@ -300,8 +300,9 @@ async def test_what_we_say_ourselves_does_not_count_against_the_limit_for_neighb
     await ear.until(*said)
 
 
-async def test_addresses_that_come_with_a_prune_are_not_dialled(nodes: Nodes) -> None:
+async def test_addresses_that_come_with_a_prune_are_not_dialled(nodes: Nodes, nursery: trio.Nursery) -> None:
     attacker, victim, third = [await nodes.open() for _ in range(3)]
+    await nursery.start(Ear(victim).run)
     await attacker.connect(victim.addresses[0])
     record = host_of(third).get_peerstore().get_local_record().marshal_envelope()
     rpc = rpc_pb2.RPC()
