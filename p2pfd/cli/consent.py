@@ -8,8 +8,6 @@ from decimal import Decimal
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import UsageError
 
-LOCAL_CHAINS = frozenset((1_337, 31_337))
-"""The ids that local development chains have. Whatever else has an id is taken for real."""
 _COINS = {1: "ETH", 137: "POL", 11_155_111: "ETH", 80_002: "POL"}
 _WEI_DIGITS, _GWEI_DIGITS = 18, 9
 _YES = ("y", "yes")

@@ -21,7 +21,7 @@ from p2pfd.settlement import answers, deployment_plan, deployments, rollout
 from p2pfd.settlement.deployment_plan import Cost, Manner
 from p2pfd.settlement.deployments import RECIPES, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import GWEI
-from p2pfd.settlement.profiles import PROFILES, Profile
+from p2pfd.settlement.profiles import LOCAL_IDS, PROFILES, Profile, check_id
 from p2pfd.settlement.rpc import Rpc
 
 FOLDER = Path("deployments")
@@ -39,11 +39,6 @@ class Site:
     path: Path
     strays: Mapping[Account, str]
     """What the account made before, and the file does not list."""
-
-    @property
-    def live(self) -> bool:
-        """Whether its funds are real. A chain without the id of a local one is taken for real, whatever is said."""
-        return self.profile.live or self.held.chain_id not in consent.LOCAL_CHAINS
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
@@ -71,7 +66,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     for address, name in site.strays.items():
         screen.say(f"note    a {name} of this account stands at {address}, and {site.path} does not list it")
     if not args.dry_run and cost.gas:
-        if site.live:
+        if site.profile.live:
             if site.strays and not args.anew:
                 raise PlanError(
                     f"{mine} has deployed these contracts on chain {held.chain_id} before: {', '.join(site.strays)}",
@@ -88,7 +83,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     if held.complete():
         shown = Rpc(args.chain_url).url  # without what may be a customer's key
         screen.say(f"verify  p2pfd contracts verify --deployments {site.path} --chain-url {shown}")
-    told = {"account": mine, "live": site.live, "dry_run": args.dry_run, "estimate": _costs(cost)}
+    told = {"account": mine, "live": site.profile.live, "dry_run": args.dry_run, "estimate": _costs(cost)}
     screen.result(as_json(held, site.path) | told)
     return exits.OK.code
 
@@ -178,22 +173,17 @@ async def _check(args: argparse.Namespace, site: Site) -> None:
 
 async def _profile(args: argparse.Namespace, rpc: Rpc, chain_id: int) -> Profile:
     """The profile that was named, or the one that has this chain, or the one that such a server is."""
-    if args.profile:
-        found = PROFILES[args.profile]
-        if found.chain_id not in (None, chain_id):
-            raise PlanError(f"{found.name} is chain {found.chain_id}, and this is chain {chain_id}", "name another")
-        return found
-    for profile in PROFILES.values():
-        if profile.chain_id == chain_id:
-            return profile
+    by_id = [profile.name for profile in PROFILES.values() if profile.chain_id == chain_id]
     (told,) = await rpc.several([("web3_clientVersion", [])])
     client = str(told).split("/")[0].lower()
-    if client not in _CLIENTS:
+    name = args.profile or (by_id[0] if by_id else _CLIENTS.get(client))
+    if name is None or (chain_id not in LOCAL_IDS and not by_id):
         raise PlanError(
-            f"what kind of chain is {chain_id}? its server calls itself {client[:40]!r}",
-            f"say it: --profile {', '.join(PROFILES)}",
+            f"this release has no profile for chain {chain_id}, whose server calls itself {client[:40]!r}",
+            f"it settles on {', '.join(PROFILES)}; local chains have the id {' or '.join(map(str, LOCAL_IDS))}",
         )
-    return PROFILES[_CLIENTS[client]]
+    check_id(PROFILES[name], chain_id)
+    return PROFILES[name]
 
 
 def _manner(args: argparse.Namespace, profile: Profile) -> Manner:

@@ -69,7 +69,21 @@ AMOY = Profile(
         outage_seconds=120.0,
     ),
 )
+LOCAL_IDS = (31_337, 1_337)
+"""The ids of chains on somebody's own machine. A task must not pass off a chain with real funds as one of these."""
 PROFILES: Mapping[str, Profile] = MappingProxyType({each.name: each for each in (EMBEDDED, ANVIL, GANACHE, AMOY)})
+
+
+def check_id(profile: Profile, chain_id: int) -> None:
+    """PlanError for a chain that is not of this kind."""
+    if profile.chain_id not in (None, chain_id):
+        raise PlanError(f"{profile.name} is chain {profile.chain_id}, not {chain_id}", "name the chain's own profile")
+    if profile.chain_id is None and chain_id not in LOCAL_IDS:
+        ids = " or ".join(map(str, LOCAL_IDS))
+        raise PlanError(
+            f"{profile.name} is a local chain, with the id {ids}, and this is chain {chain_id}",
+            "its funds may be real: name the chain's own profile",
+        )
 
 
 def profile_of(spec: ChainSpec) -> Profile:
@@ -79,8 +93,7 @@ def profile_of(spec: ChainSpec) -> Profile:
         raise PlanError(
             f"no chain profile {spec.profile!r}", f'this release settles on {", ".join(PROFILES)}, or on "none"'
         )
-    if found.chain_id not in (None, spec.chain_id):
-        raise PlanError(f"{found.name} is chain {found.chain_id}, not {spec.chain_id}", "mend the task's chain")
+    check_id(found, spec.chain_id)
     return found
 
 

@@ -156,12 +156,14 @@ def test_keys_that_lie_there_plain_are_refused_where_funds_are_real(ask, urls, t
     assert error["fix"] == f"run: p2pfd keys change-passphrase --home {home}"
 
 
-def test_a_chain_that_nobody_knows_counts_as_real_whatever_it_is_called(ask, urls, tmp_path):
-    home = home_of("odd", tmp_path)
-    words = ("contracts", "deploy", "--chain-url", urls["odd"], "--home", home)
+def test_a_chain_that_nobody_knows_is_not_taken_for_a_local_one(ask, urls, tmp_path):
+    home = home_of("odd", tmp_path, plain=True)
+    words = ("contracts", "deploy", "--chain-url", urls["odd"], "--home", home, "--yes")
     for more in ((), ("--profile", "anvil")):
-        assert "chain 777" in ask(*words, *more, code=2)[0]["error"]["what"]
-    assert "amoy is chain 80002" in ask(*words, "--profile", "amoy", code=3)[0]["error"]["what"]
+        assert "no profile for chain 777" in ask(*words, *more, code=3)[0]["error"]["what"]
+    for name, at in (("amoy", "local"), ("anvil", "amoy")):
+        words = ("contracts", "deploy", "--chain-url", urls[at], "--home", home, "--yes", "--profile", name)
+        assert name in ask(*words, code=3)[0]["error"]["what"]
 
 
 def test_an_account_that_cannot_pay_is_told_before_it_is_asked(ask, urls, tmp_path):

@@ -56,6 +56,13 @@ def test_a_live_chain_takes_no_node_without_encrypted_keys(ask, tmp_path):
         assert told["fix"] == f"run: p2pfd keys change-passphrase --home {home}"
 
 
+def test_a_task_cannot_pass_off_a_live_chain_as_a_local_one(ask, tmp_path):
+    chain = dataclasses.replace(LIVE, profile="anvil", chain_id=137)
+    config.save_task(dataclasses.replace(SPEC, chain=chain), tmp_path / "live.json")
+    assert "and this is chain 137" in ask(*JOIN, code=3)["what"]
+    assert not (tmp_path / "node").exists()
+
+
 def test_encrypted_keys_need_their_passphrase(ask, tmp_path, monkeypatch):
     keystore.create(ALICE, tmp_path / "node" / "keys", PHRASE, work=2)
     assert "no terminal" in ask(*JOIN, code=2)["what"]

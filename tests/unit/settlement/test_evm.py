@@ -280,7 +280,8 @@ async def test_deploying_twice_gives_two_markets_with_their_own_tokens() -> None
     [
         ({"profile": "moon"}, PlanError, "no chain profile 'moon'"),
         ({"profile": "amoy"}, PlanError, "amoy is chain 80002, not 31337"),
-        ({"chain_id": 5}, ChainError, "is chain 31337, the task settles on 5"),
+        ({"chain_id": 5}, PlanError, "embedded is a local chain, with the id 31337 or 1337, and this is chain 5"),
+        ({"chain_id": 1337}, ChainError, "is chain 31337, the task settles on 1337"),
         ({"market": Account("0x" + "12" * 20)}, ChainError, "there is no contract at 0x1212"),
     ],
 )
