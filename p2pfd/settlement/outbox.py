@@ -92,23 +92,32 @@ class Outbox(AbstractContextManager["Outbox"]):
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
-            self._db.execute("pragma locking_mode = exclusive")
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = full")
-            self._db.execute("begin immediate")  # takes the lock, and with it the file, until it is closed
-            (version,) = self._db.execute("pragma user_version").fetchone()
-            if version not in (0, _SCHEMA):
-                raise StorageError(f"{path} has schema {version}", f"this release reads schema {_SCHEMA}; update p2pfd")
-            for statement in _TABLES.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"pragma user_version = {_SCHEMA}")
-            self._db.execute("commit")
         except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write {path}: {error.strerror}", "name a file you can write to"
-            ) from error
+            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", "name a file you can write") from error
         except sqlite3.DatabaseError as error:
             raise self._problem(error) from error
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise self._problem(error) from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._db.execute("pragma locking_mode = exclusive")
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        self._db.execute("begin immediate")  # takes the lock, and with it the file, until it is closed
+        (version,) = self._db.execute("pragma user_version").fetchone()
+        if version not in (0, _SCHEMA):
+            what = f"{self._path} has schema {version}"
+            raise StorageError(what, f"this release reads schema {_SCHEMA}; update p2pfd")
+        for statement in _TABLES.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"pragma user_version = {_SCHEMA}")
+        self._db.execute("commit")
 
     def find(self, scope: str, name: str) -> Intent | None:
         """The intent of this name."""

@@ -43,7 +43,10 @@ class Pursuit:
             return
         head, receipts = await self._receipts(todo)
         self.standing = set(receipts)
-        await self._conclude([(intent, receipts[intent.seq]) for intent in todo if intent.seq in receipts], head)
+        included = [(intent, receipts[intent.seq]) for intent in todo if intent.seq in receipts]
+        for intent, _ in included:
+            pen.drop(intent)  # should the chain undo it, it is sent again at once, and its waiting begins anew
+        await self._conclude(included, head)
         waiting = [intent for intent in todo if intent.seq not in receipts]
         if waiting:
             await self._push(waiting, todo[0].nonce)
@@ -96,8 +99,6 @@ class Pursuit:
     def _over(self, fates: Sequence[tuple[Intent, Fate]]) -> None:
         if fates:
             self._outbox.finish(fates)
-        for intent, _ in fates:
-            self._pen.drop(intent)
 
     # -- what is not included ------------------------------------------------------------------------------------------
 
@@ -150,6 +151,7 @@ class Pursuit:
             return
         if intent.wish.name.startswith(_FILLER):
             reason = "another transaction took its place"
+            self._pen.drop(intent)
             self._over([(intent, Fate(intent.attempts[-1].tx, until, False, 0, reason))])
             return
         async with self._pen.lock:
