@@ -121,6 +121,11 @@ class Rpc:
                     why = f"the chain at {self.url} answers with the status {busy.status}"
                     raise ChainAwayError(why, "try again later, or use another endpoint") from busy
             except _BROKEN as error:
+                if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                    reason = error.__cause__.verify_message
+                    raise ChainError(
+                        f"{self.url} does not show a certificate that can be trusted: {reason}", "check the address"
+                    ) from error
                 if trio.current_time() >= give_up:
                     raise ChainAwayError(
                         f"no chain answers at {self.url}", "is it running? start it, or check the address"
