@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
@@ -38,13 +39,14 @@ class Recall:
 
 
 class _Waiting:
-    """One delivery that waits for its verdict."""
+    """One delivery that waits for its verdict, for as long as it stands in the queue, and then until the deadline."""
 
-    __slots__ = ("deadline", "decided")
+    __slots__ = ("deadline", "decided", "taken")
 
-    def __init__(self, deadline: float, decided: Callable[[Verdict], None]) -> None:
-        self.deadline = deadline
+    def __init__(self, decided: Callable[[Verdict], None]) -> None:
+        self.deadline = math.inf
         self.decided = decided
+        self.taken = trio.Event()
 
 
 class Inbox:
@@ -55,30 +57,35 @@ class Inbox:
         self._seconds = answer_seconds
         self._waiting: dict[_Waiting, None] = {}  # a set that keeps its order, which is that of the deadlines
         self.turned_away = 0
-        self._send, self._receive = trio.open_memory_channel[Delivery](limit)
+        self._send, self._receive = trio.open_memory_channel[tuple[_Waiting, Delivery]](limit)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def submit(self, sender: PeerId, via: PeerId, raw: bytes, decided: Callable[[Verdict], None]) -> None:
+    def submit(self, sender: PeerId, via: PeerId, raw: bytes, decided: Callable[[Verdict], None]) -> _Waiting:
         """Put it before the listener. `decided` is called once, within the call that brings the verdict.
 
-        That verdict is Ignore when there is no room, or when it comes too late.
+        That verdict is Ignore when there is no room, or when it comes too late. The time for it begins when the
+        listener takes the delivery: a node that is behind catches up with its queue, and does not let the mesh lose
+        what stands in it.
         """
         now = trio.current_time()
         while self._waiting and (oldest := next(iter(self._waiting))).deadline < now:
             self._decide(oldest, LATE)
-        entry = _Waiting(now + self._seconds, decided)
+        entry = _Waiting(decided)
         if len(self._waiting) < self._limit:
             self._waiting[entry] = None
             try:
-                self._send.send_nowait(Delivery(sender, via, raw, lambda verdict: self._answer(entry, verdict)))
-                return
+                delivery = Delivery(sender, via, raw, lambda verdict: self._answer(entry, verdict))
+                self._send.send_nowait((entry, delivery))
+                return entry
             except (trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
                 # Deliveries whose time is over may still stand in the channel; or the listener has just gone.
                 del self._waiting[entry]
         self.turned_away += 1
         decided(FULL)
+        entry.taken.set()
+        return entry
 
     def _answer(self, entry: _Waiting, verdict: Verdict) -> None:
         self._decide(entry, verdict if trio.current_time() <= entry.deadline else LATE)
@@ -87,6 +94,7 @@ class Inbox:
         if entry in self._waiting:  # the first answer counts
             del self._waiting[entry]
             entry.decided(verdict)
+            entry.taken.set()
 
     async def offer(self, sender: PeerId, via: PeerId, raw: bytes) -> Verdict:
         """Put it before the listener and wait for the verdict."""
@@ -97,21 +105,27 @@ class Inbox:
             verdicts.append(verdict)
             done.set()
 
-        self.submit(sender, via, raw, decided)
-        with trio.move_on_after(self._seconds):
+        entry = self.submit(sender, via, raw, decided)
+        await entry.taken.wait()
+        with trio.move_on_at(entry.deadline):
             await done.wait()
         return verdicts[0] if verdicts else LATE
 
     async def take(self) -> Delivery:
         """The next delivery; StopAsyncIteration once the inbox is closed."""
         try:
-            return await self._receive.receive()
+            entry, delivery = await self._receive.receive()
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise StopAsyncIteration from None
+        entry.deadline = trio.current_time() + self._seconds
+        entry.taken.set()
+        return delivery
 
     def close(self) -> None:
-        """Nothing comes in any more; what stands in the inbox can still be taken."""
+        """Nothing comes in any more; what stands in the inbox can still be taken, but nobody waits for verdicts."""
         self._send.close()
+        for entry in tuple(self._waiting):
+            self._decide(entry, LATE)
 
 
 class Listening(AsyncIterator[Delivery]):

@@ -343,12 +343,13 @@ async def test_what_is_dropped_is_counted(reason: Drop, act: Act, nodes: Nodes, 
 @pytest.mark.parametrize(("reason", "act"), UNANSWERED, ids=[act.__name__ for _, act in UNANSWERED])
 async def test_what_nobody_answers_is_counted(reason: Drop, act: Act, nodes: Nodes) -> None:
     victim, peer = await nodes.open(dataclasses.replace(SMALL, inbound_queue=1)), await nodes.open()
-    async with victim.heard(TOPIC):
+    async with victim.heard(TOPIC) as heard:
         await peer.connect(victim.addresses[0])
         pair = Pair(victim, peer, nodes)
         await act(pair)
+        if reason is Drop.LATE:
+            await anext(heard)  # the time for a verdict begins when it is taken
         await pair.until(reason)
-        await pair.until(Drop.LATE)
 
 
 async def test_connections_above_the_limit_are_counted(nodes: Nodes) -> None:

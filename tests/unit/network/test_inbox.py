@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from p2pfd.core.ids import PeerId
 from p2pfd.core.verdict import Accept, Ignore, Reject, Verdict
 from p2pfd.network.api import Topic
-from p2pfd.network.inbox import Inbox, Recall
+from p2pfd.network.inbox import LATE, Inbox, Recall
 
 AUTHOR, NEIGHBOUR, TOPIC = PeerId("author"), PeerId("neighbour"), Topic("t")
 
@@ -34,10 +34,20 @@ async def test_the_first_answer_counts(autojump_clock: MockClock) -> None:
 
 async def test_silence_is_ignore_after_the_time_and_a_late_answer_changes_nothing(autojump_clock: MockClock) -> None:
     inbox = Inbox(4, 2.0)
+    verdicts: list[Verdict] = []
+
+    async def offer() -> None:
+        verdicts.append(await inbox.offer(AUTHOR, NEIGHBOUR, b"x"))
+
     before = trio.current_time()
-    assert isinstance(await inbox.offer(AUTHOR, NEIGHBOUR, b"x"), Ignore)
-    assert trio.current_time() - before == pytest.approx(2.0)
-    (await inbox.take()).answer(Accept())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(offer)
+        await trio.sleep(100)
+        assert verdicts == [], "the time begins when it is taken"
+        delivery = await inbox.take()
+    assert trio.current_time() - before == pytest.approx(102.0)
+    delivery.answer(Accept())
+    assert verdicts == [LATE]
 
 
 async def test_the_newest_is_turned_away_when_it_is_full(autojump_clock: MockClock) -> None:
