@@ -27,10 +27,10 @@ from p2pfd.errors import NetworkError
 from p2pfd.network.api import Cid
 from p2pfd.network.blobs import BlobStore, Parts
 from p2pfd.network.counters import Counters, Drop
-from p2pfd.network.links import reason_of
 from p2pfd.network.manifest import HASH_BYTES, SIZE_BYTES, Manifest, count_of
 from p2pfd.network.names import check_request
 from p2pfd.network.pull import WrongBytesError
+from p2pfd.network.reach import reason_of
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares, StreamFaultError
 

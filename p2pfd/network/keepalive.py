@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
 
 import trio
 from libp2p.abc import INetConn
 from libp2p.exceptions import BaseLibp2pError
-from libp2p.stream_muxer.yamux.yamux import FLAG_SYN, TYPE_PING, YAMUX_HEADER_FORMAT
 
 from p2pfd.network.counters import Drop
 from p2pfd.network.links import Links
+from p2pfd.network.muxstream import PING, SYN
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import CountedStream, socket_of
 
@@ -30,7 +29,7 @@ OVERSLEPT = 0.25
 """Woken later by such a part of `keepalive_seconds`, it was this process that stood still, and nobody is to blame."""
 
 NUMBER = 0x70327066
-"""In our pings, to tell them from the library's, which counts from one."""
+"""What our pings carry and their answers repeat; nobody looks at it."""
 
 log = logging.getLogger("p2pfd.network")
 
@@ -108,10 +107,7 @@ class Keepalive:
         self.asked += 1
         mux = connection.muxed_conn
         try:
-            if hasattr(mux, "send"):
-                await mux.send(TYPE_PING, FLAG_SYN, 0, NUMBER)
-            else:
-                await mux._write_frame(struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_PING, FLAG_SYN, 0, NUMBER))
+            await mux.send(PING, SYN, 0, NUMBER)
         except (BaseLibp2pError, OSError) as error:
             log.debug("no ping to %s: %r", mux.peer_id, error)
         finally:

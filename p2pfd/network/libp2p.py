@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
@@ -16,7 +17,7 @@ from libp2p.crypto.x25519 import create_new_key_pair as create_noise_pair
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
-from libp2p.peer.peerstore import PeerStore
+from libp2p.peer.peerstore import PeerStore, env_to_send_in_RPC
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
 from libp2p.tools.anyio_service import background_trio_service
@@ -25,20 +26,26 @@ from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId, peer_id_of
 from p2pfd.core.rng import Rng
+from p2pfd.core.ticks import SECOND, Clock
 from p2pfd.errors import NetworkError, PlanError
 from p2pfd.network import patches
+from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
 from p2pfd.network.blobs import BlobStore, open_store
+from p2pfd.network.conduct import Conduct
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.exchange import Exchange
+from p2pfd.network.finder import Finder
 from p2pfd.network.gossip import Gossip
 from p2pfd.network.host import NoAutoConnector, SafeHost
 from p2pfd.network.housekeeping import Housekeeping
 from p2pfd.network.inbox import Inbox, Listening
 from p2pfd.network.keepalive import Keepalive
-from p2pfd.network.links import Links, parse_address, reason_of
+from p2pfd.network.links import Links
 from p2pfd.network.manifest import PIECE, named
 from p2pfd.network.pull import Pull, Pulls
+from p2pfd.network.reach import parse_address, reason_of
+from p2pfd.network.remembrance import Remembrance
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
@@ -179,6 +186,10 @@ class Libp2pTransport:
         self._exchange.serve(protocol, limit, answer)
 
 
+def _seconds(clock: Clock) -> float:
+    return clock.now() / SECOND
+
+
 def _identity(private_key: bytes) -> tuple[KeyPair, PeerId]:
     if len(private_key) != SEED_BYTES:
         raise PlanError(f"a private key of {len(private_key)} bytes", f"give the {SEED_BYTES}-byte Ed25519 seed")
@@ -232,11 +243,12 @@ def _build(
 @asynccontextmanager
 async def open_transport(
     private_key: bytes, listen: str = LISTEN, settings: NetworkSettings = DEFAULT, bootstrap: Sequence[str] = (),
-    rng: Rng | None = None,
+    rng: Rng | None = None, clock: Clock | None = None,
 ) -> AsyncGenerator[Libp2pTransport]:  # fmt: skip
     """A node on the network for as long as the context lasts; addresses in `bootstrap` are kept connected.
 
-    ``rng`` decides when to dial again, and whom; without one it hangs on the key.
+    ``rng`` decides when to dial again, and whom; without one it hangs on the key. ``clock`` tells when peers were seen;
+    it must be given when they are to be remembered in `state_directory`.
     Closing it ends every task and socket within two seconds, whatever the peers do.
     """
     patches.silence(settings.debug)
@@ -245,16 +257,24 @@ async def open_transport(
         parse_address(address)
     pair, me = _identity(private_key)
     rng = rng or Rng(private_key).split("network")
+    if settings.state_directory and clock is None:
+        raise PlanError("network.state_directory without a clock", "open the transport with one")
     listener = await bind(listen)
+    counters = Counters()
+    meter = Meter(settings.stall_seconds, counters)
     body: Exception | None = None
     try:
-        counters = Counters()
-        meter = Meter(settings.stall_seconds, counters)
+        now = trio.current_time if clock is None else partial(_seconds, clock)
+        book, conduct = AddressBook(now), Conduct(settings, now)
+        remembrance: Remembrance | None = None
+        if settings.state_directory:
+            remembrance = Remembrance(Path(settings.state_directory), book, conduct)
+            await remembrance.read()
         bound = list(settings.announce) or addresses_of(listener)
         shares = Shares(settings)
         host = _build(pair, [Multiaddr(address) for address in bound], meter, settings, shares)
         async with trio.open_nursery() as nursery:
-            links = Links(host.get_network(), me, nursery, settings, counters)
+            links = Links(host.get_network(), me, nursery, settings, counters, conduct, book, rng.split("links"))
 
             def strike(peer: PeerId, reason: str) -> None:
                 counters.peer(peer).offences += 1
@@ -265,6 +285,11 @@ async def open_transport(
             exchange = Exchange(host, store, settings, shares, counters)
             keeping = Housekeeping(host, shares)
             host.strike, host.identify = strike, partial(keeping.identify, strike=strike)
+            finder = Finder(
+                me, links, book, exchange, lambda: env_to_send_in_RPC(host)[0], nursery, settings, rng.split("finder")
+            )
+            if remembrance is not None:
+                nursery.start_soon(remembrance.run)
             addresses = tuple(f"{address}/p2p/{me}" for address in bound)
             transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store, settings, counters)
             services = (host.get_network(), gossip, gossip.router)
@@ -276,11 +301,18 @@ async def open_transport(
                 nursery.start_soon(transport.keepalive.run)
                 for address in bootstrap:
                     links.keep(address)
+                if settings.discover:
+                    links.on_lost = finder.lost
+                    nursery.start_soon(finder.run)
                 try:
                     yield transport
                 except Exception as error:  # noqa: BLE001 - held until all is closed: nurseries would wrap it in groups
                     body = error
                 finally:
+                    links.on_lost = links.forget
+                    if remembrance is not None:
+                        links.note_connected()
+                        remembrance.write()
                     await _close(host, gossip, links, meter)
                     nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -292,6 +324,7 @@ async def open_transport(
             leaf = leaf.exceptions[0]
         raise NetworkError(f"the network stack stopped: {reason_of(leaf)}", "start the node again") from crash
     finally:
+        meter.cut()  # what was being dialled while the rest was closed
         listener.socket.close()
     if body is not None:
         raise body

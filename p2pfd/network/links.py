@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee, IRawConnection
@@ -13,62 +15,68 @@ from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId, peer_id
+from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.conduct import Conduct
 from p2pfd.network.counters import Counters, Drop
+from p2pfd.network.reach import causes_of, parse_address, reason_of
 from p2pfd.network.settings import NetworkSettings
-
-HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
+from p2pfd.network.sockets import socket_of
 
 log = logging.getLogger("p2pfd.network")
-
-
-def causes_of(error: BaseException) -> list[BaseException]:
-    """The error, what caused it, and so on."""
-    causes = [error]
-    while (cause := causes[-1].__cause__) is not None:
-        causes.append(cause)
-    return causes
-
-
-def reason_of(error: BaseException) -> str:
-    """The innermost thing that was said, in one line."""
-    innermost = causes_of(error)[-1]
-    text = str(innermost).strip().splitlines()
-    return text[0] if text else type(innermost).__name__
-
-
-def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
-    """A multiaddr that ends in an Ed25519 peer id; NetworkError for any other text."""
-    try:
-        maddr = Multiaddr(address)
-        protocols = [protocol.name for protocol in maddr.protocols()]
-        if protocols[-1:] != ["p2p"] or "tcp" not in protocols:
-            raise NetworkError(f"{address!r} is not a TCP address that ends in /p2p/ and a peer id", HOW_TO_WRITE)
-        return maddr, peer_id(str(maddr.value_for_protocol("p2p")))
-    except (ValueError, LookupError, DecodeError) as error:
-        raise NetworkError(f"{address[:200]!r} is no address: {reason_of(error)}", HOW_TO_WRITE) from error
 
 
 class Links(INotifee):  # type: ignore[misc]
     """The connections of one node."""
 
     def __init__(
-        self, swarm: Swarm, me: PeerId, nursery: trio.Nursery, settings: NetworkSettings, counters: Counters
-    ) -> None:
+        self, swarm: Swarm, me: PeerId, nursery: trio.Nursery, settings: NetworkSettings, counters: Counters,
+        conduct: Conduct, book: AddressBook, rng: Rng,
+    ) -> None:  # fmt: skip
         self._swarm = swarm
         self._counters = counters
         self._me = me
         self._nursery = nursery
         self._settings = settings
-        self._conduct = Conduct(settings)
+        self._conduct = conduct
+        self._book = book
+        self._rng = rng
         self._changed = trio.Event()
+        self._sought: set[PeerId] = set()
+        self._let_go: set[PeerId] = set()
+        self._kept: set[PeerId] = set()
+        self._revival = trio.Event()
+        self._revived = -math.inf
+        self.on_lost: Callable[[PeerId], None] = self.forget
         swarm.register_notifee(self)
 
     def peers(self) -> tuple[PeerId, ...]:
         """The peers connected now, in the order of their ids."""
         live = [peer for peer, links in self._swarm.connections.items() if any(not link.is_closed for link in links)]
         return tuple(sorted(PeerId(peer.to_base58()) for peer in live))
+
+    def forget(self, peer: PeerId) -> None:
+        """What is done about a lost peer where nothing is."""
+
+    def note_connected(self) -> None:
+        """Whoever is in the address book and connected was seen just now."""
+        for peer in self.peers():
+            if peer in self._book:
+                self._book.met(peer)
+
+    def is_refused(self, peer: PeerId) -> bool:
+        """Whether the peer is not welcome at present."""
+        return self._conduct.is_refused(peer)
+
+    def host_of(self, peer: PeerId) -> str | None:
+        """The IP address that a connected peer is at."""
+        for connection in self._swarm.connections.get(ID.from_base58(peer), ()):
+            socket = socket_of(connection)
+            host = None if socket is None else socket.host
+            if host is not None:
+                return host
+        return None
 
     def connections(self) -> list[INetConn]:
         """The connections that are up."""
@@ -90,34 +98,94 @@ class Links(INotifee):  # type: ignore[misc]
                 await self._swarm.dial_addr(maddr, ID.from_base58(peer))
         except trio.TooSlowError:
             seconds = self._settings.connect_seconds
+            self._book.failed(address, peer)
             raise NetworkError(f"{address} did not answer within {seconds:g} s", "does the node run there?") from None
         except (BaseLibp2pError, OSError, ValueError) as error:
+            self._book.failed(address, peer)
             if any(isinstance(cause, PeerIDMismatchesPubkey) for cause in causes_of(error)):
                 what = f"somebody else than {peer} answers at {address}"
                 raise NetworkError(what, "take the address from the node itself") from error
             what = f"cannot connect to {address}: {reason_of(error)}"
             raise NetworkError(what, "does the node run there?") from error
+        self._book.reached(address, peer)
         return peer
+
+    async def prove(self, address: str) -> bool:
+        """Whether this very peer answers there, found out by a handshake, and without being connected after it."""
+        maddr, peer = parse_address(address)
+        raw: IRawConnection | None = None
+        answers = False
+        try:
+            with trio.move_on_after(self._settings.connect_seconds):
+                raw = await self._swarm.transport_manager.transport_for_dialing(maddr).dial(maddr)
+                await self._swarm.upgrader.upgrade_security(raw, True, ID.from_base58(peer))
+                answers = True
+        except (BaseLibp2pError, OSError, ValueError) as error:
+            log.debug("%s is not answered by %s: %s", address, peer, reason_of(error))
+        finally:
+            if raw is not None:
+                with trio.CancelScope(shield=True):  # closing a socket waits for nobody
+                    await raw.close()
+        if answers:
+            self._book.reached(address, peer)
+        else:
+            self._book.failed(address, peer)
+        return answers
 
     def keep(self, address: str) -> None:
         """Dial an address until it is connected, and again whenever the connection is lost."""
         _, peer = parse_address(address)
         if peer != self._me:
-            self._nursery.start_soon(self._hold, address)
+            self._kept.add(peer)
+            self._nursery.start_soon(self._hold, address, peer)
 
-    async def _hold(self, address: str) -> None:
-        pause = self._settings.redial_first_seconds
+    async def _hold(self, address: str, peer: PeerId) -> None:
         while True:
-            try:
-                peer = await self.connect(address)
-            except NetworkError as error:
-                log.info("will dial again in %g s: %s", pause, error.what)
-            else:
-                pause = self._settings.redial_first_seconds
-                while peer in self.peers():
-                    await self._changed.wait()
-            await trio.sleep(pause)
-            pause = min(2 * pause, self._settings.redial_max_seconds)
+            await self.bring_back(peer, lambda: [address], math.inf)
+            while peer in self.peers():
+                await self._changed.wait()
+            await self._pause(self._settings.redial_first_seconds)
+
+    async def bring_back(self, peer: PeerId, addresses: Callable[[], list[str]], seconds: float) -> bool:
+        """Dial until the peer is connected, whoever dialled; False when it is not after so many seconds."""
+        pause, end = self._settings.redial_first_seconds, trio.current_time() + seconds
+        self._sought.add(peer)
+        try:
+            while peer not in self.peers():
+                if trio.current_time() >= end:
+                    return False
+                for address in addresses():
+                    try:
+                        await self.connect(address)
+                        return True
+                    except NetworkError as error:
+                        level = logging.INFO if pause == self._settings.redial_first_seconds else logging.DEBUG
+                        log.log(level, "will dial again in some %g s: %s", pause, error.what)
+                if await self._pause(pause):
+                    pause = self._settings.redial_first_seconds
+                else:
+                    pause = min(2 * pause, self._settings.redial_max_seconds)
+            return True
+        finally:
+            self._sought.discard(peer)
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait for half of the time to all of it; True when others that were sought have come back meanwhile."""
+        with trio.move_on_after(seconds * (1 + self._rng.unit()) / 2) as waiting:
+            await self._revival.wait()
+        if not waiting.cancelled_caught:  # not all who wait at the same moment
+            await trio.sleep(self._settings.redial_first_seconds * self._rng.unit())
+        return not waiting.cancelled_caught
+
+    def _revive(self, peer: PeerId) -> None:
+        """A peer is back that was dialled in vain: the network is, and the others need not wait any longer.
+
+        Not more often than the longest pause, or a peer that comes and goes would have us dial without a pause.
+        """
+        if peer in self._sought and trio.current_time() >= self._revived + self._settings.redial_max_seconds:
+            self._revived = trio.current_time()
+            self._revival.set()
+            self._revival = trio.Event()
 
     async def change(self) -> None:
         """Wait until somebody comes or goes."""
@@ -150,6 +218,7 @@ class Links(INotifee):  # type: ignore[misc]
 
     async def drop(self, peer: PeerId) -> None:
         """Close every connection to a peer."""
+        self._let_go.add(peer)
         await self._swarm.close_peer(ID.from_base58(peer))
 
     def _tell(self) -> None:
@@ -166,10 +235,21 @@ class Links(INotifee):  # type: ignore[misc]
         if unwelcome:
             self._counters.drop(Drop.REFUSED, text)
             self._nursery.start_soon(self.drop, PeerId(text))
+        else:
+            self._let_go.discard(PeerId(text))
+            self._revive(PeerId(text))
         self._tell()
 
     async def disconnected(self, network: INetwork, conn: INetConn) -> None:
         """A connection is gone."""
+        peer = PeerId(conn.muxed_conn.peer_id.to_base58())
+        if peer in self._book:
+            self._book.met(peer)
+        if peer not in self.peers():
+            let_go = peer in self._let_go
+            self._let_go.discard(peer)
+            if not let_go and peer not in self._kept:
+                self.on_lost(peer)
         self._tell()
 
     async def opened_stream(self, network: INetwork, stream: INetStream) -> None:

@@ -34,6 +34,7 @@ class NetworkSettings:
     Conduct
         ``rejects`` 1–10000: so many rejected messages and the peer is disconnected.
         ``refuse_seconds`` 0–86400: and refused for so long.
+        ``forgive_seconds`` 1–31536000: what an offence weighs is halved in this time.
     Connections
         ``connections`` 1–4096: the most at one time, both directions together.
         ``streams_per_peer`` 8–4096: the most streams one peer may hold open to us.
@@ -41,6 +42,9 @@ class NetworkSettings:
         ``redial_first_seconds`` 0.01–3600 and ``redial_max_seconds`` 0.01–86400: the pause before a kept address is
         dialled again; it doubles from the first to the last.
         ``keepalive_seconds`` 0.1–3600: a peer that is silent for so long is pinged, and cut off after as long again.
+    Finding others
+        ``discover``: look for peers while fewer than the target degree are connected: known ones, and theirs.
+        ``state_directory``: where addresses and offences are kept across restarts; empty forgets them.
     Blobs and requests
         ``blob_quota`` 65536–2**50: bytes of blobs kept; the least recently used go first.
         ``blob_directory``: where blobs are kept on disk; empty keeps them in memory.
@@ -66,12 +70,15 @@ class NetworkSettings:
     remembered: int = _number(16_384, 1, 1_000_000)
     rejects: int = _number(16, 1, 10_000)
     refuse_seconds: float = _number(60.0, 0, 86_400)
+    forgive_seconds: float = _number(600.0, 1, 31_536_000)
     connections: int = _number(256, 1, 4096)
     streams_per_peer: int = _number(64, 8, 4096)
     connect_seconds: float = _number(10.0, 0.1, 300)
     redial_first_seconds: float = _number(0.5, 0.01, 3600)
     redial_max_seconds: float = _number(8.0, 0.01, 86_400)
     keepalive_seconds: float = _number(4.0, 0.1, 3600)
+    discover: bool = False
+    state_directory: str = ""
     blob_quota: int = _number(256 * MIB, 64 * KIB, 2**50)
     blob_directory: str = ""
     blob_seconds: float = _number(60.0, 0.1, 86_400)

@@ -109,6 +109,14 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         if self in self.meter.open:  # the base class is silent about a socket that we closed ourselves
             self.meter.sent += len(data)
 
+    @property
+    def host(self) -> str | None:
+        """The IP address of the other end; None when it is gone."""
+        try:
+            return str(self.stream.socket.getpeername()[0])
+        except OSError:
+            return None
+
     async def close(self) -> None:
         """Close the socket; it is no error when it is closed."""
         self.meter.open.discard(self)

@@ -11,6 +11,7 @@ class Cable:
     """Forwards what comes in on a port of its own. Dial `address` instead of the node's."""
 
     def __init__(self, address: str) -> None:
+        self.target = address
         self._way = address.split("/")
         self._whole = trio.Event()
         self._whole.set()

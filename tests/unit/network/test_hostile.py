@@ -23,8 +23,8 @@ from p2pfd.network.counters import Drop
 from p2pfd.network.exchange import ABSENT, BLOB_PROTOCOL, protocol_name
 from p2pfd.network.gossip import author_of
 from p2pfd.network.libp2p import Libp2pTransport
-from p2pfd.network.links import parse_address
 from p2pfd.network.manifest import cid_of
+from p2pfd.network.reach import parse_address
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import CountedStream, Meter
 

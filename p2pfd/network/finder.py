@@ -1,0 +1,251 @@
+"""Looks for peers: dials those it knows while it has too few, asks the others whom they know, and brings back the lost.
+
+What strangers say is not believed, only tried: so many dials for each of them, and then no more for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+import trio
+
+from p2pfd.core.ids import PeerId
+from p2pfd.core.rng import Rng
+from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.addressbook import AddressBook
+from p2pfd.network.exchange import Exchange
+from p2pfd.network.introductions import (
+    ANSWER_BYTES,
+    INTRODUCED,
+    PROTOCOL,
+    Introduction,
+    read_answer,
+    write_answer,
+)
+from p2pfd.network.links import Links
+from p2pfd.network.reach import RECORD_BYTES, Reach, reach_of, reach_of_host
+from p2pfd.network.settings import NetworkSettings, degrees
+
+DIALLED = 3
+"""Addresses of one peer that are tried at one time."""
+HEARSAY = 64
+LIES = 8
+"""So many dials in vain on one peer's word, and it is not asked for `LIE_SECONDS`."""
+LIE_SECONDS = 600.0
+ASK_AGAIN = 60.0
+PROVE_AGAIN = 1800.0
+PROOFS = 4
+LATELY = 3600.0
+RETURNING = 8
+RETURN_SECONDS = 3600.0
+REMEMBERED = 2048
+
+log = logging.getLogger("p2pfd.network")
+
+
+class Recent:
+    """When something was last done with whom; bounded, and whoever is pushed out was never met."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._done: OrderedDict[PeerId, float] = OrderedDict()
+
+    def __contains__(self, peer: object) -> bool:
+        return isinstance(peer, str) and self._done.get(PeerId(peer), 0.0) > trio.current_time()
+
+    def add(self, peer: PeerId, seconds: float | None = None) -> None:
+        """It is done now, and not again for so long."""
+        self._done.pop(peer, None)
+        self._done[peer] = trio.current_time() + (self._seconds if seconds is None else seconds)
+        if len(self._done) > REMEMBERED:
+            self._done.popitem(last=False)
+
+    def forget(self, peer: PeerId) -> None:
+        """It may be done again."""
+        self._done.pop(peer, None)
+
+
+class Finder:
+    """One node's search for others."""
+
+    def __init__(
+        self, me: PeerId, links: Links, book: AddressBook, exchange: Exchange, record: Callable[[], bytes],
+        nursery: trio.Nursery, settings: NetworkSettings, rng: Rng,
+    ) -> None:  # fmt: skip
+        self._me = me
+        self._links = links
+        self._book = book
+        self._exchange = exchange
+        self._record = record
+        self._nursery = nursery
+        self._settings = settings
+        self._rng = rng
+        self._target = degrees(settings.mesh_nodes).target
+        self._hearsay: OrderedDict[PeerId, tuple[Introduction, PeerId]] = OrderedDict()
+        self._asked = Recent(ASK_AGAIN)
+        self._resting = Recent(0.0)
+        self._failures: OrderedDict[PeerId, int] = OrderedDict()
+        self._liars = Recent(LIE_SECONDS)
+        self._lies: OrderedDict[PeerId, int] = OrderedDict()
+        self._greeted: set[PeerId] = set()
+        self._proven = Recent(PROVE_AGAIN)
+        self._proofs = trio.CapacityLimiter(PROOFS)
+        self._returning: set[PeerId] = set()
+        exchange.serve(PROTOCOL, RECORD_BYTES, self._introduce)
+
+    # -- what others ask -------------------------------------------------------------------------------------------
+
+    def _introduce(self, asker: PeerId, raw: bytes) -> bytes:
+        host = self._links.host_of(asker)
+        reach = None if host is None else reach_of_host(host)
+        if raw and raw != self._book.record_of(asker):
+            peer = self._book.signed(raw)  # what it raises resets the stream
+            if peer != asker:
+                raise DecodeError(f"{asker} comes with a record of {peer}")
+        self._try_to_prove(asker, reach)
+        connected = self._links.peers()
+        entries: list[bytes | str] = [self._record()]
+        if reach is not None:
+            entries += self._book.introduce(reach, LATELY, connected, asker, self._rng, INTRODUCED)
+        return write_answer(entries)
+
+    def _try_to_prove(self, peer: PeerId, reach: Reach | None) -> None:
+        """Find out whether others could dial somebody that has dialled us."""
+        if reach is None or peer in self._proven or self._proofs.available_tokens == 0:
+            return
+        useful = [address for address in self._book.of(peer) if (reach_of(address) or Reach.MACHINE) >= reach]
+        if useful:
+            self._proven.add(peer)
+            self._nursery.start_soon(self._prove, useful[:DIALLED])
+
+    async def _prove(self, addresses: list[str]) -> None:
+        async with self._proofs:
+            for address in addresses:
+                if await self._links.prove(address):
+                    return
+
+    # -- what we look for ------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self._greet()
+            need = self._target - len(self._links.peers())
+            if need > 0 and await self._seek(need):
+                continue
+            if need <= 0:
+                await self._links.change()
+            else:
+                with trio.move_on_after(self._settings.redial_max_seconds * (1 + self._rng.unit()) / 2):
+                    await self._links.change()
+
+    def _greet(self) -> None:
+        """Whoever we have dialled is told who we are, and asked whom it knows."""
+        ours = {PeerId(link.muxed_conn.peer_id.to_base58()) for link in self._links.connections() if _dialled(link)}
+        for peer in ours - self._greeted:
+            self._nursery.start_soon(self._ask, peer)
+        self._greeted = ours
+
+    async def _seek(self, need: int) -> bool:
+        """Dial as many as are needed; whether there was anything to try."""
+        connected = self._links.peers()
+        unfit = {self._me, *connected}
+        chosen = [peer for peer in self._book.candidates(unfit, self._rng) if self._is_fit(peer)][:need]
+        heard = [peer for peer in self._hearsay if peer not in unfit and peer not in self._book and self._is_fit(peer)]
+        chosen += self._rng.sample(heard, min(len(heard), need - len(chosen)))
+        if chosen:
+            async with trio.open_nursery() as nursery:
+                for peer in chosen:
+                    nursery.start_soon(self._dial, peer)
+            return True
+        able = [peer for peer in connected if peer not in self._asked and peer not in self._liars]
+        return bool(able) and await self._ask(self._rng.choice(able))
+
+    def _is_fit(self, peer: PeerId) -> bool:
+        return peer not in self._resting and peer not in self._returning and not self._links.is_refused(peer)
+
+    async def _dial(self, peer: PeerId) -> None:
+        told = self._hearsay.pop(peer, None) if peer not in self._book else None
+        addresses = self._book.of(peer) if told is None else list(told[0].addresses)
+        for address in addresses[:DIALLED]:
+            try:
+                await self._links.connect(address)
+            except NetworkError as error:
+                log.debug("looking for peers: %s", error.what)
+            else:
+                self._failures.pop(peer, None)
+                return
+        if told is not None:
+            self._blame(told[1])
+        count = self._failures.pop(peer, 0) + 1
+        self._failures[peer] = count
+        if len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
+        self._resting.add(peer, min(self._settings.redial_max_seconds * 2 ** min(count, 12), LATELY))
+
+    def _blame(self, teller: PeerId) -> None:
+        count = self._lies.pop(teller, 0) + 1
+        if count >= LIES:
+            log.info("%s has told of %d peers that do not answer, and is not asked for a while", teller, count)
+            self._liars.add(teller)
+            for peer in [peer for peer, (_, source) in self._hearsay.items() if source == teller]:
+                del self._hearsay[peer]
+            return
+        self._lies[teller] = count
+        if len(self._lies) > REMEMBERED:
+            self._lies.popitem(last=False)
+
+    async def _ask(self, teller: PeerId) -> bool:
+        """Ask a peer whom it knows; whether there was news in the answer."""
+        self._asked.add(teller)
+        host = self._links.host_of(teller)
+        reach = None if host is None else reach_of_host(host)
+        if reach is None:
+            return False
+        try:
+            raw = await self._exchange.request(teller, PROTOCOL, self._record(), ANSWER_BYTES)
+            told = read_answer(raw, reach)
+        except NetworkError as error:
+            log.debug("%s tells of nobody: %s", teller, error.what)
+            return False
+        except DecodeError as error:
+            self._links.strike(teller, error.what)
+            return False
+        return self._learn(teller, told)
+
+    def _learn(self, teller: PeerId, told: list[Introduction]) -> bool:
+        news = False
+        for introduction in told:
+            peer = introduction.peer
+            if peer == teller and introduction.record:
+                self._book.signed(introduction.record)
+            elif peer not in (self._me, teller) and introduction.addresses and teller not in self._liars:
+                fresh = peer not in self._book and peer not in self._hearsay and peer not in self._resting
+                if fresh and peer not in self._links.peers():
+                    self._hearsay[peer] = (introduction, teller)
+                    news = True
+        while len(self._hearsay) > HEARSAY:
+            self._hearsay.popitem(last=False)
+        return news
+
+    # -- who is lost -----------------------------------------------------------------------------------------------
+
+    def lost(self, peer: PeerId) -> None:
+        """A connection has ended that we did not end."""
+        if peer in self._book and peer not in self._returning and len(self._returning) < RETURNING:
+            self._returning.add(peer)
+            self._nursery.start_soon(self._bring_back, peer)
+
+    async def _bring_back(self, peer: PeerId) -> None:
+        try:
+            await trio.sleep(self._settings.redial_first_seconds * self._rng.unit())
+            if not self._links.is_refused(peer):
+                await self._links.bring_back(peer, lambda: self._book.of(peer)[:DIALLED], RETURN_SECONDS)
+        finally:
+            self._returning.discard(peer)
+
+
+def _dialled(link: object) -> bool:
+    return bool(getattr(getattr(link, "muxed_conn", None), "is_initiator", False))

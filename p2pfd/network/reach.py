@@ -1,0 +1,118 @@
+"""What an address is, from where it can be dialled, and what a signed peer record says."""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from functools import lru_cache
+
+from libp2p.peer.envelope import consume_envelope
+from libp2p.peer.id import ID
+from libp2p.peer.peer_record import PEER_RECORD_ENVELOPE_DOMAIN
+from multiaddr import Multiaddr
+
+from p2pfd.core.ids import PeerId, peer_id
+from p2pfd.errors import DecodeError, NetworkError
+
+RECORD_BYTES = 2048
+ADDRESS_CHARS = 256
+ADDRESSES = 8
+
+
+HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """The error, what caused it, and so on."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes
+
+
+def reason_of(error: BaseException) -> str:
+    """The innermost thing that was said, in one line."""
+    innermost = causes_of(error)[-1]
+    text = str(innermost).strip().splitlines()
+    return text[0] if text else type(innermost).__name__
+
+
+def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
+    """A multiaddr that ends in an Ed25519 peer id; NetworkError for any other text."""
+    try:
+        maddr = Multiaddr(address)
+        protocols = [protocol.name for protocol in maddr.protocols()]
+        if protocols[-1:] != ["p2p"] or "tcp" not in protocols:
+            raise NetworkError(f"{address!r} is not a TCP address that ends in /p2p/ and a peer id", HOW_TO_WRITE)
+        return maddr, peer_id(str(maddr.value_for_protocol("p2p")))
+    except (ValueError, LookupError, DecodeError) as error:
+        raise NetworkError(f"{address[:200]!r} is no address: {reason_of(error)}", HOW_TO_WRITE) from error
+
+
+class Reach(enum.IntEnum):
+    """How far away an address still means the same machine."""
+
+    MACHINE = 0
+    """Loopback."""
+    SITE = 1
+    """Private ranges, link-local."""
+    WORLD = 2
+
+
+def reach_of_host(host: str) -> Reach | None:
+    """How far an IP address reaches; None for one that cannot be dialled at all."""
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(ip, "ipv4_mapped", None)
+    if mapped is not None:
+        ip = mapped
+    if ip.is_unspecified or ip.is_multicast:
+        return None
+    if ip.is_loopback:
+        return Reach.MACHINE
+    return Reach.SITE if ip.is_private or ip.is_link_local else Reach.WORLD
+
+
+@lru_cache(maxsize=4096)
+def reach_of(address: str) -> Reach | None:
+    """How far a multiaddr reaches; None when it is not one that this program dials: TCP, with a peer id at its end."""
+    if len(address) > ADDRESS_CHARS:
+        return None
+    try:
+        maddr, _ = parse_address(address)
+        names = [protocol.name for protocol in maddr.protocols()]
+        if len(names) != 3 or names[1] != "tcp" or not 0 < int(maddr.value_for_protocol("tcp")) < 65536:
+            return None
+        host = str(maddr.value_for_protocol(names[0]))
+    except (NetworkError, ValueError, LookupError):
+        return None
+    if names[0] in ("ip4", "ip6"):
+        return reach_of_host(host)
+    return Reach.WORLD if names[0] in ("dns", "dns4", "dns6") else None
+
+
+def read_record(raw: bytes) -> tuple[PeerId, tuple[str, ...]]:
+    """Who signed a peer record, and the addresses in it that can be dialled; DecodeError for anything else."""
+    if len(raw) > RECORD_BYTES:
+        raise DecodeError(f"a peer record of {len(raw)} bytes, at most {RECORD_BYTES}")
+    try:
+        envelope, record = consume_envelope(raw, PEER_RECORD_ENVELOPE_DOMAIN)
+        signer = ID.from_pubkey(envelope.public_key)
+    except Exception as error:  # whatever the library makes of a stranger's bytes
+        raise DecodeError(f"a peer record that is none: {error!r}") from error
+    peer = peer_id(signer.to_base58())
+    if record.peer_id != signer:
+        raise DecodeError(f"a peer record of {record.peer_id} that {peer} has signed")
+    told = (whole(str(maddr), peer) for maddr in record.addrs[: 2 * ADDRESSES])
+    return peer, tuple(dict.fromkeys(address for address in told if address is not None))[:ADDRESSES]
+
+
+def whole(address: str, peer: PeerId) -> str | None:
+    """An address with the peer's id at its end; None when it cannot be dialled, or is somebody else's."""
+    suffix = f"/p2p/{peer}"
+    full = address if "/p2p/" in address else address + suffix
+    if not full.endswith(suffix) or reach_of(full) is None:
+        return None
+    return str(Multiaddr(full))
