@@ -39,6 +39,9 @@ exports: (
 MAX_SIZE: constant(uint256) = 7
 MAX_BATCH: constant(uint256) = 20
 PART: constant(uint256) = 8
+# Three numbers a vote, and two for the neighbor's signature.
+MAX_VOTES: constant(uint256) = 3 * MAX_SIZE + 2
+MAX_CALL: constant(uint256) = 4 + 32 * (7 + MAX_VOTES)
 ONE: constant(uint256) = 1
 WHOLE: constant(uint256) = 10**6
 # How many blocks back a hash can be read, less one.
@@ -58,6 +61,11 @@ SERUM: constant(uint256) = 2
 TAG: constant(uint256) = (2**176 - 1) * 2**80
 M15: constant(uint256) = 2**15 - 1
 M30: constant(uint256) = 2**30 - 1
+# One vote for valid in a seat's word.
+ONE_VALID: constant(uint256) = 2**15
+SETTLE: constant(bytes4) = method_id(
+    "settle(uint256,address,bytes32,uint256,bytes32,uint256[])", output_type=bytes4
+)
 
 # The phases of a lane, and the lower bit of each of the seven places of a ballot.
 IDLE: constant(uint256) = 0
@@ -65,48 +73,51 @@ OPEN: constant(uint256) = 1
 DRAWN: constant(uint256) = 2
 REPORTED: constant(uint256) = 3
 PLACES: constant(uint256) = (2**14 - 1) // 3
+ODD: constant(uint256) = 2 * PLACES
 
 
-# An encounter's key: learner 160 | unused 48 | lane 8 | nonce 40, from the top. `where` says how it stands, as calls need it.
+# An encounter's key: learner 160 | unused 48 | lane 8 | nonce 40, from the top. `where` says how it stands, as calls need it. No
+# field is a topic: topics cost more than what they save whoever reads all of this contract.
+# In the unused bits of the key (from bit 48 on): how many seats there are. The other half of `where` is the log's own block.
 event Opened:
-    key: indexed(uint256)
-    where: uint256
+    key: uint256
 
 
 event Drawn:
-    key: indexed(uint256)
+    key: uint256
     where: uint256
 
 
 event Reported:
-    key: indexed(uint256)
+    key: uint256
     result: bytes32
     where: uint256
+    ballot: uint256
 
 
 event Committed:
-    key: indexed(uint256)
+    key: uint256
     ballot: uint256
 
 
 event Revealed:
-    key: indexed(uint256)
+    key: uint256
     ballot: uint256
 
 
 # What the learner (64 bits) and the neighbor (64 bits) were credited, and the ballot (lowest 64 bits).
 event Settled:
-    key: indexed(uint256)
+    key: uint256
     outcome: uint256
 
 
 event Defaulted:
-    key: indexed(uint256)
+    key: uint256
     damages: uint256
 
 
 event Voided:
-    key: indexed(uint256)
+    key: uint256
 
 
 # What a learner and a neighbor must have free to begin an encounter, whatever it costs.
@@ -204,78 +215,134 @@ def settle(
     name: bytes32,
     where: uint256,
     after: bytes32,
-    votes: DynArray[uint256, 3 * MAX_SIZE],
+    votes: DynArray[uint256, MAX_VOTES],
 ):
     """
-    @notice End an encounter as its neighbor, with the votes of its whole committee.
+    @notice End an encounter with the votes of its whole committee. Its neighbor may, and anyone who has the neighbor's signature.
     @param terms The packed terms.
     @param learner Who learns.
     @param name The encounter's name.
     @param where How the encounter stands.
     @param after The hash of the model after.
-    @param votes In the committee's order, of each: signature of the ballot, and the opening.
+    @param votes In the committee's order, of each: signature of the ballot, and the opening. Behind them, unless the neighbor
+        itself calls, its signature of the result.
     """
-    self._judge(terms, learner, msg.sender, name, where, papers._result(name, after), 0, votes)
-
-
-@external
-def settle_signed(
-    terms: uint256,
-    learner: address,
-    neighbor: address,
-    name: bytes32,
-    where: uint256,
-    after: bytes32,
-    r: uint256,
-    vs: uint256,
-    votes: DynArray[uint256, 3 * MAX_SIZE],
-):
-    """
-    @notice The same by anyone, with the neighbor's signature.
-    @param terms The packed terms.
-    @param learner Who learns.
-    @param neighbor Who helps.
-    @param name The encounter's name.
-    @param where How the encounter stands.
-    @param after The hash of the model after.
-    @param r The neighbor's signature of the result.
-    @param vs Its second half.
-    @param votes In the committee's order, of each: signature of the ballot, and the opening.
-    """
+    # This is the common way, and is written for it: all in one place, because to hand arrays around costs more than the work.
+    size: uint256 = (terms >> 232) & M8
     result: bytes32 = papers._result(name, after)
-    self._require_neighbor(papers._digest(result), neighbor, r, vs)
-    self._judge(terms, learner, neighbor, name, where, result, 0, votes)
+    neighbor: address = msg.sender
+    if len(votes) != unsafe_mul(size, 3):
+        assert len(votes) == unsafe_add(unsafe_mul(size, 3), 2), "encounters: not all votes"
+        neighbor = self._liable(result, votes)
+    account: uint256 = purse.words[learner]
+    lane: uint256 = account
+    if terms >> 248 != 0:
+        lane = self._lane(terms, learner)
+    phase: uint256 = (lane >> 78) & 3
+    assert phase == OPEN or phase == DRAWN, "encounters: not in play"
+    tag: bytes32 = keccak256(abi_encode(terms, learner, neighbor, name, where))
+    assert lane & TAG == convert(tag, uint256) & TAG, "encounters: not these terms"
+    assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
+    words: uint256[MAX_SIZE] = empty(uint256[MAX_SIZE])
+    seats: uint256 = where
+    if phase == DRAWN:
+        words = registry._same(where, size).words
+    else:
+        # As `registry._draw` does.
+        block_drawn: uint256 = self._scheduled(where)
+        seed: bytes32 = keccak256(abi_encode(blockhash(block_drawn), name))
+        slices: uint256 = convert(seed, uint256)
+        found: uint256 = 0
+        known: uint256 = 0
+        seats = block_drawn << 168
+        for pick: uint256 in range(1, registry.MAX_PICKS + 1):
+            seat: uint256 = (slices & M32) % (where >> 40)
+            slices >>= 32
+            if pick & 7 == 0:
+                seed = keccak256(seed)
+                slices = convert(seed, uint256)
+            word: uint256 = registry.seats[seat]
+            who: uint256 = word >> 96
+            if who == convert(learner, uint256) or who == convert(neighbor, uint256) or who == 0:
+                continue
+            if word & registry.MARKED != 0 and not registry._serves(seat, block_drawn):
+                continue
+            # One bit an account tells apart most of those that are not drawn twice.
+            bit: uint256 = ONE << (who & M8)
+            if known & bit != 0 and registry._among(words, found, who):
+                continue
+            known |= bit
+            words[found] = word
+            seats |= seat << unsafe_mul(found, 24)
+            found = unsafe_add(found, 1)
+            if found == size:
+                break
+        assert found == size, "encounters: too few validators"
+    root: bytes32 = empty(bytes32)
+    ballot: uint256 = 0
+    said: uint256 = 0
+    at: uint256 = 2
+    for place: uint256 in range(size, bound=MAX_SIZE):
+        opening: uint256 = votes[at]
+        at = unsafe_add(at, 3)
+        seat: uint256 = (seats >> unsafe_mul(place, 24)) & M24
+        root = keccak256(abi_encode(root, keccak256(abi_encode(result, seat, opening))))
+        ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
+        said = unsafe_add(said, words[place] & M30)
+    digest: bytes32 = papers._digest(papers._ballot(result, root))
+    prepayment: uint256 = terms & M64
+    credit: uint256 = unsafe_div(unsafe_mul(prepayment, (terms >> 208) & M24), WHOLE)
+    # All agree that the model is better, under the default rule: what most encounters come to.
+    pool: uint256 = unsafe_sub(prepayment, credit)
+    credit = unsafe_add(credit, prepayment)
+    rest: uint256 = pool
+    rate: uint256 = unsafe_div(pool, size)
+    plain: bool = ballot == unsafe_sub(ONE << unsafe_mul(size, 2), 1) & ODD and (terms >> 240) & M8 == SERUM
+    plain = plain and size > 1
+    at = 0
+    for place: uint256 in range(size, bound=MAX_SIZE):
+        word: uint256 = words[place]
+        vs: uint256 = votes[unsafe_add(at, 1)]
+        signer: address = ecrecover(digest, unsafe_add(27, vs >> 255), votes[at], vs & papers.M255)
+        assert (
+            convert(signer, uint256) == word >> 96 and signer != empty(address) and vs & papers.M255 <= papers.HALF_ORDER
+        ), "encounters: unsigned by validator"
+        at = unsafe_add(at, 3)
+        if plain:
+            others: uint256 = unsafe_sub(said, word & M30)
+            same: uint256 = unsafe_add(others >> 15, 1)
+            all_others: uint256 = unsafe_add(same, unsafe_add(others & M15, 1))
+            if all_others > unsafe_mul(same, 2) or unsafe_add((word >> 15) & M15, word & M15) >= registry.HISTORY - 1:
+                # Then all together may earn more than the pool, or a history is full: the long way, which writes all anew.
+                plain = False
+            else:
+                gain: uint256 = unsafe_div(unsafe_mul(SCALE, all_others), same)
+                gain = unsafe_sub(unsafe_div(unsafe_mul(rate, gain), SCALE), rate)
+                rest = unsafe_sub(rest, gain)
+                registry.seats[(seats >> unsafe_mul(place, 24)) & M24] = unsafe_add(
+                    word, unsafe_add(gain << 32, ONE_VALID)
+                )
+    if not plain:
+        self._judge(terms, learner, neighbor, seats, words, ballot)
+        return
+    purse.words[neighbor] = unsafe_add(purse.words[neighbor], credit)
+    if terms >> 248 == 0:
+        purse.words[learner] = (unsafe_add((terms >> 144) & M40, 1) << 80) | unsafe_add(account & M64, rest)
+    else:
+        self._end(terms, learner, rest)
+    log Settled(key=self._key(terms, learner), outcome=(rest << 128) | (credit << 64) | ballot)
 
 
 @external
-def settle_many(parts: DynArray[uint256, MAX_BATCH * (PART + 3 * MAX_SIZE)]):
+def settle_many(calls: DynArray[Bytes[MAX_CALL], MAX_BATCH]):
     """
-    @notice The same for many; all or none.
-    @param parts The values of each `settle_signed`, one behind the other; there are three times as many votes as places.
+    @notice End many encounters; all or none.
+    @param calls Calls of `settle`, each with the neighbor's signature.
     """
-    at: uint256 = 0
-    assert len(parts) > 0, "encounters: not a batch"
-    for number: uint256 in range(MAX_BATCH):
-        if at == len(parts):
-            return
-        assert unsafe_add(at, PART) <= len(parts), "encounters: not a batch"
-        head: uint256[PART] = empty(uint256[PART])
-        for each: uint256 in range(PART):
-            head[each] = parts[unsafe_add(at, each)]
-        at = unsafe_add(at, PART)
-        votes: DynArray[uint256, 3 * MAX_SIZE] = []
-        count: uint256 = unsafe_mul((head[0] >> 232) & M8, 3)
-        assert count <= 3 * MAX_SIZE and unsafe_add(at, count) <= len(parts), "encounters: not a batch"
-        for vote: uint256 in range(count, bound=3 * MAX_SIZE):
-            votes.append(parts[at])
-            at = unsafe_add(at, 1)
-        neighbor: address = convert(head[2], address)
-        result: bytes32 = papers._result(convert(head[3], bytes32), convert(head[5], bytes32))
-        self._require_neighbor(papers._digest(result), neighbor, head[6], head[7])
-        self._judge(
-            head[0], convert(head[1], address), neighbor, convert(head[3], bytes32), head[4], result, 0, votes
-        )
-    assert at == len(parts), "encounters: not a batch"
+    assert len(calls) > 0, "encounters: not a batch"
+    for call: Bytes[MAX_CALL] in calls:
+        assert len(call) > 4 and convert(slice(call, 0, 4), bytes4) == SETTLE, "encounters: not a batch"
+        raw_call(self, call)
 
 
 # -- the slow path ---------------------------------------------------------------------------------------------------------
@@ -285,34 +352,38 @@ def settle_many(parts: DynArray[uint256, MAX_BATCH * (PART + 3 * MAX_SIZE)]):
 def report(
     terms: uint256,
     learner: address,
-    neighbor: address,
     name: bytes32,
     where: uint256,
     after: bytes32,
-    r: uint256,
-    vs: uint256,
-    signed: DynArray[uint256, 3 * MAX_SIZE],
+    signed: DynArray[uint256, MAX_VOTES],
 ):
     """
-    @notice Fix the hash after, and the committee where it is not, and begin the votes. Anyone may.
+    @notice Fix the hash after, and the committee where it is not, and begin the votes. Its neighbor may, and anyone who has the
+            neighbor's signature.
     @param terms The packed terms.
     @param learner Who learns.
-    @param neighbor Who helps.
     @param name The encounter's name.
     @param where How the encounter stands.
     @param after The hash of the model after.
-    @param r The neighbor's signature of the result; not looked at if the neighbor itself calls.
-    @param vs Its second half.
-    @param signed In the committee's order, of each: a commitment and its signature; a zero for one that is not there.
+    @param signed In the committee's order, of each: a commitment and its signature; a zero for one that is not there. Behind
+        them, unless the neighbor itself calls, its signature of the result.
     """
     result: bytes32 = papers._result(name, after)
-    if msg.sender != neighbor:
-        self._require_neighbor(papers._digest(result), neighbor, r, vs)
-    lane: uint256 = self._lane(terms, learner)
-    panel: registry.Panel = self._committee(terms, learner, neighbor, name, where, lane)
     size: uint256 = (terms >> 232) & M8
     count: uint256 = len(signed) // 3
-    assert len(signed) == unsafe_mul(count, 3) and count <= size, "encounters: not of the committee"
+    neighbor: address = msg.sender
+    if len(signed) != unsafe_mul(count, 3):
+        assert len(signed) == unsafe_add(unsafe_mul(count, 3), 2), "encounters: not of the committee"
+        neighbor = self._liable(result, signed)
+    assert count <= size, "encounters: not of the committee"
+    lane: uint256 = self._lane(terms, learner)
+    self._require_play(lane, terms, learner, neighbor, name, where)
+    panel: registry.Panel = empty(registry.Panel)
+    if (lane >> 78) & 3 == DRAWN:
+        panel = registry._same(where, size)
+    else:
+        panel = self._drawn(terms, learner, neighbor, name, where)
+        assert panel.found == size, "encounters: too few validators"
     ballot: uint256 = 0
     for place: uint256 in range(count, bound=MAX_SIZE):
         at: uint256 = unsafe_mul(place, 3)
@@ -326,9 +397,7 @@ def report(
             ballot |= ONE << unsafe_mul(place, 2)
     fixed: uint256 = panel.seats | (block.timestamp << 208)
     self._go_on(terms, learner, neighbor, result, fixed, lane, (REPORTED << 14) | ballot)
-    log Reported(key=self._key(terms, learner), result=result, where=fixed)
-    if ballot != 0:
-        log Committed(key=self._key(terms, learner), ballot=ballot)
+    log Reported(key=self._key(terms, learner), result=result, where=fixed, ballot=ballot)
 
 
 @external
@@ -404,7 +473,7 @@ def reveal(
     shown: uint256 = unsafe_sub(2, opening & 1) << unsafe_mul(place, 2)
     ballot = unsafe_add(ballot, shown)
     if self._unopened(ballot) == 0:
-        self._judge(terms, learner, neighbor, empty(bytes32), where, result, ballot, [])
+        self._judge(terms, learner, neighbor, where, registry._same(where, size).words, ballot)
         return
     self._keep(terms, learner, unsafe_add(lane, shown << 64))
     log Revealed(key=self._key(terms, learner), ballot=ballot)
@@ -430,7 +499,9 @@ def close(terms: uint256, learner: address, neighbor: address, paper: bytes32, w
         if self._unopened(ballot) != 0:
             window = unsafe_mul(window, 2)
         assert block.timestamp > unsafe_add(where >> 208, window), "encounters: too early"
-        self._judge(terms, learner, neighbor, empty(bytes32), where, paper, ballot, [])
+        self._judge(
+            terms, learner, neighbor, where, registry._same(where, (terms >> 232) & M8).words, ballot
+        )
         return
     assert block.timestamp > (terms >> 104) & M40, "encounters: too early"
     prepayment: uint256 = terms & M64
@@ -527,62 +598,59 @@ def _open(terms: uint256, learner: address, neighbor: address, encounter: bytes3
     seats: uint256 = registry.state & M32
     assert seats >= size, "encounters: too few seats"
     where: uint256 = (seats << 40) | block.number
-    tag: uint256 = self._tag(terms, learner, neighbor, encounter, where)
+    hashed: bytes32 = keccak256(abi_encode(terms, learner, neighbor, encounter, where))
+    tag: uint256 = convert(hashed, uint256) & TAG
     purse.words[neighbor] = unsafe_sub(other, prepayment)
     if terms >> 248 == 0:
         purse.words[learner] = tag | (OPEN << 78) | (unsafe_sub(account, prepayment) & M64)
     else:
         purse.words[learner] = unsafe_sub(account, prepayment)
         self._keep(terms, learner, tag | (OPEN << 78))
-    log Opened(key=self._key(terms, learner), where=where)
+    log Opened(key=self._key(terms, learner) | (seats << 48))
+
+
+@internal
+@view
+def _liable(result: bytes32, votes: DynArray[uint256, MAX_VOTES]) -> address:
+    """
+    @notice Who signed a result, behind the votes.
+    """
+    end: uint256 = len(votes)
+    return papers._signer(papers._digest(result), votes[unsafe_sub(end, 2)], votes[unsafe_sub(end, 1)])
+
+
+@internal
+@view
+def _require_play(
+    lane: uint256, terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256
+):
+    """
+    @notice The encounter must be open or drawn, and in time.
+    """
+    phase: uint256 = (lane >> 78) & 3
+    assert phase == OPEN or phase == DRAWN, "encounters: not in play"
+    self._require_tag(lane, terms, learner, neighbor, name, where)
+    assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
 
 
 @internal
 def _judge(
-    terms: uint256,
-    learner: address,
-    neighbor: address,
-    name: bytes32,
-    where: uint256,
-    result: bytes32,
-    shown: uint256,
-    votes: DynArray[uint256, 3 * MAX_SIZE],
+    terms: uint256, learner: address, neighbor: address, seats: uint256, words: uint256[MAX_SIZE], ballot: uint256
 ):
     """
-    @notice Pay by the votes and end the encounter. On the fast path (a name is given) the votes are checked and opened here; else
-            they are those that were shown. One function, because to hand arrays around costs more than all that is done.
+    @notice Pay by the votes and end the encounter.
     """
     size: uint256 = (terms >> 232) & M8
-    panel: registry.Panel = empty(registry.Panel)
-    ballot: uint256 = shown
     # Who has voted, and how the voters have voted before: valid in the upper fifteen bits, invalid in the lower.
     voters: uint256 = 0
     invalid: uint256 = 0
     said: uint256 = 0
-    if name == empty(bytes32):
-        panel = registry._same(where, size)
-        for place: uint256 in range(size, bound=MAX_SIZE):
-            vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
-            if vote > 1:
-                voters = unsafe_add(voters, 1)
-                invalid = unsafe_add(invalid, vote & 1)
-                said = unsafe_add(said, panel.words[place] & M30)
-    else:
-        voters = size
-        panel = self._committee(terms, learner, neighbor, name, where, self._lane(terms, learner))
-        assert len(votes) == unsafe_mul(size, 3), "encounters: not all votes"
-        commitments: bytes32[MAX_SIZE] = empty(bytes32[MAX_SIZE])
-        for place: uint256 in range(size, bound=MAX_SIZE):
-            opening: uint256 = votes[unsafe_add(unsafe_mul(place, 3), 2)]
-            seat: uint256 = (panel.seats >> unsafe_mul(place, 24)) & M24
-            commitments[place] = keccak256(abi_encode(result, seat, opening))
-            ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
-            invalid = unsafe_add(invalid, unsafe_sub(1, opening & 1))
-            said = unsafe_add(said, panel.words[place] & M30)
-        digest: bytes32 = papers._digest(papers._ballot(result, commitments))
-        for place: uint256 in range(size, bound=MAX_SIZE):
-            at: uint256 = unsafe_mul(place, 3)
-            self._require_validator(digest, panel.words[place], votes[at], votes[unsafe_add(at, 1)])
+    for place: uint256 in range(size, bound=MAX_SIZE):
+        vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
+        if vote > 1:
+            voters = unsafe_add(voters, 1)
+            invalid = unsafe_add(invalid, vote & 1)
+            said = unsafe_add(said, words[place] & M30)
     valid: uint256 = unsafe_sub(voters, invalid)
     prepayment: uint256 = terms & M64
     rule: uint256 = (terms >> 240) & M8
@@ -603,7 +671,7 @@ def _judge(
     lost: uint256 = 0
     forfeited: uint256 = 0
     for place: uint256 in range(size, bound=MAX_SIZE):
-        word: uint256 = panel.words[place]
+        word: uint256 = words[place]
         before: uint256 = (word >> 32) & M64
         balance: uint256 = before
         vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
@@ -661,7 +729,7 @@ def _judge(
     rest: uint256 = unsafe_sub(unsafe_mul(prepayment, 2), credit)
     limit: uint256 = unsafe_add(pool, lost)
     for place: uint256 in range(size, bound=MAX_SIZE):
-        word: uint256 = panel.words[place]
+        word: uint256 = words[place]
         if word == 0:
             continue
         vote: uint256 = (ballot >> unsafe_mul(place, 2)) & 3
@@ -684,7 +752,7 @@ def _judge(
             if forfeited != 0:
                 balance = unsafe_add(balance, unsafe_div(forfeited, voters))
         rest = unsafe_sub(unsafe_add(rest, before), balance)
-        registry._award((panel.seats >> unsafe_mul(place, 24)) & M24, word, balance, vote)
+        registry._award((seats >> unsafe_mul(place, 24)) & M24, word, balance, vote)
     purse._give(neighbor, credit)
     self._end(terms, learner, rest)
     log Settled(key=self._key(terms, learner), outcome=(rest << 128) | (credit << 64) | ballot)
@@ -692,36 +760,26 @@ def _judge(
 
 @internal
 @view
-def _committee(
-    terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256, lane: uint256
-) -> registry.Panel:
+def _scheduled(where: uint256) -> uint256:
     """
-    @notice The committee of an encounter that is open or drawn.
+    @notice The block whose hash draws: the last of opened, opened + 256, opened + 512 and so on that is over.
     """
-    phase: uint256 = (lane >> 78) & 3
-    assert phase == OPEN or phase == DRAWN, "encounters: not in play"
-    self._require_tag(lane, terms, learner, neighbor, name, where)
-    assert block.timestamp <= (terms >> 104) & M40, "encounters: too late"
-    if phase == DRAWN:
-        return registry._same(where, (terms >> 232) & M8)
-    panel: registry.Panel = self._drawn(terms, learner, neighbor, name, where)
-    assert panel.found == (terms >> 232) & M8, "encounters: too few validators"
-    return panel
+    opened: uint256 = where & M40
+    assert block.number > opened, "encounters: no block since"
+    return unsafe_add(opened, unsafe_sub(unsafe_sub(block.number, opened), 1) & ~PERIOD)
 
 
 @internal
 @view
 def _drawn(
-    terms: uint256, learner: address, neighbor: address, encounter: bytes32, where: uint256
+    terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256
 ) -> registry.Panel:
     """
-    @notice Whom chance picks: the last block of opened, opened + 256, opened + 512 and so on that is over.
+    @notice Whom chance picks.
     """
-    opened: uint256 = where & M40
-    assert block.number > opened, "encounters: no block since"
-    at: uint256 = unsafe_add(opened, unsafe_sub(unsafe_sub(block.number, opened), 1) & ~PERIOD)
+    at: uint256 = self._scheduled(where)
     return registry._draw(
-        keccak256(abi_encode(blockhash(at), encounter)),
+        keccak256(abi_encode(blockhash(at), name)),
         where >> 40,
         (terms >> 232) & M8,
         at,

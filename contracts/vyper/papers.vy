@@ -6,7 +6,6 @@
         open_by 40 | prepayment 64, from the top. Whoever signs sees them as fields. Every signature covers this contract and its
         chain, and has one form only (the lower s).
 """
-MAX_SIZE: constant(uint256) = 7
 HALF_ORDER: constant(
     uint256
 ) = 57896044618658097711785492504343953926418782139537452191302581570759080747168
@@ -26,7 +25,7 @@ ENCOUNTER: constant(bytes32) = keccak256(
 )
 RESULT: constant(bytes32) = keccak256("Result(bytes32 encounter,bytes32 after)")
 BALLOT: constant(bytes32) = keccak256(
-    "Ballot(Result result,bytes32[7] commitments)Result(bytes32 encounter,bytes32 after)"
+    "Ballot(Result result,bytes32 commitments)Result(bytes32 encounter,bytes32 after)"
 )
 COMMITMENT: constant(bytes32) = keccak256(
     "Commitment(Result result,bytes32 commitment)Result(bytes32 encounter,bytes32 after)"
@@ -134,8 +133,9 @@ def _bound(result: bytes32, commitment: bytes32) -> bytes32:
 
 @internal
 @pure
-def _ballot(result: bytes32, commitments: bytes32[MAX_SIZE]) -> bytes32:
+def _ballot(result: bytes32, commitments: bytes32) -> bytes32:
     """
     @notice The hash of what every validator signs on the fast path.
+    @param commitments The commitments hashed in order: each with the hash of those before it, the first with zero.
     """
-    return keccak256(abi_encode(BALLOT, result, keccak256(abi_encode(commitments))))
+    return keccak256(abi_encode(BALLOT, result, commitments))

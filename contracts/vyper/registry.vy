@@ -41,6 +41,8 @@ MAX_SIZE: constant(uint256) = 7
 MAX_PICKS: constant(uint256) = 64
 MAX_SEATS: constant(uint256) = 2**24
 HISTORY: constant(uint256) = 1024
+ONE: constant(uint256) = 1
+M8: constant(uint256) = 2**8 - 1
 M15: constant(uint256) = 2**15 - 1
 M24: constant(uint256) = 2**24 - 1
 M32: constant(uint256) = 2**32 - 1
@@ -226,6 +228,7 @@ def _draw(seed: bytes32, seats: uint256, size: uint256, at: uint256, one: uint25
     panel: Panel = empty(Panel)
     found: uint256 = 0
     drawn: uint256 = 0
+    known: uint256 = 0
     state: bytes32 = seed
     slices: uint256 = convert(seed, uint256)
     for pick: uint256 in range(1, MAX_PICKS + 1):
@@ -241,12 +244,11 @@ def _draw(seed: bytes32, seats: uint256, size: uint256, at: uint256, one: uint25
             continue
         if word & MARKED != 0 and not self._serves(seat, at):
             continue
-        again: bool = False
-        for before: uint256 in range(found, bound=MAX_SIZE):
-            if panel.words[before] >> 96 == holder:
-                again = True
-        if again:
+        # One bit an account tells apart most of those that are not drawn twice.
+        bit: uint256 = ONE << (holder & M8)
+        if known & bit != 0 and self._among(panel.words, found, holder):
             continue
+        known |= bit
         panel.words[found] = word
         drawn |= seat << unsafe_mul(found, 24)
         found = unsafe_add(found, 1)
@@ -255,6 +257,18 @@ def _draw(seed: bytes32, seats: uint256, size: uint256, at: uint256, one: uint25
     panel.found = found
     panel.seats = drawn | (at << 168)
     return panel
+
+
+@internal
+@pure
+def _among(words: uint256[MAX_SIZE], found: uint256, holder: uint256) -> bool:
+    """
+    @notice Whether one of the first so many words is this holder's.
+    """
+    for before: uint256 in range(found, bound=MAX_SIZE):
+        if words[before] >> 96 == holder:
+            return True
+    return False
 
 
 @internal

@@ -188,16 +188,16 @@ class DrawCommittee:
     """Fix the committee as it is drawn now."""
 
     terms: EncounterTerms
-    details: bytes
+    name: bytes
     where: int
 
 
 @dataclass(frozen=True, slots=True)
 class SettleEncounter:
-    """End an encounter with all votes at once."""
+    """End an encounter with all votes at once; unsigned by the neighbor itself."""
 
     terms: EncounterTerms
-    details: bytes
+    name: bytes
     where: int
     after: bytes
     neighbor: Signature
@@ -216,7 +216,7 @@ class ReportResult:
     """Fix the hash after and begin the votes, with commitments that are signed already; None for a missing one."""
 
     terms: EncounterTerms
-    details: bytes
+    name: bytes
     where: int
     after: bytes
     neighbor: Signature
@@ -248,7 +248,7 @@ class RevealVote:
 
 @dataclass(frozen=True, slots=True)
 class CloseEncounter:
-    """End an encounter whose time is over; the paper is the details where nothing was reported, else the result."""
+    """End an encounter whose time is over; the paper is its name where nothing was reported, else the result."""
 
     terms: EncounterTerms
     paper: bytes

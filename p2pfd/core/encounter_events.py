@@ -40,10 +40,10 @@ class SeatVacated:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Both parties are bound; the number of seats is in ``where``, above forty bits of the block."""
+    """Both parties are bound, when there were so many seats; `encounter_where.opened` makes the rest of it."""
 
     key: int
-    where: int
+    seats: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,12 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Votes have begun; ``where`` holds the second above committee and block."""
+    """Votes have begun; ``where`` holds the second above committee and block; the ballot is as in `Committed`."""
 
     key: int
     result: bytes
     where: int
+    ballot: int
 
 
 @dataclass(frozen=True, slots=True)

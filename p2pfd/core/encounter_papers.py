@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from p2pfd.core.encounter_claims import MAX_SIZE, CheckIn, EncounterTerms
+from p2pfd.core.encounter_claims import CheckIn, EncounterTerms
 from p2pfd.core.ids import Account
 
 Hash = Callable[[bytes], bytes]
@@ -18,7 +18,7 @@ _ENCOUNTER = (
     "uint24 voteSeconds,uint24 neighborShare,uint8 size,uint8 rule,uint8 lane,CheckIn checkIn)" + _CHECK_IN
 )
 _RESULT = "Result(bytes32 encounter,bytes32 after)"
-_BALLOT = "Ballot(Result result,bytes32[7] commitments)" + _RESULT
+_BALLOT = "Ballot(Result result,bytes32 commitments)" + _RESULT
 _COMMITMENT = "Commitment(Result result,bytes32 commitment)" + _RESULT
 _DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 NAME, VERSION = "p2pfd encounters", "1"
@@ -87,8 +87,10 @@ class Papers:
 
     def ballot(self, result: bytes, commitments: Sequence[bytes]) -> bytes:
         """The hash of what every member of a committee signs on the fast path."""
-        places = [*commitments, *[bytes(32)] * (MAX_SIZE - len(commitments))]
-        return self.keccak(self._type["Ballot"] + result + self.keccak(b"".join(places)))
+        together = bytes(32)
+        for commitment in commitments:
+            together = self.keccak(together + commitment)
+        return self.keccak(self._type["Ballot"] + result + together)
 
     def digest(self, struct: bytes) -> bytes:
         """The 32 bytes that are signed for a struct's hash."""

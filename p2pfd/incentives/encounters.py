@@ -17,6 +17,7 @@ from p2pfd.core.encounter_claims import (
     MAX_BATCH,
     MAX_SIZE,
     RULES,
+    UNSIGNED,
     CloseEncounter,
     Collect,
     ComeBack,
@@ -60,6 +61,7 @@ from p2pfd.incentives.staking import Refused, require
 
 Signer = Callable[[bytes, Signature], Account | None]
 Events = tuple[EncounterEvent, ...]
+_NOBODY = Account("0x" + "0" * 40)
 
 
 class Encounters:
@@ -130,7 +132,7 @@ class Encounters:
         try:
             if isinstance(claim, OpenMany):
                 return tuple(event for part in claim.parts for event in self._open_signed(at, part))
-            return tuple(event for part in claim.parts for event in self._settle(at, sender, part))
+            return tuple(event for part in claim.parts for event in self._settle(at, _NOBODY, part))
         except Refused:
             self.purse, self.registry, self.lanes = saved
             raise
@@ -168,9 +170,10 @@ class Encounters:
         self.purse.take(terms.learner, terms.prepayment)
         self.purse.take(terms.neighbor, terms.prepayment)
         where = where_.opened(seats, at.block)
-        lane.phase, lane.escrow, lane.tag, lane.ballot = Phase.OPEN, 2 * terms.prepayment, (name, where), 0
+        lane.phase, lane.escrow, lane.ballot = Phase.OPEN, 2 * terms.prepayment, 0
+        lane.tag = (terms, name, where)
         lane.commitments.clear()
-        return (Opened(terms.key, where),)
+        return (Opened(terms.key, seats),)
 
     # -- the committee --
 
@@ -191,44 +194,44 @@ class Encounters:
         return (*found, block)
 
     def _draw(self, at: Moment, claim: DrawCommittee) -> Events:
-        terms = claim.terms
-        name = self._papers.encounter(terms, claim.details)
+        terms, name = claim.terms, claim.name
         lane = self._lane(terms)
         require(lane.phase == Phase.OPEN, "encounters: not open")
-        require(lane.tag == (name, claim.where), "encounters: not these terms")
+        require(lane.tag == (terms, name, claim.where), "encounters: not these terms")
         require(at.now <= terms.learn_by, "encounters: too late")
         *found, block = self.drawn(at, terms, name, claim.where)
         if len(found) < terms.size:
             self._end(terms, lane, terms.prepayment, terms.prepayment)
             return (Voided(terms.key),)
         where = where_.drawn(found, block)
-        lane.phase, lane.tag = Phase.DRAWN, (name, where)
+        lane.phase, lane.tag = Phase.DRAWN, (terms, name, where)
         return (Drawn(terms.key, where),)
 
-    def _delivered(self, at: Moment, sender: Account, claim: SettleEncounter | ReportResult) -> tuple[Lane, bytes, int]:
-        """The lane, the hash of the result, and the committee with its block: all checked."""
-        terms = claim.terms
-        name = self._papers.encounter(terms, claim.details)
+    def _delivered(self, sender: Account, claim: SettleEncounter | ReportResult, result: bytes) -> EncounterTerms:
+        """The terms, with whoever is liable for the result as the neighbor: who signed it, or who sends it."""
+        liable = self._signer(self._papers.digest(result), claim.neighbor) if claim.neighbor != UNSIGNED else sender
+        return dataclasses.replace(claim.terms, neighbor=liable or _NOBODY)
+
+    def _committee(self, at: Moment, claim: SettleEncounter | ReportResult, terms: EncounterTerms) -> tuple[Lane, int]:
+        """The lane, and the committee with its block: all checked."""
+        name, where = claim.name, claim.where
         lane = self._lane(terms)
         require(lane.phase in (Phase.OPEN, Phase.DRAWN), "encounters: not in play")
-        require(lane.tag == (name, claim.where), "encounters: not these terms")
+        require(lane.tag == (terms, name, where), "encounters: not these terms")
         require(at.now <= terms.learn_by, "encounters: too late")
-        where = claim.where
         if lane.phase == Phase.OPEN:
             *found, block = self.drawn(at, terms, name, where)
             require(len(found) == terms.size, "encounters: too few validators")
             where = where_.drawn(found, block)
-        result = self._papers.result(name, claim.after)
-        if sender != terms.neighbor:
-            self._require_neighbor(result, terms, claim.neighbor)
-        return lane, result, where
+        return lane, where
 
     # -- the fast path --
 
     def _settle(self, at: Moment, sender: Account, claim: SettleEncounter) -> Events:
-        terms = claim.terms
-        lane, result, where = self._delivered(at, sender, claim)
-        require(len(claim.votes) == terms.size, "encounters: not all votes")
+        result = self._papers.result(claim.name, claim.after)
+        require(len(claim.votes) == claim.terms.size, "encounters: not all votes")
+        terms = self._delivered(sender, claim, result)
+        lane, where = self._committee(at, claim, terms)
         bound = [
             self._papers.commitment(result, where_.seat(where, place), vote.opening)
             for place, vote in enumerate(claim.votes)
@@ -242,9 +245,10 @@ class Encounters:
     # -- the slow path --
 
     def _report(self, at: Moment, sender: Account, claim: ReportResult) -> Events:
-        terms = claim.terms
-        lane, result, where = self._delivered(at, sender, claim)
-        require(len(claim.signed) <= terms.size, "encounters: not of the committee")
+        result = self._papers.result(claim.name, claim.after)
+        require(len(claim.signed) <= claim.terms.size, "encounters: not of the committee")
+        terms = self._delivered(sender, claim, result)
+        lane, where = self._committee(at, claim, terms)
         commitments = {}
         for place, one in enumerate(claim.signed):
             if one is not None and any(one.commitment):
@@ -254,8 +258,7 @@ class Encounters:
         lane.ballot = sum(1 << 2 * place for place in commitments)
         where = where_.reported(where, at.now)
         lane.phase, lane.tag = Phase.REPORTED, (terms, result, where)
-        told = (Reported(terms.key, result, where),)
-        return (*told, Committed(terms.key, lane.ballot)) if commitments else told
+        return (Reported(terms.key, result, where, lane.ballot),)
 
     def _reported(self, claim: CommitVote | RevealVote) -> Lane:
         lane = self._lane(claim.terms)
@@ -298,14 +301,12 @@ class Encounters:
         terms = claim.terms
         lane = self._lane(terms)
         require(lane.phase != Phase.IDLE, "encounters: not in play")
+        require(lane.tag == (terms, claim.paper, claim.where), "encounters: not these terms")
         if lane.phase == Phase.REPORTED:
-            require(lane.tag == (terms, claim.paper, claim.where), "encounters: not these terms")
             states = lane.states(terms.size)
             windows = 2 if 1 in states else 1
             require(at.now > where_.reported_at(claim.where) + windows * terms.vote_seconds, "encounters: too early")
             return self._award(at, terms, lane, claim.where, states)
-        name = self._papers.encounter(terms, claim.paper)
-        require(lane.tag == (name, claim.where), "encounters: not these terms")
         require(at.now > terms.learn_by, "encounters: too early")
         damages = terms.prepayment * terms.share // WHOLE
         self._end(terms, lane, terms.prepayment + damages, terms.prepayment - damages)

@@ -12,6 +12,7 @@ from eth_utils.crypto import keccak
 from p2pfd.core import encounter_events as told
 from p2pfd.core.claims import Deposit, Unstake, Withdraw
 from p2pfd.core.encounter_claims import (
+    UNSIGNED,
     CloseEncounter,
     Collect,
     ComeBack,
@@ -39,6 +40,7 @@ from p2pfd.settlement.accounts import ORDER, AccountKey
 from p2pfd.settlement.artifacts import artifact
 
 _TOP = 1 << 255
+_SEATS = 0xFFFFFF << 48
 _EVENTS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
@@ -141,20 +143,20 @@ def _encounter_call(
             return of["open"].call(terms.packed(), terms.neighbor, details, signature.r, signature.vs)
         case OpenMany(parts):
             return of["open_many"].call([_opening(part) for part in parts])
-        case SettleEncounter():
-            head = _result_head(claim)
-            return of["settle"].call(*head, _votes(claim))
+        case SettleEncounter(votes=votes):
+            shown = [number for vote in votes for number in (vote.signature.r, vote.signature.vs, vote.opening)]
+            return of["settle"].call(*_head(claim), shown + _signature(claim.neighbor))
         case SettleMany(many):
-            return of["settle_many"].call([number for part in many for number in _flat(part)])
+            return of["settle_many"].call([_encounter_call(of, part) for part in many])
         case ReportResult(signed=signed):
             numbers = []
             for one in signed:
                 numbers += [0, 0, 0] if one is None else [_number(one.commitment), one.signature.r, one.signature.vs]
-            return of["report"].call(*_result_head(claim), numbers)
+            return of["report"].call(*_head(claim), numbers + _signature(claim.neighbor))
     parties = (claim.terms.packed(), claim.terms.learner, claim.terms.neighbor)
     match claim:
-        case DrawCommittee(details=details, where=where):
-            return of["draw"].call(*parties, details, where)
+        case DrawCommittee(name=name, where=where):
+            return of["draw"].call(*parties, name, where)
         case CommitVote(_, result, where, place, commitment, signature):
             return of["commit"].call(*parties, result, where, place, commitment, signature.r, signature.vs)
         case RevealVote(_, result, where, place, opening):
@@ -170,28 +172,12 @@ def _opening(part: SignedOpening) -> list[int]:
     return [terms.packed(), *parties, _number(part.details), *signatures]
 
 
-def _result_head(claim: SettleEncounter | ReportResult) -> tuple[Any, ...]:
-    terms = claim.terms
-    return (
-        terms.packed(),
-        terms.learner,
-        terms.neighbor,
-        claim.details,
-        claim.where,
-        claim.after,
-        claim.neighbor.r,
-        claim.neighbor.vs,
-    )
+def _head(claim: SettleEncounter | ReportResult) -> tuple[Any, ...]:
+    return claim.terms.packed(), claim.terms.learner, claim.name, claim.where, claim.after
 
 
-def _votes(claim: SettleEncounter) -> list[int]:
-    return [number for vote in claim.votes for number in (vote.signature.r, vote.signature.vs, vote.opening)]
-
-
-def _flat(claim: SettleEncounter) -> list[int]:
-    packed, learner, neighbor, details, where, after, r, vs = _result_head(claim)
-    head = [packed, int(learner, 16), int(neighbor, 16), _number(details), where, _number(after), r, vs]
-    return head + _votes(claim)
+def _signature(of: Signature) -> list[int]:
+    return [] if of == UNSIGNED else [of.r, of.vs]
 
 
 def _number(raw: bytes) -> int:
@@ -208,6 +194,8 @@ def event_of(topics: Sequence[bytes], data: bytes) -> EncounterEvent | None:
     if shape is None or kind is None:
         return None
     values = shape.values(topics, data)
+    if kind is told.Opened:
+        return told.Opened(values["key"] & ~_SEATS, values["key"] >> 48 & 0xFFFFFF)
     if "holder" in values:
         values["holder"] = account(values["holder"])
     event: EncounterEvent = kind(**values)

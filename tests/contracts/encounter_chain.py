@@ -24,7 +24,8 @@ from p2pfd.core.encounter_claims import (
     SignedOpening,
     Vote,
 )
-from p2pfd.core.encounter_events import EncounterEvent
+from p2pfd.core.encounter_events import EncounterEvent, Opened
+from p2pfd.core.encounter_where import opened
 from p2pfd.core.ids import Account, Amount, Digest, account_bytes
 from p2pfd.incentives.encounter_state import Moment
 from p2pfd.settlement import contracts, encounters
@@ -120,6 +121,12 @@ class EncounterChain(Contracts):
     def word(self, slot: int) -> int:
         return self.ledger.storage(account_bytes(self.contract), slot)
 
+    def open(self, who: AccountKey, claim: OpenEncounter) -> tuple[int, Block]:
+        """Where a fresh encounter stands, and the block that opened it."""
+        block, (event,) = self.done(who, claim)
+        assert isinstance(event, Opened)
+        return opened(event.seats, block.number), block
+
     # -- everyone --
 
     def equip(self, parties: Sequence[AccountKey], validators: Sequence[AccountKey], free: int) -> None:
@@ -161,7 +168,8 @@ class EncounterChain(Contracts):
 
     def committee(self, terms: EncounterTerms, details: bytes, where: int, keys: Keys) -> list[Member]:
         """Whom a draw in the next block finds: the seats, and who holds them."""
-        found, fixed = self.says("would_draw", terms.packed(), terms.learner, terms.neighbor, details, where)
+        name = self.papers.encounter(terms, details)
+        found, fixed = self.says("would_draw", terms.packed(), terms.learner, terms.neighbor, name, where)
         assert found == terms.size
         return self.members(terms, fixed, keys)
 
@@ -189,9 +197,8 @@ class EncounterChain(Contracts):
         bound = [self.papers.commitment(result, seat, number) for (seat, _), number in pairs]
         digest = self.papers.digest(self.papers.ballot(result, bound))
         signed = tuple(Vote(encounters.sign(key, digest), number) for (_, key), number in pairs)
-        return SettleEncounter(
-            terms, details, where, after, encounters.sign(neighbor, self.papers.digest(result)), signed
-        )
+        name = self.papers.encounter(terms, details)
+        return SettleEncounter(terms, name, where, after, encounters.sign(neighbor, self.papers.digest(result)), signed)
 
     def bound(self, result: bytes, seat: int, key: AccountKey, vote: bool) -> SignedCommitment:
         """A signed commitment to a vote."""
@@ -210,7 +217,8 @@ class EncounterChain(Contracts):
         after: bytes = b"\3" * 32,
     ) -> ReportResult:
         result = self.result(terms, details, after)
-        return ReportResult(terms, details, where, after, encounters.sign(neighbor, self.papers.digest(result)), signed)
+        name = self.papers.encounter(terms, details)
+        return ReportResult(terms, name, where, after, encounters.sign(neighbor, self.papers.digest(result)), signed)
 
     def commitment(self, terms: EncounterTerms, result: bytes, where: int, place: int, vote: bool) -> CommitVote:
         """A validator's own transaction."""
@@ -240,5 +248,5 @@ def _base(slot: int, key: int) -> int:
 
 
 def opening(seat: int, vote: bool) -> int:
-    """Sixteen bytes with the vote in the lowest bit."""
-    return (0xA5A5_5A5A_1234_5678_9ABC_DEF0_0FED_CBA9 + seat) << 1 & (1 << 128) - 1 | vote
+    """Twelve bytes with the vote in the lowest bit."""
+    return (0xA5A5_5A5A_1234_5678_9ABC_DEF5 + seat) << 1 & (1 << 96) - 1 | vote

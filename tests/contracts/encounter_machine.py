@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from p2pfd.core.claims import Deposit, Unstake, Withdraw
 from p2pfd.core.encounter_claims import (
+    UNSIGNED,
     CloseEncounter,
     Collect,
     ComeBack,
@@ -22,8 +24,10 @@ from p2pfd.core.encounter_claims import (
     Vacate,
 )
 from p2pfd.core.encounter_events import EncounterEvent, Settled
+from p2pfd.core.encounter_where import opened
 from p2pfd.core.ids import Account, Amount
 from p2pfd.core.rng import Rng
+from p2pfd.errors import ChainError, DecodeError
 from p2pfd.incentives.encounter_state import Lane, Phase
 from p2pfd.incentives.encounters import Encounters
 from p2pfd.incentives.staking import Refused
@@ -43,6 +47,15 @@ WALLET = 10**8
 AFTER = b"\3" * 32
 
 
+def sendable(claim: EncounterClaim) -> bool:
+    """Whether there is a call for it at all."""
+    try:
+        encounters.call_of(claim)
+    except (ChainError, DecodeError):
+        return False
+    return True
+
+
 @dataclass
 class Game:
     """An encounter as its parties know it."""
@@ -50,6 +63,7 @@ class Game:
     terms: EncounterTerms
     details: bytes
     where: int
+    name: bytes = b""
     result: bytes = b""
     votes: list[bool] = field(default_factory=list)
 
@@ -81,7 +95,7 @@ class Pair:
         except Refused as refusal:
             here = refusal.what
         assert there == here, f"{claim}: the contract says {there!r}, the ledger {here!r}"
-        assert events == expected
+        assert events == expected, (events, expected)
         self.note(claim, here, events)
         self.steps += 1
         self.compare()
@@ -193,13 +207,17 @@ class Pair:
     def send(self, rng: Rng, sender: AccountKey, claim: EncounterClaim, game: Game) -> None:
         """A claim about a game, now and then with something wrong in it; the game follows what it comes to."""
         if rng.chance(1, 6):
-            self.claim(rng.choice(KEYS), spoiled(rng, claim))
+            wrong = spoiled(rng, claim)
+            if sendable(wrong):
+                self.claim(rng.choice([sender, rng.choice(KEYS)]), wrong)
             if rng.chance(1, 2):
                 return
+        opened_at = self.chain.ledger.head.number + 1
         for event in self.claim(sender, claim):
             name = type(event).__name__
             if name == "Opened":
-                game.where = event.where  # type: ignore[union-attr]
+                game.where = opened(event.seats, opened_at)  # type: ignore[union-attr]
+                game.name = self.chain.papers.encounter(game.terms, game.details)
                 game.result = self.chain.result(game.terms, game.details, AFTER)
                 game.votes = [rng.chance(3, 4) for _ in range(game.terms.size)]
                 self.games.append(game)
@@ -218,22 +236,25 @@ class Pair:
             self.games.remove(game)
             return
         neighbor, anyone = OF[terms.neighbor], rng.choice(KEYS)
-        paper = game.result if lane.phase == Phase.REPORTED else game.details
+        paper = game.result if lane.phase == Phase.REPORTED else game.name
         if rng.chance(1, 8) or (self.over(game) and rng.chance(3, 4)):
             self.time_out(rng, game, paper)
             return
         if lane.phase in (Phase.OPEN, Phase.DRAWN):
             way = rng.below(6)
             if way == 0 and lane.phase == Phase.OPEN:
-                self.send(rng, anyone, DrawCommittee(terms, game.details, game.where), game)
+                self.send(rng, anyone, DrawCommittee(terms, game.name, game.where), game)
                 return
             members = self.members(game)
             if members is None:
-                self.send(rng, anyone, DrawCommittee(terms, game.details, game.where), game)
+                self.send(rng, anyone, DrawCommittee(terms, game.name, game.where), game)
             elif way < 4:
                 settle = chain.settlement(terms, game.details, game.where, neighbor, members, game.votes, AFTER)
-                batch = rng.chance(1, 5)
-                self.send(rng, rng.choice([anyone, neighbor]), SettleMany((settle,)) if batch else settle, game)
+                unsigned = dataclasses.replace(settle, neighbor=UNSIGNED)
+                if rng.chance(1, 2):
+                    self.send(rng, neighbor, unsigned, game)
+                else:
+                    self.send(rng, anyone, SettleMany((settle,)) if rng.chance(1, 3) else settle, game)
             else:
                 signed = tuple(
                     chain.bound(game.result, seat, who, vote) if rng.chance(1, 2) else None
@@ -251,16 +272,14 @@ class Pair:
         return self.chain.now > (game.where >> 208) + 2 * game.terms.vote_seconds
 
     def tag(self, game: Game) -> tuple[object, ...]:
-        if self.lane(game).phase == Phase.REPORTED:
-            return (game.terms, game.result, game.where)
-        return (self.chain.papers.encounter(game.terms, game.details), game.where)
+        paper = game.result if self.lane(game).phase == Phase.REPORTED else game.name
+        return (game.terms, paper, game.where)
 
     def members(self, game: Game) -> list[tuple[int, AccountKey]] | None:
         if self.lane(game).phase != Phase.OPEN:
             return self.chain.members(game.terms, game.where, OF)
-        name = self.chain.papers.encounter(game.terms, game.details)
         try:
-            *found, _ = self.pure.drawn(self.chain.moment(), game.terms, name, game.where)
+            *found, _ = self.pure.drawn(self.chain.moment(), game.terms, game.name, game.where)
         except Refused:
             return None
         seats = self.pure.registry.seats
