@@ -19,10 +19,10 @@ STOP_SECONDS = 4.0
 def main(command: Sequence[str]) -> int:
     """The program's exit code, as a shell would tell it."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True) as run:  # noqa: S603 - our caller's command
-        sys.stdout.write(f"{run.pid}\n")
-        sys.stdout.flush()
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=(run,), daemon=True).start())
         threading.Thread(target=_when_orphaned, args=(run,), daemon=True).start()
+        sys.stdout.write(f"{run.pid}\n")
+        sys.stdout.flush()
         code = run.wait()
     return code if code >= 0 else 128 - code
 

@@ -33,6 +33,7 @@ _MAX_LINE = 4096
 _FETCHED = ".chains"
 _TRIES = 3
 _LOOK_SECONDS = 0.02
+_ANSWER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ async def foreign_chain(
 
 async def running_chain(url: str, fund: Sequence[Account]) -> tuple[str, LocalChain]:
     """A local chain that somebody else started, with its profile, and coins for these accounts."""
-    rpc = Rpc(url)
+    rpc = Rpc(url, patience=_ANSWER_SECONDS)
     try:
         asked: list[tuple[str, Sequence[object]]] = [("web3_clientVersion", []), ("eth_chainId", [])]
         said, chain_id = await rpc.batch(asked)
@@ -199,7 +200,7 @@ async def _give(rpc: Rpc, program: Program, fund: Sequence[Account]) -> None:
 
 
 async def _answers(chain: LocalChain, program: Program, fund: Sequence[Account]) -> None:
-    rpc = Rpc(chain.url, patience=0.0)
+    rpc = Rpc(chain.url, timeout=_ANSWER_SECONDS, patience=0.0)
     try:
         with trio.fail_after(START_SECONDS):
             while True:
