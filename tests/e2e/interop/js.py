@@ -19,6 +19,12 @@ PROGRAM = Path(__file__).with_name("peer.mjs")
 PATIENCE = 20.0
 
 
+def _has(event: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return wanted.keys() <= event.keys() and all(
+        _has(event[name], value) if isinstance(value, dict) else event[name] == value for name, value in wanted.items()
+    )
+
+
 class JsPeer:
     """A running peer. Its private keys are those given, so that a test knows who it is."""
 
@@ -41,11 +47,11 @@ class JsPeer:
             self._more = trio.Event()
 
     async def until(self, **wanted: object) -> dict[str, Any]:
-        """The first event that has these values, as soon as there is one."""
+        """The first event that has these values, within what it nests too, as soon as there is one."""
         with trio.move_on_after(PATIENCE):
             while True:
                 for event in self.events:
-                    if wanted.items() <= event.items():
+                    if _has(event, wanted):
                         return event
                 await self._more.wait()
         raise AssertionError(f"no {wanted} within {PATIENCE} s, but {self.events}")

@@ -10,6 +10,7 @@ import './polyfill.mjs'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
@@ -27,6 +28,8 @@ import { ask, serve } from './requests.mjs'
 
 const MAX_RPC = 1024 * 1024
 const REMEMBERED = 4096
+const TRIES = 100
+const PAUSE = 100 // milliseconds
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const who = JSON.parse((await input.next()).value)
 const [task, peerKey, accountKey] = [who.task, who.peer_key, who.account_key].map(word => Buffer.from(word, 'hex'))
@@ -100,8 +103,17 @@ async function judge (via, heard) {
 
 async function say (message) {
   seq += 1n
-  const sent = await pubsub.publish(topic, await seal(message, task, seq, me, privateKey))
-  return { to: sent.recipients.length }
+  return await publish(await seal(message, task, seq, me, privateKey))
+}
+
+/** Nobody may take it at first: the streams to peers that have just come are opened after their subscriptions are heard. */
+async function publish (raw) {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const sent = await pubsub.publish(topic, raw, { allowPublishToZeroTopicPeers: true })
+    if (sent.recipients.length > 0) return { to: sent.recipients.length }
+    await setTimeout(PAUSE)
+  }
+  throw new Error('there is nobody to say it to')
 }
 
 const todo = {
@@ -115,10 +127,7 @@ const todo = {
     return await say({ kind: 'commit', round, commitment: bound })
   },
   reveal: async ({ round }) => await say({ kind: 'reveal', round, ...secrets.get(round) }),
-  publish: async ({ raw }) => {
-    const sent = await pubsub.publish(topic, Buffer.from(raw, 'hex'))
-    return { to: sent.recipients.length }
-  },
+  publish: async ({ raw }) => await publish(Buffer.from(raw, 'hex')),
   put: async ({ file }) => ({ blob: blobs.put(await readFile(file)) }),
   get: async ({ peer, blob, limit, file }) => {
     const got = await blobs.get(peerIdFromString(peer), Buffer.from(blob, 'hex'), limit)
