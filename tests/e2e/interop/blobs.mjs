@@ -1,4 +1,5 @@
-// Blobs: what they are called, how they are fetched piece by piece, and how they are served (docs/reference/network.md, "Blobs").
+// Blobs: what they are called, how they are fetched piece by piece, and how they are served
+// (docs/reference/network.md, "Blobs").
 
 import { createHash } from 'node:crypto'
 import { byteStream } from '@libp2p/utils'
@@ -22,14 +23,14 @@ const sha256 = (...parts) => parts.reduce((hash, part) => hash.update(part), cre
 const inTime = () => AbortSignal.timeout(1000 * SECONDS)
 const countOf = size => Math.max(1, Math.ceil(size / PIECE))
 
-function bigEndian (number, length) {
-  const raw = Buffer.alloc(length)
-  raw.writeBigUInt64BE(BigInt(number))
+function bigEndian (size) {
+  const raw = Buffer.alloc(SIZE_BYTES)
+  raw.writeBigUInt64BE(BigInt(size))
   return raw
 }
 
 /** What a blob of several pieces is called, and one piece that begins like a manifest. */
-const rooted = (size, hashes) => sha256(MARK, bigEndian(size, SIZE_BYTES), ...hashes)
+const rooted = (size, hashes) => sha256(MARK, bigEndian(size), ...hashes)
 
 /** A blob, its pieces' hashes and its name. */
 function describe (blob) {
@@ -79,10 +80,10 @@ export class Blobs {
       while (true) {
         const first = await wire.read({ signal: inTime() })
         if (first === null) break
-        let asked = first.subarray()
         // What came in one go may be several questions, and the last of them not whole.
-        const missing = (QUESTION_BYTES - asked.length % QUESTION_BYTES) % QUESTION_BYTES
-        if (missing > 0) asked = Buffer.concat([asked, (await wire.read({ bytes: missing, signal: inTime() })).subarray()])
+        const missing = (QUESTION_BYTES - first.length % QUESTION_BYTES) % QUESTION_BYTES
+        if (missing > 0) first.append(await wire.read({ bytes: missing, signal: inTime() }))
+        const asked = first.subarray()
         for (let at = 0; at < asked.length; at += QUESTION_BYTES) {
           const question = Buffer.from(asked.subarray(at, at + QUESTION_BYTES))
           const name = question.subarray(0, HASH_BYTES).toString('hex')
@@ -100,7 +101,7 @@ export class Blobs {
     if (number === MANIFEST) {
       if (found === undefined) return ABSENT
       const hashes = found.hashes.length > 1 ? found.hashes : []
-      return Buffer.concat([bigEndian(found.blob.length, SIZE_BYTES), ...hashes])
+      return Buffer.concat([bigEndian(found.blob.length), ...hashes])
     }
     if (found === undefined || number >= found.hashes.length) return Buffer.of(0)
     return Buffer.concat([Buffer.of(1), pieceOf(found.blob, number)])

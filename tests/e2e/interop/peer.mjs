@@ -106,7 +106,7 @@ async function say (message) {
   return await publish(await seal(message, task, seq, me, privateKey))
 }
 
-/** Nobody may take it at first: the streams to peers that have just come are opened after their subscriptions are heard. */
+/** Nobody may take it at first: the streams to newcomers are opened after their subscriptions are heard. */
 async function publish (raw) {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const sent = await pubsub.publish(topic, raw, { allowPublishToZeroTopicPeers: true })
