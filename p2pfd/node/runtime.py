@@ -25,6 +25,7 @@ from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.network.settings import NetworkSettings
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
 from p2pfd.node.keys import NodeKeys
@@ -46,6 +47,8 @@ from p2pfd.wire.vouch import vouch
 Report = Callable[[str, dict[str, object]], None]
 """Tells whoever started the node: listening, ready, finished."""
 ADAPTERS = "p2pfd.adapters"
+PEERS_FOLDER = "peers"
+"""Beside the node's database: whom it has met, and how they behaved."""
 PEERS_SECONDS = 10.0
 """A node that has heard from no peer by then starts all the same: the others may come later."""
 
@@ -87,7 +90,10 @@ async def _take_part(
         saved = store.load(spec.id)
         if saved is not None:
             await in_thread(_restore, home / STORE_FILE, saved, machine, bench)
-        transport = await stack.enter_async_context(open_transport(keys.peer_private, config.listen))
+        settings = NetworkSettings(discover=True, state_directory=str(home / PEERS_FOLDER))
+        rng = Rng(secret_of(keys)).split("network", int(clock.now()))
+        opening = open_transport(keys.peer_private, config.listen, settings, rng=rng, clock=clock)
+        transport = await stack.enter_async_context(opening)
         told: dict[str, object] = {
             "addresses": list(transport.addresses),
             "peer": keys.peer,
