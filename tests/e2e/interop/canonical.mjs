@@ -1,7 +1,7 @@
 // Canonical msgpack: one spelling for one value (docs/reference/wire-format.md, "Canonical values").
 //
-// Whole numbers are numbers where JavaScript counts exactly, and BigInts beyond; bytes are Uint8Arrays, lists are arrays,
-// maps are Maps: an object would give a key like __proto__ a meaning.
+// Whole numbers are numbers where JavaScript counts exactly, and BigInts beyond; bytes are Uint8Arrays, lists are
+// arrays, maps are Maps: an object would give a key like __proto__ a meaning.
 
 const MAX_DEPTH = 16
 const BIG_INTEGER = 1
@@ -21,7 +21,7 @@ export function decode (raw, limit) {
   if (raw.length > limit) throw new NotCanonical(`${raw.length} bytes, at most ${limit} are taken`)
   const reader = new Reader(raw)
   const value = reader.value(MAX_DEPTH)
-  // A value has one spelling: whatever is longer than needed, in another order or said twice is not what we would write.
+  // A value has one spelling: what is longer than needed, in another order or said twice is not what we would write.
   if (reader.left > 0 || !encode(value).equals(raw)) throw new NotCanonical('not the canonical spelling')
   return value
 }

@@ -121,7 +121,7 @@ export async function open (raw, task, author) {
     throw new Refused('reject', "the signature is not the sender's")
   }
   const message = decodeMessage(held.body)
-  if (message.kind === 'hello' && message.peer !== held.sender) throw new Refused('reject', 'a hello about another peer')
+  if (message.kind === 'hello' && message.peer !== held.sender) throw new Refused('reject', 'a hello about another')
   if (held.sender !== author) throw new Refused('reject', 'an envelope that somebody else published')
   if (message.kind === 'hello') await checkHello(message, task)
   return { sender: held.sender, seq: held.seq, message }

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from libp2p.custom_types import TProtocol
+from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.peer.id import ID
 
 from p2pfd.core.ids import Digest, RoundId
 from p2pfd.core.labels import commitment, pack, unpack
 from p2pfd.core.rng import Rng
 from p2pfd.core.verdict import ACCEPT
 from p2pfd.errors import NetworkError
-from p2pfd.network.exchange import BLOB_PROTOCOL
+from p2pfd.network.exchange import BLOB_PROTOCOL, read_exactly
 from p2pfd.network.manifest import PIECE, cid_of, describe
 from p2pfd.node.ports import topic_of
 from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
@@ -107,6 +110,27 @@ async def test_a_blob_of_the_peer_comes_here_in_pieces_that_are_checked(node: st
             words = {"blob": (await near.transport.put(mine)).hex(), "limit": len(mine), "file": str(file)}
             await js.do("get", peer=NEAR.peer, **words)
             assert file.read_bytes() == mine
+
+
+async def test_the_peer_answers_questions_in_their_order_however_they_come(node: str, tmp_path: Path) -> None:
+    blob = BLOB[: PIECE + 5]
+    (tmp_path / "blob").write_bytes(blob)
+    async with js_peer(node, TASK, JS) as js, listening(NEAR) as near:
+        await meet(js, near)
+        cid = bytes.fromhex((await js.do("put", file=str(tmp_path / "blob")))["blob"])
+        questions = [cid + number.to_bytes(4, "big") for number in (1, 2, 2**32 - 1)] + [bytes(32) + b"\xff" * 4]
+        host = near.transport._exchange._host
+        stream = await host.new_stream(ID.from_base58(JS.peer), [TProtocol(BLOB_PROTOCOL)])
+        asked = b"".join(questions)
+        with trio.fail_after(20):
+            for part in (asked[:80], asked[80:81], asked[81:]):
+                await stream.write(part)
+            hashes = b"".join(describe(blob).pieces)
+            wanted = b"\1" + blob[-5:] + b"\0" + len(blob).to_bytes(8, "big") + hashes + b"\xff" * 8
+            assert await read_exactly(stream, len(wanted)) == wanted
+            await stream.close()
+            with pytest.raises(StreamEOF):
+                await stream.read(1)
 
 
 HEAD = len(BLOB).to_bytes(8, "big")
