@@ -20,7 +20,7 @@ from libp2p.exceptions import BaseLibp2pError, ParseError
 from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError, MessageTooLarge
 from libp2p.network.connection import swarm_connection
 from libp2p.network.connection.exceptions import RawConnError
-from libp2p.network.stream.exceptions import StreamClosed, StreamError, StreamReset
+from libp2p.network.stream.exceptions import StreamClosed, StreamEOF, StreamError, StreamReset
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import env_to_send_in_RPC
 from libp2p.pubsub.gossipsub import GossipSub
@@ -112,10 +112,18 @@ class FrameReader:
                     raise ParseError("a frame's length of more than ten bytes")
             # Between frames a peer may be silent for ever, within one it may not.
             with trio.fail_after(FRAME_SECONDS if self._buffer else math.inf):
-                more = await self._stream.read(FRAME_READ)
+                more = await self._read()
             if not more:
                 raise IncompleteReadError("the stream ended within a frame", expected_bytes=1, received_bytes=0)
             self._buffer += more
+
+    async def _read(self) -> bytes:
+        try:
+            return bytes(await self._stream.read(FRAME_READ))
+        except StreamEOF:
+            if self._buffer:
+                return b""
+            raise
 
 
 class SafePubsub(Pubsub):  # type: ignore[misc]
