@@ -77,11 +77,13 @@ class FaultyProxy:
         """Serve on loopback while the block lasts."""
         listener = await listen(port)
         self.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, self._connection, [listener])
-            yield self
-            nursery.cancel_scope.cancel()
-        await self._upstream.aclose()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.serve_listeners, self._connection, [listener])
+                yield self
+                nursery.cancel_scope.cancel()
+        finally:
+            await self._upstream.aclose()
 
     async def mine(self, *, reorg: float = 0.0, depth: int = 1) -> None:
         """A new block; with this probability the chain first replaces some of its last blocks by empty ones."""
