@@ -17,6 +17,7 @@ from p2pfd.core.ids import PeerId, public_key_of
 from p2pfd.core.verdict import Accept, Ignore, Reject
 from p2pfd.errors import DecodeError
 from p2pfd.network.api import Topic
+from p2pfd.network.catchup import Archive, Meeting
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.host import Strike
 from p2pfd.network.inbox import FULL, LATE, Inbox, Recall
@@ -92,6 +93,9 @@ class Gossip(SafePubsub):
         self._inboxes: dict[Topic, Inbox] = {}
         self._recall = Recall(settings.remembered)
         self._changed = trio.Event()
+        self.archive = Archive()
+        self._meetings = 0
+        self._met: dict[ID, int] = {}
 
     async def say(self, topic: Topic, raw: bytes) -> None:
         """Publish; waits while a neighbour's queue is full."""
@@ -116,6 +120,7 @@ class Gossip(SafePubsub):
         """
         if via == self.my_id:
             self._mark_msg_seen(message)
+            self.archive.keep(message)
             await self.router.publish(via, message)
             return
         if self._is_msg_seen(message):
@@ -156,12 +161,14 @@ class Gossip(SafePubsub):
         if not self._recall.first_time(author, topic, message.data):
             self.counters.drop(Drop.REPEATED, neighbour)
             return
+        self.archive.see(message)
         verdict = await inbox.offer(author, neighbour, message.data)
         rows = self.counters.topic(topic), self.counters.peer(neighbour)
         match verdict:
             case Accept():
                 for row in rows:
                     row.accepted += 1
+                self.archive.keep(message)
                 await self.router.publish(via, message)
             case Reject(reason=reason):
                 for row in rows:
@@ -188,6 +195,7 @@ class Gossip(SafePubsub):
             former.close()
         inbox = self._inboxes[topic] = Inbox(self._settings.inbound_queue, self._settings.answer_seconds)
         await self.subscribe(topic)
+        self._tell_change()
         return inbox
 
     async def unlisten(self, topic: Topic, inbox: Inbox) -> None:
@@ -202,6 +210,28 @@ class Gossip(SafePubsub):
         for inbox in self._inboxes.values():
             inbox.close()
         self._inboxes.clear()
+
+    def meetings(self) -> list[Meeting]:
+        """Who is connected and listens to what is listened to here."""
+        return [
+            Meeting(self._met.get(peer, 0), PeerId(peer.to_base58()), topic)
+            for topic in self._inboxes
+            for peer in sorted(self.peer_topics.get(topic, ()), key=ID.to_bytes)
+        ]
+
+    async def _handle_new_peer(self, peer_id: ID) -> None:
+        self._meetings += 1
+        self._met[peer_id] = self._meetings
+        await super()._handle_new_peer(peer_id)
+
+    def _handle_dead_peer(self, peer_id: ID) -> None:
+        self._met.pop(peer_id, None)
+        super()._handle_dead_peer(peer_id)
+        self._tell_change()
+
+    def changed(self) -> trio.Event:
+        """What is set when somebody comes, goes, or begins or ceases to listen."""
+        return self._changed
 
     def waiting(self) -> dict[str, int]:
         """Messages that wait: for a verdict, and for neighbours."""
@@ -222,5 +252,8 @@ class Gossip(SafePubsub):
     def handle_subscription(self, origin_id: ID, sub_message: rpc_pb2.RPC.SubOpts) -> None:
         """Keep track of who listens to what."""
         super().handle_subscription(origin_id, sub_message)
+        self._tell_change()
+
+    def _tell_change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()

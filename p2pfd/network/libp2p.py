@@ -32,6 +32,7 @@ from p2pfd.network import patches
 from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
 from p2pfd.network.blobs import BlobStore, open_store
+from p2pfd.network.catchup import QUESTION_BYTES, SERVICE, CatchUp
 from p2pfd.network.conduct import Conduct
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.exchange import Exchange
@@ -283,6 +284,8 @@ async def open_transport(
             gossip = Gossip(host, nursery, settings, strike, counters)
             store = open_store(settings)
             exchange = Exchange(host, store, settings, shares, counters)
+            exchange.serve(SERVICE, QUESTION_BYTES, lambda _peer, raw: gossip.archive.answer(raw))
+            catchup = CatchUp(gossip.archive, exchange.request, gossip.push_msg, strike)
             keeping = Housekeeping(host, shares)
             host.strike, host.identify = strike, partial(keeping.identify, strike=strike)
             finder = Finder(
@@ -299,6 +302,7 @@ async def open_transport(
                 await gossip.wait_until_ready()
                 nursery.start_soon(accept, listener, meter, settings.connections, links.take)
                 nursery.start_soon(transport.keepalive.run)
+                nursery.start_soon(catchup.run, gossip.meetings, gossip.changed)
                 for address in bootstrap:
                     links.keep(address)
                 if settings.discover:

@@ -1,0 +1,182 @@
+"""What was missed is made up: neighbours tell each other which messages of late they have, and hand over the others.
+
+Gossipsub tells of the last three seconds. A node that was cut off for longer, or was away, would never hear what was
+said meanwhile, and a round of labels waits for it until its deadline. So every node keeps the last messages that it has
+accepted, and asks each new neighbour, and now and then an old one, for those that it has not: the service ``missed``.
+What comes is a message like any other, signed by its author, and judged as such.
+
+A question is a topic (its length in two bytes, and the text) and eight bytes of the hash of each message that the asker
+has; the answer, messages as gossipsub has them, each after its length in four bytes, as many as have room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import trio
+from google.protobuf.message import DecodeError as ProtobufError
+from libp2p.peer.id import ID
+from libp2p.pubsub.pb import rpc_pb2
+
+from p2pfd.core.ids import PeerId
+from p2pfd.errors import DecodeError, NetworkError
+from p2pfd.network.api import Topic
+from p2pfd.network.names import MAX_TOPIC
+
+SERVICE = "missed"
+KEPT_BYTES = 8 * 1024 * 1024
+KEPT = 4096
+NAME_BYTES = 8
+QUESTION_BYTES = 2 + MAX_TOPIC + NAME_BYTES * KEPT
+ANSWER_BYTES = 512 * 1024
+ASK_SECONDS = 10.0
+ATTEMPTS = 3
+TURNS = 16
+"""Answers in a row that one neighbour is asked for: with the largest messages, all that it can keep."""
+
+log = logging.getLogger("p2pfd.network")
+
+Ask = Callable[[PeerId, str, bytes, int], Awaitable[bytes]]
+Hand = Callable[[ID, rpc_pb2.Message], Awaitable[None]]
+
+
+def name_of(message: rpc_pb2.Message) -> bytes:
+    """What a message is called here: its author and number, hashed."""
+    return hashlib.sha256(message.from_id + message.seqno).digest()[:NAME_BYTES]
+
+
+class Archive:
+    """The last messages, by topic and in the order in which they came; bounded in number and in bytes."""
+
+    def __init__(self, count: int = KEPT, size: int = KEPT_BYTES) -> None:
+        self._count, self._size = count, size
+        self._kept: OrderedDict[bytes, tuple[str, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def see(self, message: rpc_pb2.Message) -> None:
+        """A message came in: whatever becomes of it, it is not asked for again."""
+        self._put(message, b"")
+
+    def keep(self, message: rpc_pb2.Message) -> None:
+        """A message was accepted, or said: others can have it."""
+        self._put(message, message.SerializeToString())
+
+    def _put(self, message: rpc_pb2.Message, raw: bytes) -> None:
+        name = name_of(message)
+        _, former = self._kept.get(name, ("", b""))
+        if former:
+            return
+        self._kept[name] = message.topicIDs[0], raw
+        self._bytes += len(raw)
+        while len(self._kept) > self._count or self._bytes > self._size:
+            _, (_, gone) = self._kept.popitem(last=False)
+            self._bytes -= len(gone)
+
+    def question(self, topic: Topic) -> bytes:
+        """Which messages on a topic are here."""
+        names = (name for name, (where, _) in self._kept.items() if where == topic)
+        return len(topic.encode()).to_bytes(2, "big") + topic.encode() + b"".join(names)
+
+    def answer(self, question: bytes) -> bytes:
+        """The messages on that topic that the asker lacks, oldest first; DecodeError when it is no question."""
+        topic, known = _read(question)
+        out = bytearray()
+        for name, (where, raw) in self._kept.items():
+            if where == topic and raw and name not in known:
+                if len(out) + 4 + len(raw) > ANSWER_BYTES:
+                    break
+                out += len(raw).to_bytes(4, "big") + raw
+        return bytes(out)
+
+
+def _read(question: bytes) -> tuple[str, set[bytes]]:
+    end = 2 + int.from_bytes(question[:2], "big")
+    if len(question) < end or (len(question) - end) % NAME_BYTES:
+        raise DecodeError(f"{len(question)} bytes that ask for nothing")
+    try:
+        topic = question[2:end].decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError("a topic that is no text") from error
+    return topic, {question[at : at + NAME_BYTES] for at in range(end, len(question), NAME_BYTES)}
+
+
+def messages(answer: bytes) -> Iterator[rpc_pb2.Message]:
+    """The messages in an answer; DecodeError at the first that is none."""
+    at = 0
+    while at < len(answer):
+        size = int.from_bytes(answer[at : at + 4], "big")
+        raw = answer[at + 4 : at + 4 + size]
+        if len(raw) != size or not size:
+            raise DecodeError("an answer that is cut short")
+        message = rpc_pb2.Message()
+        try:
+            message.ParseFromString(raw)
+        except ProtobufError as error:
+            raise DecodeError("an answer with something that is no message") from error
+        yield message
+        at += 4 + size
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A neighbour that listens to a topic as we do, as long as it is connected; the next time is another meeting."""
+
+    number: int
+    peer: PeerId
+    topic: Topic
+
+
+class CatchUp:
+    """Asks the neighbours for what was missed: each that is new, and in turn those that are not."""
+
+    def __init__(self, archive: Archive, ask: Ask, hand: Hand, blame: Callable[[PeerId, str], None]) -> None:
+        self._archive = archive
+        self._ask = ask
+        self._hand = hand
+        self._blame = blame
+        self._asked: set[Meeting] = set()
+        self._failed: Counter[Meeting] = Counter()
+
+    async def run(self, meetings: Callable[[], list[Meeting]], changed: Callable[[], trio.Event]) -> None:
+        """Go on until cancelled. ``changed`` is set when the meetings are others."""
+        place = 0
+        while True:
+            event, now = changed(), meetings()
+            self._asked &= set(now)
+            self._failed = Counter({each: count for each, count in self._failed.items() if each in self._asked})
+            for meeting in now:
+                if meeting not in self._asked:
+                    self._asked.add(meeting)
+                    await self.ask(meeting)
+            with trio.move_on_after(ASK_SECONDS) as patience:
+                await event.wait()
+            if patience.cancelled_caught and now:
+                place = (place + 1) % len(now)
+                await self.ask(now[place])
+
+    async def ask(self, meeting: Meeting) -> None:
+        """Make up what this neighbour has; one that never answers is not asked for ever."""
+        if self._failed[meeting] >= ATTEMPTS:
+            return
+        for _ in range(TURNS):
+            question = self._archive.question(meeting.topic)
+            try:
+                answer = await self._ask(meeting.peer, SERVICE, question, ANSWER_BYTES)
+            except NetworkError as error:
+                log.debug("%s does not say what was missed: %s", meeting.peer, error)
+                self._failed[meeting] += 1
+                return
+            try:
+                came = [message for message in messages(answer) if list(message.topicIDs) == [meeting.topic]]
+            except DecodeError as error:
+                self._blame(meeting.peer, str(error))
+                self._failed[meeting] += 1
+                return
+            for message in came:
+                await self._hand(ID.from_base58(meeting.peer), message)
+            if len(answer) < ANSWER_BYTES // 2 or not came:
+                return
