@@ -47,6 +47,7 @@ from p2pfd.network.manifest import PIECE, named
 from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.reach import parse_address, reason_of
 from p2pfd.network.remembrance import Remembrance
+from p2pfd.network.sealed import SealedStream, read_key
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
@@ -260,9 +261,12 @@ async def open_transport(
     rng = rng or Rng(private_key).split("network")
     if settings.state_directory and clock is None:
         raise PlanError("network.state_directory without a clock", "open the transport with one")
+    network_key = read_key(Path(settings.network_key)) if settings.network_key else None
     listener = await bind(listen)
     counters = Counters()
     meter = Meter(settings.stall_seconds, counters)
+    if network_key is not None:
+        meter.wrap = partial(SealedStream, meter=meter, key=network_key)
     body: Exception | None = None
     try:
         now = trio.current_time if clock is None else partial(_seconds, clock)

@@ -42,6 +42,8 @@ class NetworkSettings:
         ``redial_first_seconds`` 0.01–3600 and ``redial_max_seconds`` 0.01–86400: the pause before a kept address is
         dialled again; it doubles from the first to the last.
         ``keepalive_seconds`` 0.1–3600: a peer that is silent for so long is pinged, and cut off after as long again.
+    Private meshes
+        ``network_key``: the file with the key that all members share; empty for a mesh that is open.
     Finding others
         ``discover``: look for peers while fewer than the target degree are connected: known ones, and theirs.
         ``state_directory``: where addresses and offences are kept across restarts; empty forgets them.
@@ -77,6 +79,7 @@ class NetworkSettings:
     redial_first_seconds: float = _number(0.5, 0.01, 3600)
     redial_max_seconds: float = _number(8.0, 0.01, 86_400)
     keepalive_seconds: float = _number(4.0, 0.1, 3600)
+    network_key: str = ""
     discover: bool = False
     state_directory: str = ""
     blob_quota: int = _number(256 * MIB, 64 * KIB, 2**50)

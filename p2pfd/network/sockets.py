@@ -44,6 +44,7 @@ class Meter:
         self.sent = 0
         self.received = 0
         self.open: set[CountedStream] = set()
+        self.wrap: Callable[[trio.SocketStream], CountedStream] = lambda stream: CountedStream(stream, self)
 
     def reading(self) -> Traffic:
         """The counts so far."""
@@ -150,7 +151,7 @@ class CountedTcp(TCP):  # type: ignore[misc]
         except OSError as error:
             raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
         try:
-            return RawConnection(CountedStream(stream, self.meter), True)
+            return RawConnection(self.meter.wrap(stream), True)
         except OSError as error:  # reset by the other side before the options were set
             stream.socket.close()
             raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
@@ -240,7 +241,7 @@ async def accept(
                 stream.socket.close()
                 continue
             try:
-                counted = CountedStream(stream, meter)
+                counted = meter.wrap(stream)
             except OSError:  # gone already
                 stream.socket.close()
                 continue
