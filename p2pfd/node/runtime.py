@@ -41,6 +41,7 @@ from p2pfd.node.telemetry import Emitter
 from p2pfd.node.workbench import MILLION, Materials, Workbench
 from p2pfd.roles.distill import DistillRound, GossipDistill, Seat, SettledDistill
 from p2pfd.settlement.api import GENESIS, Settlement
+from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
 from p2pfd.settlement.profiles import open_settlement
 from p2pfd.wire.vouch import vouch
 
@@ -146,7 +147,8 @@ def _restore(path: Path, saved: Saved, machine: DistillRound, bench: Workbench) 
 
 @asynccontextmanager
 async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[Settlement]:
-    async with open_settlement(spec.chain, config.chain_url, keys.account) as settlement:
+    outbox = Path(config.home) / OUTBOX_FILE
+    async with open_settlement(spec.chain, config.chain_url, keys.account, outbox=outbox) as settlement:
         if settlement.caps.live:
             require_encrypted(Path(config.home) / "keys", f"{settlement.caps.profile} ({settlement.caps.chain_id})")
         await check_terms(settlement, spec)

@@ -13,7 +13,7 @@ from p2pfd.core.ids import Account, TaskId
 from p2pfd.errors import ChainError
 from p2pfd.node.store import Store
 from p2pfd.node.telemetry import Emitter
-from p2pfd.settlement.api import GENESIS, ChainAwayError, Cursor, Settlement, TxRef
+from p2pfd.settlement.api import GENESIS, ChainAwayError, Cursor, OnceSettlement, Settlement, TxRef
 
 Open = Callable[[], AbstractAsyncContextManager[Settlement]]
 """Connects to the chain, and makes sure that it is the one that was meant."""
@@ -103,10 +103,13 @@ class ChainSide:
                 if settlement is None:
                     raise ChainAwayError("the chain does not answer", "the node asks it again")
                 if not ref:
-                    if begun and await self._arrived(settlement, claim):
+                    if isinstance(settlement, OnceSettlement):
+                        ref = await settlement.submit_once(f"{self._task.hex()}/{intent}", claim)
+                    elif begun and await self._arrived(settlement, claim):
                         return Included("", 0, 0)
-                    begun = True
-                    ref = await settlement.submit(claim)
+                    else:
+                        begun = True
+                        ref = await settlement.submit(claim)
                     self._store.sent(self._task, intent, ref)
                 return await settlement.final(TxRef(ref))
             except ChainError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 from p2pfd.core.claims import Balances, ChainEvent, Claim, MarketTerms, Receipt
 from p2pfd.core.ids import Account, TaskId
@@ -67,4 +67,16 @@ class Settlement(Protocol):
 
     async def account(self, who: Account) -> Balances:
         """Where an account's tokens are."""
+        ...
+
+
+@runtime_checkable
+class OnceSettlement(Settlement, Protocol):
+    """A settlement that keeps on disk what it was asked for, and carries each named claim out once."""
+
+    async def submit_once(self, intent: str, claim: Claim) -> TxRef:
+        """Send a claim under a name. The same name again is the same claim and not sent twice, after a crash either.
+
+        ChainError when the name was given to another claim, or when it could not be sent at all.
+        """
         ...

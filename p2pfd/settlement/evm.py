@@ -81,7 +81,8 @@ class EvmSettlement:
         try:
             return answers.height(await self._rpc.call("eth_estimateGas", call), "an estimate of gas")
         except RpcRefusal as refusal:
-            raise ChainError(f"the chain would refuse: {reason(refusal.data) if refusal.data else refusal.message}") from refusal
+            why = reason(refusal.data) if refusal.data else refusal.message
+            raise ChainError(f"the chain would refuse: {why}") from refusal
 
     async def final(self, ref: TxRef) -> Receipt:
         """Wait until the claim's fate is final: Included, Reverted or Unknown."""

@@ -18,6 +18,8 @@ from typing import Any
 from p2pfd.core.ids import Account
 from p2pfd.errors import EnvironmentProblem, StorageError
 
+FILE = "outbox.db"
+"""Its name in a node's home."""
 _SCHEMA = 1
 _TABLES = """
 create table if not exists intent (
