@@ -63,6 +63,7 @@ M15: constant(uint256) = 2**15 - 1
 M30: constant(uint256) = 2**30 - 1
 # One vote for valid in a seat's word.
 ONE_VALID: constant(uint256) = 2**15
+FULL: constant(uint256) = registry.HISTORY * 2**15
 SETTLE: constant(bytes4) = method_id(
     "settle(uint256,address,bytes32,uint256,bytes32,uint256[])", output_type=bytes4
 )
@@ -92,12 +93,13 @@ event Reported:
     key: uint256
     result: bytes32
     where: uint256
-    ballot: uint256
+    bound: DynArray[bytes32, MAX_SIZE]
 
 
 event Committed:
     key: uint256
-    ballot: uint256
+    place: uint256
+    commitment: bytes32
 
 
 event Revealed:
@@ -125,9 +127,6 @@ threshold: public(immutable(uint256))
 
 # Lanes other than zero, by learner << 96 | lane.
 lanes: HashMap[uint256, uint256]
-
-# By learner << 96 | lane << 8 | place; each encounter overwrites the one before, and the ballot says which count.
-commitments: HashMap[uint256, bytes32]
 
 
 @deploy
@@ -170,7 +169,6 @@ def open_many(parts: DynArray[uint256[PART], MAX_BATCH]):
     @notice Begin encounters that both parties signed. Anyone may; all or none.
     @param parts Of each: terms, learner, neighbor, details, the learner's signature, the neighbor's.
     """
-    assert len(parts) > 0, "encounters: not a batch"
     for part: uint256[PART] in parts:
         learner: address = convert(part[1], address)
         neighbor: address = convert(part[2], address)
@@ -229,7 +227,7 @@ def settle(
     """
     # This is the common way, and is written for it: all in one place, because to hand arrays around costs more than the work.
     size: uint256 = (terms >> 232) & M8
-    result: bytes32 = papers._result(name, after)
+    result: bytes32 = keccak256(abi_encode(papers.RESULT, name, after))
     neighbor: address = msg.sender
     if len(votes) != unsafe_mul(size, 3):
         assert len(votes) == unsafe_add(unsafe_mul(size, 3), 2), "encounters: not all votes"
@@ -289,7 +287,7 @@ def settle(
         root = keccak256(abi_encode(root, keccak256(abi_encode(result, seat, opening))))
         ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
         said = unsafe_add(said, words[place] & M30)
-    digest: bytes32 = papers._digest(papers._ballot(result, root))
+    digest: bytes32 = papers._digest(keccak256(abi_encode(papers.BALLOT, result, root)))
     prepayment: uint256 = terms & M64
     credit: uint256 = unsafe_div(unsafe_mul(prepayment, (terms >> 208) & M24), WHOLE)
     # All agree that the model is better, under the default rule: what most encounters come to.
@@ -306,22 +304,21 @@ def settle(
         signer: address = ecrecover(digest, unsafe_add(27, vs >> 255), votes[at], vs & papers.M255)
         assert (
             convert(signer, uint256) == word >> 96 and signer != empty(address) and vs & papers.M255 <= papers.HALF_ORDER
-        ), "encounters: unsigned by validator"
+        ), "encounters: unsigned by member"
         at = unsafe_add(at, 3)
         if plain:
             others: uint256 = unsafe_sub(said, word & M30)
             same: uint256 = unsafe_add(others >> 15, 1)
             all_others: uint256 = unsafe_add(same, unsafe_add(others & M15, 1))
-            if all_others > unsafe_mul(same, 2) or unsafe_add((word >> 15) & M15, word & M15) >= registry.HISTORY - 1:
+            gain: uint256 = unsafe_div(unsafe_mul(SCALE, all_others), same)
+            gain = unsafe_sub(unsafe_div(unsafe_mul(rate, gain), SCALE), rate)
+            word = unsafe_add(word, unsafe_add(gain << 32, ONE_VALID))
+            if others & M15 >= same or word & FULL != 0:
                 # Then all together may earn more than the pool, or a history is full: the long way, which writes all anew.
                 plain = False
             else:
-                gain: uint256 = unsafe_div(unsafe_mul(SCALE, all_others), same)
-                gain = unsafe_sub(unsafe_div(unsafe_mul(rate, gain), SCALE), rate)
                 rest = unsafe_sub(rest, gain)
-                registry.seats[(seats >> unsafe_mul(place, 24)) & M24] = unsafe_add(
-                    word, unsafe_add(gain << 32, ONE_VALID)
-                )
+                registry.seats[(seats >> unsafe_mul(place, 24)) & M24] = word
     if not plain:
         self._judge(terms, learner, neighbor, seats, words, ballot)
         return
@@ -339,7 +336,6 @@ def settle_many(calls: DynArray[Bytes[MAX_CALL], MAX_BATCH]):
     @notice End many encounters; all or none.
     @param calls Calls of `settle`, each with the neighbor's signature.
     """
-    assert len(calls) > 0, "encounters: not a batch"
     for call: Bytes[MAX_CALL] in calls:
         assert len(call) > 4 and convert(slice(call, 0, 4), bytes4) == SETTLE, "encounters: not a batch"
         raw_call(self, call)
@@ -372,10 +368,9 @@ def report(
     size: uint256 = (terms >> 232) & M8
     count: uint256 = len(signed) // 3
     neighbor: address = msg.sender
-    if len(signed) != unsafe_mul(count, 3):
-        assert len(signed) == unsafe_add(unsafe_mul(count, 3), 2), "encounters: not of the committee"
+    assert count <= size and len(signed) % 3 != 1, "encounters: not of the committee"
+    if len(signed) % 3 == 2:
         neighbor = self._liable(result, signed)
-    assert count <= size, "encounters: not of the committee"
     lane: uint256 = self._lane(terms, learner)
     self._require_play(lane, terms, learner, neighbor, name, where)
     panel: registry.Panel = empty(registry.Panel)
@@ -385,19 +380,24 @@ def report(
         panel = self._drawn(terms, learner, neighbor, name, where)
         assert panel.found == size, "encounters: too few validators"
     ballot: uint256 = 0
-    for place: uint256 in range(count, bound=MAX_SIZE):
-        at: uint256 = unsafe_mul(place, 3)
-        commitment: bytes32 = convert(signed[at], bytes32)
+    bound: DynArray[bytes32, MAX_SIZE] = []
+    at: uint256 = 0
+    for place: uint256 in range(size, bound=MAX_SIZE):
+        commitment: bytes32 = empty(bytes32)
+        if place < count:
+            commitment = convert(signed[at], bytes32)
+        bound.append(commitment)
         if commitment != empty(bytes32):
             digest: bytes32 = papers._digest(papers._bound(result, commitment))
             self._require_validator(
                 digest, panel.words[place], signed[unsafe_add(at, 1)], signed[unsafe_add(at, 2)]
             )
-            self.commitments[self._place(terms, learner, place)] = commitment
             ballot |= ONE << unsafe_mul(place, 2)
+        at = unsafe_add(at, 3)
     fixed: uint256 = panel.seats | (block.timestamp << 208)
-    self._go_on(terms, learner, neighbor, result, fixed, lane, (REPORTED << 14) | ballot)
-    log Reported(key=self._key(terms, learner), result=result, where=fixed, ballot=ballot)
+    paper: bytes32 = self._paper(result, bound)
+    self._go_on(terms, learner, neighbor, paper, fixed, lane, (REPORTED << 14) | ballot)
+    log Reported(key=self._key(terms, learner), result=result, where=fixed, bound=bound)
 
 
 @external
@@ -407,6 +407,7 @@ def commit(
     neighbor: address,
     result: bytes32,
     where: uint256,
+    bound: DynArray[bytes32, MAX_SIZE],
     place: uint256,
     commitment: bytes32,
     r: uint256,
@@ -419,22 +420,24 @@ def commit(
     @param neighbor Who helps.
     @param result The hash of the result.
     @param where How the encounter stands.
+    @param bound The commitments that there are, zero for each that is not.
     @param place The member's place in the committee.
     @param commitment What binds it.
     @param r Its signature of the commitment.
     @param vs The second half.
     """
-    lane: uint256 = self._reported(terms, learner, neighbor, result, where)
+    lane: uint256 = self._reported(terms, learner, neighbor, result, where, bound)
     assert block.timestamp <= unsafe_add(where >> 208, (terms >> 184) & M24), "encounters: too late to commit"
     assert place < (terms >> 232) & M8, "encounters: not of the committee"
     assert (lane >> unsafe_add(64, unsafe_mul(place, 2))) & 3 == 0, "encounters: already committed"
     word: uint256 = registry._word_at(where, place)
     if word == 0 or word >> 96 != convert(msg.sender, uint256):
         self._require_validator(papers._digest(papers._bound(result, commitment)), word, r, vs)
-    self.commitments[self._place(terms, learner, place)] = commitment
-    lane |= ONE << unsafe_add(64, unsafe_mul(place, 2))
-    self._keep(terms, learner, lane)
-    log Committed(key=self._key(terms, learner), ballot=(lane >> 64) & M14)
+    changed: DynArray[bytes32, MAX_SIZE] = bound
+    changed[place] = commitment
+    ballot: uint256 = ((lane >> 64) & M14) | (ONE << unsafe_mul(place, 2))
+    self._go_on(terms, learner, neighbor, self._paper(result, changed), where, lane, (REPORTED << 14) | ballot)
+    log Committed(key=self._key(terms, learner), place=place, commitment=commitment)
 
 
 @external
@@ -444,6 +447,7 @@ def reveal(
     neighbor: address,
     result: bytes32,
     where: uint256,
+    bound: DynArray[bytes32, MAX_SIZE],
     place: uint256,
     opening: uint256,
 ):
@@ -454,12 +458,15 @@ def reveal(
     @param neighbor Who helps.
     @param result The hash of the result.
     @param where How the encounter stands.
+    @param bound The commitments that there are, zero for each that is not.
     @param place The member's place in the committee.
     @param opening The vote in the lowest bit, and what hid it.
     """
-    lane: uint256 = self._reported(terms, learner, neighbor, result, where)
+    lane: uint256 = self._reported(terms, learner, neighbor, result, where, bound)
     window: uint256 = (terms >> 184) & M24
-    assert block.timestamp <= unsafe_add(where >> 208, unsafe_mul(window, 2)), "encounters: too late to reveal"
+    assert (
+        block.timestamp <= unsafe_add(where >> 208, unsafe_mul(window, 2))
+    ), "encounters: too late to reveal"
     size: uint256 = (terms >> 232) & M8
     ballot: uint256 = (lane >> 64) & M14
     if block.timestamp <= unsafe_add(where >> 208, window):
@@ -467,8 +474,8 @@ def reveal(
         assert (ballot | (ballot >> 1)) & PLACES == all_places, "encounters: commitments not over"
     assert place < size, "encounters: not of the committee"
     assert (ballot >> unsafe_mul(place, 2)) & 3 == 1, "encounters: nothing to open"
-    commitment: bytes32 = papers._commitment(result, (where >> unsafe_mul(place, 24)) & M24, opening)
-    assert commitment == self.commitments[self._place(terms, learner, place)], "encounters: not its commitment"
+    seat: uint256 = (where >> unsafe_mul(place, 24)) & M24
+    assert bound[place] == keccak256(abi_encode(result, seat, opening)), "encounters: not its commitment"
     # One becomes two (valid) or three (invalid).
     shown: uint256 = unsafe_sub(2, opening & 1) << unsafe_mul(place, 2)
     ballot = unsafe_add(ballot, shown)
@@ -486,7 +493,7 @@ def close(terms: uint256, learner: address, neighbor: address, paper: bytes32, w
     @param terms The packed terms.
     @param learner Who learns.
     @param neighbor Who helps.
-    @param paper The encounter's name if nothing was reported, else the hash of the result.
+    @param paper The encounter's name if nothing was reported, else the hash of the result and the commitments.
     @param where How the encounter stands.
     """
     lane: uint256 = self._lane(terms, learner)
@@ -525,38 +532,6 @@ def lane_of(learner: address, lane: uint256) -> (uint256, uint256, uint256):
     """
     word: uint256 = self._lane(lane << 248, learner)
     return (word >> 78) & 3, word >> 80, (word >> 64) & M14
-
-
-@external
-@view
-def name_of(terms: uint256, learner: address, neighbor: address, details: bytes32) -> bytes32:
-    """
-    @notice The EIP-712 hash that names an encounter.
-    @param terms The packed terms.
-    @param learner Who learns.
-    @param neighbor Who helps.
-    @param details The hash of what was signed at check-in.
-    @return The name.
-    """
-    return papers._encounter(terms, learner, neighbor, details)
-
-
-@external
-@view
-def would_draw(
-    terms: uint256, learner: address, neighbor: address, name: bytes32, where: uint256
-) -> (uint256, uint256):
-    """
-    @notice Whom a draw would find if it were made in the next block.
-    @param terms The packed terms.
-    @param learner Who learns.
-    @param neighbor Who helps.
-    @param name The encounter's name.
-    @param where How the open encounter stands.
-    @return How many, and what `where` would become.
-    """
-    panel: registry.Panel = self._drawn(terms, learner, neighbor, name, where)
-    return panel.found, panel.seats
 
 
 # -- steps -----------------------------------------------------------------------------------------------------------------
@@ -790,14 +765,30 @@ def _drawn(
 
 @internal
 @view
-def _reported(terms: uint256, learner: address, neighbor: address, result: bytes32, where: uint256) -> uint256:
+def _reported(
+    terms: uint256,
+    learner: address,
+    neighbor: address,
+    result: bytes32,
+    where: uint256,
+    bound: DynArray[bytes32, MAX_SIZE],
+) -> uint256:
     """
     @notice The lane's word of an encounter whose votes are on.
     """
     lane: uint256 = self._lane(terms, learner)
     assert (lane >> 78) & 3 == REPORTED, "encounters: not reported"
-    self._require_tag(lane, terms, learner, neighbor, result, where)
+    self._require_tag(lane, terms, learner, neighbor, self._paper(result, bound), where)
     return lane
+
+
+@internal
+@pure
+def _paper(result: bytes32, bound: DynArray[bytes32, MAX_SIZE]) -> bytes32:
+    """
+    @notice The hash of a result and of who is bound to which commitment.
+    """
+    return keccak256(abi_encode(result, bound))
 
 
 @internal
@@ -868,15 +859,6 @@ def _key(terms: uint256, learner: address) -> uint256:
 
 @internal
 @pure
-def _place(terms: uint256, learner: address, place: uint256) -> uint256:
-    """
-    @notice Where the commitment of a place is kept.
-    """
-    return (convert(learner, uint256) << 96) | ((terms >> 248) << 8) | place
-
-
-@internal
-@pure
 def _unopened(ballot: uint256) -> uint256:
     """
     @notice The places that committed and did not reveal, one bit each.
@@ -921,4 +903,4 @@ def _require_validator(digest: bytes32, word: uint256, r: uint256, vs: uint256):
     @notice The holder of a seat must have signed.
     """
     signer: uint256 = convert(papers._signer(digest, r, vs), uint256)
-    assert signer == word >> 96 and signer != 0, "encounters: unsigned by validator"
+    assert signer == word >> 96 and signer != 0, "encounters: unsigned by member"

@@ -3,16 +3,12 @@
 @title What the participants of encounters sign: EIP-712 structs, compact signatures
 @license Apache-2.0
 @notice The terms of an encounter are one word: lane 8 | rule 8 | size 8 | share 24 | vote_seconds 24 | nonce 40 | learn_by 40 |
-        open_by 40 | prepayment 64, from the top. Whoever signs sees them as fields. Every signature covers this contract and its
+        open_by 40 | prepayment 64, from the top. They are signed as that word. Every signature covers this contract and its
         chain, and has one form only (the lower s).
 """
 HALF_ORDER: constant(
     uint256
 ) = 57896044618658097711785492504343953926418782139537452191302581570759080747168
-M8: constant(uint256) = 2**8 - 1
-M24: constant(uint256) = 2**24 - 1
-M40: constant(uint256) = 2**40 - 1
-M64: constant(uint256) = 2**64 - 1
 M255: constant(uint256) = 2**255 - 1
 
 DOMAIN: constant(bytes32) = keccak256(
@@ -21,7 +17,7 @@ DOMAIN: constant(bytes32) = keccak256(
 NAME: constant(bytes32) = keccak256("p2pfd encounters")
 VERSION: constant(bytes32) = keccak256("1")
 ENCOUNTER: constant(bytes32) = keccak256(
-    "Encounter(address learner,address neighbor,uint64 prepayment,uint40 openBy,uint40 learnBy,uint40 nonce,uint24 voteSeconds,uint24 neighborShare,uint8 size,uint8 rule,uint8 lane,CheckIn checkIn)CheckIn(bytes32 task,bytes32 before,uint32 tolerance,bytes32 learnerSalt,bytes32 neighborSalt)"
+    "Encounter(address learner,address neighbor,uint256 terms,CheckIn checkIn)CheckIn(bytes32 task,bytes32 before,uint32 tolerance,bytes32 learnerSalt,bytes32 neighborSalt)"
 )
 RESULT: constant(bytes32) = keccak256("Result(bytes32 encounter,bytes32 after)")
 BALLOT: constant(bytes32) = keccak256(
@@ -52,23 +48,7 @@ def _encounter(terms: uint256, learner: address, neighbor: address, details: byt
     """
     @notice The encounter's name: the hash of its struct, whose check-in is given by its own hash.
     """
-    return keccak256(
-        abi_encode(
-            ENCOUNTER,
-            learner,
-            neighbor,
-            terms & M64,
-            (terms >> 64) & M40,
-            (terms >> 104) & M40,
-            (terms >> 144) & M40,
-            (terms >> 184) & M24,
-            (terms >> 208) & M24,
-            (terms >> 232) & M8,
-            (terms >> 240) & M8,
-            terms >> 248,
-            details,
-        )
-    )
+    return keccak256(abi_encode(ENCOUNTER, learner, neighbor, terms, details))
 
 
 @internal
@@ -78,15 +58,6 @@ def _result(encounter: bytes32, after: bytes32) -> bytes32:
     @notice The hash of an encounter's result.
     """
     return keccak256(abi_encode(RESULT, encounter, after))
-
-
-@internal
-@pure
-def _commitment(result: bytes32, seat: uint256, opening: uint256) -> bytes32:
-    """
-    @notice What binds a seat to a vote without showing it.
-    """
-    return keccak256(abi_encode(result, seat, opening))
 
 
 @internal
@@ -129,13 +100,3 @@ def _bound(result: bytes32, commitment: bytes32) -> bytes32:
     @notice The hash of what a validator signs to be bound without a transaction of its own.
     """
     return keccak256(abi_encode(COMMITMENT, result, commitment))
-
-
-@internal
-@pure
-def _ballot(result: bytes32, commitments: bytes32) -> bytes32:
-    """
-    @notice The hash of what every validator signs on the fast path.
-    @param commitments The commitments hashed in order: each with the hash of those before it, the first with zero.
-    """
-    return keccak256(abi_encode(BALLOT, result, commitments))

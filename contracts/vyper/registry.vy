@@ -40,7 +40,8 @@ struct Panel:
 MAX_SIZE: constant(uint256) = 7
 MAX_PICKS: constant(uint256) = 64
 MAX_SEATS: constant(uint256) = 2**24
-HISTORY: constant(uint256) = 1024
+# A power of two: when a seat has voted either way so often, both counts are halved.
+HISTORY: constant(uint256) = 512
 ONE: constant(uint256) = 1
 M8: constant(uint256) = 2**8 - 1
 M15: constant(uint256) = 2**15 - 1
@@ -150,8 +151,7 @@ def come_back(seat: uint256):
     @notice Be drawn again, from the next block on.
     @param seat The seat, whose encounters from before it was left must be over.
     """
-    word: uint256 = self._own(seat)
-    assert word & MARKED != 0 and self._left(seat) != 0, "registry: not left"
+    word: uint256 = self._left_own(seat)
     assert (word >> 32) & M64 >= bond, "registry: under the bond"
     assert block.timestamp > unsafe_add(self.spans[seat] & M64, longest), "registry: too early"
     self.spans[seat] = block.number << 128
@@ -164,8 +164,7 @@ def vacate(seat: uint256):
     @notice Give a seat up: its balance becomes its holder's free tokens.
     @param seat The seat, left long enough ago.
     """
-    word: uint256 = self._own(seat)
-    assert word & MARKED != 0 and self._left(seat) != 0, "registry: not left"
+    word: uint256 = self._left_own(seat)
     assert block.timestamp > unsafe_add(self.spans[seat] & M64, purse.unbond_seconds), "registry: still unbonding"
     state: uint256 = self.state
     self.seats[seat] = state >> 32
@@ -315,7 +314,7 @@ def _award(seat: uint256, word: uint256, balance: uint256, ballot: uint256):
         valid = unsafe_add(valid, 1)
     elif ballot == 3:
         invalid = unsafe_add(invalid, 1)
-    if unsafe_add(valid, invalid) >= HISTORY:
+    if max(valid, invalid) >= HISTORY:
         valid >>= 1
         invalid >>= 1
     new: uint256 = ((word >> 96) << 96) | (balance << 32) | (word & MARKED) | (valid << 15) | invalid
@@ -332,6 +331,17 @@ def _own(seat: uint256) -> uint256:
     """
     word: uint256 = self.seats[seat]
     assert word >> 96 == convert(msg.sender, uint256), "registry: not your seat"
+    return word
+
+
+@internal
+@view
+def _left_own(seat: uint256) -> uint256:
+    """
+    @notice A seat's word, if it is the caller's and was left.
+    """
+    word: uint256 = self._own(seat)
+    assert word & MARKED != 0 and self._left(seat) != 0, "registry: not left"
     return word
 
 

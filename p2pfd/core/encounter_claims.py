@@ -225,11 +225,12 @@ class ReportResult:
 
 @dataclass(frozen=True, slots=True)
 class CommitVote:
-    """Bind a validator to its vote; unsigned by the validator itself."""
+    """Bind a validator to its vote; unsigned by itself. ``bound`` are the commitments so far, or zeros."""
 
     terms: EncounterTerms
     result: bytes
     where: int
+    bound: tuple[bytes, ...]
     place: int
     commitment: bytes
     signature: Signature = UNSIGNED
@@ -242,13 +243,14 @@ class RevealVote:
     terms: EncounterTerms
     result: bytes
     where: int
+    bound: tuple[bytes, ...]
     place: int
     opening: int
 
 
 @dataclass(frozen=True, slots=True)
 class CloseEncounter:
-    """End an encounter whose time is over; the paper is its name where nothing was reported, else the result."""
+    """End an encounter whose time is over; the paper is its name, or after a report `Papers.bound_result`."""
 
     terms: EncounterTerms
     paper: bytes

@@ -56,25 +56,26 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Votes have begun; ``where`` holds the second above committee and block; the ballot is as in `Committed`."""
+    """Votes have begun; ``where`` holds the second above committee and block; ``bound`` is zero for who is not."""
 
     key: int
     result: bytes
     where: int
-    ballot: int
+    bound: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Somebody was bound: two bits a place, one for committed."""
+    """Somebody was bound."""
 
     key: int
-    ballot: int
+    place: int
+    commitment: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """Somebody's vote was shown: two for valid, three for invalid."""
+    """Somebody's vote was shown. Two bits a place: one for committed, two for valid, three for invalid."""
 
     key: int
     ballot: int

@@ -13,10 +13,7 @@ from p2pfd.core.ids import Account
 Hash = Callable[[bytes], bytes]
 
 _CHECK_IN = "CheckIn(bytes32 task,bytes32 before,uint32 tolerance,bytes32 learnerSalt,bytes32 neighborSalt)"
-_ENCOUNTER = (
-    "Encounter(address learner,address neighbor,uint64 prepayment,uint40 openBy,uint40 learnBy,uint40 nonce,"
-    "uint24 voteSeconds,uint24 neighborShare,uint8 size,uint8 rule,uint8 lane,CheckIn checkIn)" + _CHECK_IN
-)
+_ENCOUNTER = "Encounter(address learner,address neighbor,uint256 terms,CheckIn checkIn)" + _CHECK_IN
 _RESULT = "Result(bytes32 encounter,bytes32 after)"
 _BALLOT = "Ballot(Result result,bytes32 commitments)" + _RESULT
 _COMMITMENT = "Commitment(Result result,bytes32 commitment)" + _RESULT
@@ -58,19 +55,7 @@ class Papers:
 
     def encounter(self, terms: EncounterTerms, details: bytes) -> bytes:
         """The hash that names an encounter."""
-        fields = (
-            int(terms.learner, 16),
-            int(terms.neighbor, 16),
-            terms.prepayment,
-            terms.open_by,
-            terms.learn_by,
-            terms.nonce,
-            terms.vote_seconds,
-            terms.share,
-            terms.size,
-            terms.rule,
-            terms.lane,
-        )
+        fields = (int(terms.learner, 16), int(terms.neighbor, 16), terms.packed())
         return self.keccak(self._type["Encounter"] + b"".join(map(word, fields)) + details)
 
     def result(self, encounter: bytes, after: bytes) -> bytes:
@@ -84,6 +69,10 @@ class Papers:
     def bound(self, result: bytes, commitment: bytes) -> bytes:
         """The hash of what a validator signs to be bound."""
         return self.keccak(self._type["Commitment"] + result + commitment)
+
+    def bound_result(self, result: bytes, bound: Sequence[bytes]) -> bytes:
+        """By what a lane knows a reported result: with the commitments, zero for each that is not there."""
+        return self.keccak(result + word(64) + word(len(bound)) + b"".join(bound))
 
     def ballot(self, result: bytes, commitments: Sequence[bytes]) -> bytes:
         """The hash of what every member of a committee signs on the fast path."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _BLOCK, _SEAT, _COMMITTEE = 40, 24, 168
+PERIOD = 256
+"""How many blocks back a hash can be read."""
 
 
 def opened(seats: int, block: int) -> int:
@@ -24,6 +26,12 @@ def opened_at(where: int) -> int:
 def seats_then(where: int) -> int:
     """How many seats there were."""
     return where >> _BLOCK
+
+
+def scheduled(where: int, block: int) -> int:
+    """The block whose hash draws, for whoever asks in this block, one later than the opening's at least."""
+    since = opened_at(where)
+    return since + (block - since - 1) // PERIOD * PERIOD
 
 
 def drawn(committee: Sequence[int], block: int) -> int:

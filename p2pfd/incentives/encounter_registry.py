@@ -14,8 +14,8 @@ from p2pfd.incentives.encounter_purse import Purse
 from p2pfd.incentives.staking import require
 
 MAX_SEATS = 2**24
-HISTORY = 1024
-"""When a seat has voted so often, both its counts are halved."""
+HISTORY = 512
+"""When a seat has voted either way so often, both its counts are halved."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Seat:
         """Add a vote to the history."""
         self.valid += vote
         self.invalid += not vote
-        if self.valid + self.invalid >= HISTORY:
+        if max(self.valid, self.invalid) >= HISTORY:
             self.valid //= 2
             self.invalid //= 2
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-
-PERIOD = 256
-"""How many blocks back a hash can be read."""
 
 
 class Phase(IntEnum):
@@ -37,7 +34,6 @@ class Lane:
     escrow: int = 0
     tag: tuple[object, ...] = ()
     ballot: int = 0
-    commitments: dict[int, bytes] = field(default_factory=dict)
 
     def state(self, place: int) -> int:
         """Of a place: 0 nothing, 1 committed, 2 valid, 3 invalid."""

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.claims import Balances, Deposit, Unstake, Withdraw
 from p2pfd.core.encounter_claims import (
-    MAX_BATCH,
     MAX_SIZE,
     RULES,
     UNSIGNED,
@@ -54,7 +53,7 @@ from p2pfd.core.ids import Account
 from p2pfd.incentives.encounter_award import Stake, awarded
 from p2pfd.incentives.encounter_purse import Purse
 from p2pfd.incentives.encounter_registry import Registry
-from p2pfd.incentives.encounter_state import PERIOD, Lane, Moment, Phase
+from p2pfd.incentives.encounter_state import Lane, Moment, Phase
 from p2pfd.incentives.payouts import WHOLE
 from p2pfd.incentives.sortition import drawn_seats
 from p2pfd.incentives.staking import Refused, require
@@ -111,7 +110,6 @@ class Encounters:
                 self._require_neighbor(name, terms, signature)
                 return self._open(at, terms, name)
             case OpenMany() | SettleMany():
-                require(0 < len(claim.parts) <= MAX_BATCH, "encounters: not a batch")
                 return self._all_or_none(at, sender, claim)
             case SettleEncounter():
                 return self._settle(at, sender, claim)
@@ -172,16 +170,14 @@ class Encounters:
         where = where_.opened(seats, at.block)
         lane.phase, lane.escrow, lane.ballot = Phase.OPEN, 2 * terms.prepayment, 0
         lane.tag = (terms, name, where)
-        lane.commitments.clear()
         return (Opened(terms.key, seats),)
 
     # -- the committee --
 
     def drawn(self, at: Moment, terms: EncounterTerms, name: bytes, where: int) -> tuple[int, ...]:
         """Whom chance picks now for an open encounter, and with it the block that draws."""
-        opened = where_.opened_at(where)
-        require(at.block > opened, "encounters: no block since")
-        block = opened + (at.block - opened - 1) // PERIOD * PERIOD
+        require(at.block > where_.opened_at(where), "encounters: no block since")
+        block = where_.scheduled(where, at.block)
         parties = (terms.learner, terms.neighbor)
 
         def holder_of(seat: int) -> Account | None:
@@ -238,7 +234,7 @@ class Encounters:
         ]
         ballot = self._papers.ballot(result, bound)
         for place, vote in enumerate(claim.votes):
-            self._require_validator(ballot, where, place, vote.signature)
+            self._require_member(ballot, where, place, vote.signature)
         states = [3 - (vote.opening & 1) for vote in claim.votes]
         return self._award(at, terms, lane, where, states)
 
@@ -249,21 +245,21 @@ class Encounters:
         require(len(claim.signed) <= claim.terms.size, "encounters: not of the committee")
         terms = self._delivered(sender, claim, result)
         lane, where = self._committee(at, claim, terms)
-        commitments = {}
+        bound = [bytes(32)] * terms.size
         for place, one in enumerate(claim.signed):
             if one is not None and any(one.commitment):
-                self._require_validator(self._papers.bound(result, one.commitment), where, place, one.signature)
-                commitments[place] = one.commitment
-        lane.commitments = commitments
-        lane.ballot = sum(1 << 2 * place for place in commitments)
+                self._require_member(self._papers.bound(result, one.commitment), where, place, one.signature)
+                bound[place] = one.commitment
         where = where_.reported(where, at.now)
-        lane.phase, lane.tag = Phase.REPORTED, (terms, result, where)
-        return (Reported(terms.key, result, where, lane.ballot),)
+        lane.phase, lane.tag = Phase.REPORTED, (terms, self._papers.bound_result(result, bound), where)
+        lane.ballot = sum(1 << 2 * place for place, commitment in enumerate(bound) if any(commitment))
+        return (Reported(terms.key, result, where, tuple(bound)),)
 
     def _reported(self, claim: CommitVote | RevealVote) -> Lane:
         lane = self._lane(claim.terms)
         require(lane.phase == Phase.REPORTED, "encounters: not reported")
-        require(lane.tag == (claim.terms, claim.result, claim.where), "encounters: not these terms")
+        paper = self._papers.bound_result(claim.result, claim.bound)
+        require(lane.tag == (claim.terms, paper, claim.where), "encounters: not these terms")
         return lane
 
     def _commit(self, at: Moment, sender: Account, claim: CommitVote) -> Events:
@@ -273,12 +269,13 @@ class Encounters:
         require(place < terms.size, "encounters: not of the committee")
         require(lane.state(place) == 0, "encounters: already committed")
         if self._member(claim.where, place) != sender:
-            self._require_validator(
+            self._require_member(
                 self._papers.bound(claim.result, claim.commitment), claim.where, place, claim.signature
             )
-        lane.commitments[place] = claim.commitment
+        bound = (*claim.bound[:place], claim.commitment, *claim.bound[place + 1 :])
+        lane.tag = (terms, self._papers.bound_result(claim.result, bound), claim.where)
         lane.ballot |= 1 << 2 * place
-        return (Committed(terms.key, lane.ballot),)
+        return (Committed(terms.key, place, claim.commitment),)
 
     def _reveal(self, at: Moment, claim: RevealVote) -> Events:
         terms, place = claim.terms, claim.place
@@ -290,7 +287,7 @@ class Encounters:
         require(place < terms.size, "encounters: not of the committee")
         require(lane.state(place) == 1, "encounters: nothing to open")
         bound = self._papers.commitment(claim.result, where_.seat(claim.where, place), claim.opening)
-        require(bound == lane.commitments[place], "encounters: not its commitment")
+        require(bound == claim.bound[place], "encounters: not its commitment")
         lane.ballot += 2 - (claim.opening & 1) << 2 * place
         states = lane.states(terms.size)
         if 1 not in states:
@@ -363,5 +360,5 @@ class Encounters:
         seat = self.registry.still(where_.seat(where, place), where_.drawn_by(where))
         return None if seat is None else seat.holder
 
-    def _require_validator(self, struct: bytes, where: int, place: int, signature: Signature) -> None:
-        require(self._signed(struct, self._member(where, place), signature), "encounters: unsigned by validator")
+    def _require_member(self, struct: bytes, where: int, place: int, signature: Signature) -> None:
+        require(self._signed(struct, self._member(where, place), signature), "encounters: unsigned by member")

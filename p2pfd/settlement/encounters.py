@@ -157,10 +157,10 @@ def _encounter_call(
     match claim:
         case DrawCommittee(name=name, where=where):
             return of["draw"].call(*parties, name, where)
-        case CommitVote(_, result, where, place, commitment, signature):
-            return of["commit"].call(*parties, result, where, place, commitment, signature.r, signature.vs)
-        case RevealVote(_, result, where, place, opening):
-            return of["reveal"].call(*parties, result, where, place, opening)
+        case CommitVote(_, result, where, bound, place, commitment, signature):
+            return of["commit"].call(*parties, result, where, bound, place, commitment, signature.r, signature.vs)
+        case RevealVote(_, result, where, bound, place, opening):
+            return of["reveal"].call(*parties, result, where, bound, place, opening)
         case CloseEncounter(paper=paper, where=where):
             return of["close"].call(*parties, paper, where)
 

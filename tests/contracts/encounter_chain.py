@@ -25,9 +25,10 @@ from p2pfd.core.encounter_claims import (
     Vote,
 )
 from p2pfd.core.encounter_events import EncounterEvent, Opened
-from p2pfd.core.encounter_where import opened
+from p2pfd.core.encounter_where import drawn, opened, scheduled, seats_then
 from p2pfd.core.ids import Account, Amount, Digest, account_bytes
 from p2pfd.incentives.encounter_state import Moment
+from p2pfd.incentives.sortition import drawn_seats
 from p2pfd.settlement import contracts, encounters
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
@@ -167,11 +168,20 @@ class EncounterChain(Contracts):
         return encounters.sign(key, self.papers.digest(self.papers.encounter(terms, details)))
 
     def committee(self, terms: EncounterTerms, details: bytes, where: int, keys: Keys) -> list[Member]:
-        """Whom a draw in the next block finds: the seats, and who holds them."""
+        """Whom a draw in the next block finds, from what the seats' views say: the seats, and who holds them."""
         name = self.papers.encounter(terms, details)
-        found, fixed = self.says("would_draw", terms.packed(), terms.learner, terms.neighbor, name, where)
-        assert found == terms.size
-        return self.members(terms, fixed, keys)
+        at = self.moment()
+        block = scheduled(where, at.block)
+        parties = (terms.learner, terms.neighbor)
+
+        def holder_of(seat: int) -> Account | None:
+            who, _, _, _, taken, left, _ = self.says("seat_of", seat)
+            there = int(str(who), 16) and (not taken or taken < block) and (not left or block < left)
+            return Account(str(who)) if there and who not in parties else None
+
+        seed = self.papers.keccak(at.hash_of(block) + name)
+        found = drawn_seats(seed, seats_then(where), terms.size, holder_of, self.papers.keccak)
+        return self.members(terms, drawn(found, block), keys)
 
     def members(self, terms: EncounterTerms, where: int, keys: Keys) -> list[Member]:
         seats = [where >> 24 * place & 0xFFFFFF for place in range(terms.size)]
@@ -220,10 +230,12 @@ class EncounterChain(Contracts):
         name = self.papers.encounter(terms, details)
         return ReportResult(terms, name, where, after, encounters.sign(neighbor, self.papers.digest(result)), signed)
 
-    def commitment(self, terms: EncounterTerms, result: bytes, where: int, place: int, vote: bool) -> CommitVote:
+    def commitment(
+        self, terms: EncounterTerms, result: bytes, where: int, bound: tuple[bytes, ...], place: int, vote: bool
+    ) -> CommitVote:
         """A validator's own transaction."""
         seat = where >> 24 * place & 0xFFFFFF
-        return CommitVote(terms, result, where, place, self.papers.commitment(result, seat, opening(seat, vote)))
+        return CommitVote(terms, result, where, bound, place, self.papers.commitment(result, seat, opening(seat, vote)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from p2pfd.core.encounter_claims import (
     TopUp,
     Vacate,
 )
-from p2pfd.core.encounter_events import EncounterEvent, Settled
+from p2pfd.core.encounter_events import Committed, Drawn, EncounterEvent, Reported, Settled
 from p2pfd.core.encounter_where import opened
 from p2pfd.core.ids import Account, Amount
 from p2pfd.core.rng import Rng
@@ -65,6 +65,7 @@ class Game:
     where: int
     name: bytes = b""
     result: bytes = b""
+    bound: tuple[bytes, ...] = ()
     votes: list[bool] = field(default_factory=list)
 
 
@@ -221,8 +222,11 @@ class Pair:
                 game.result = self.chain.result(game.terms, game.details, AFTER)
                 game.votes = [rng.chance(3, 4) for _ in range(game.terms.size)]
                 self.games.append(game)
-            elif name in ("Drawn", "Reported"):
-                game.where = event.where  # type: ignore[union-attr]
+            elif isinstance(event, Drawn | Reported):
+                game.where = event.where
+                game.bound = event.bound if isinstance(event, Reported) else ()
+            elif isinstance(event, Committed):
+                game.bound = (*game.bound[: event.place], event.commitment, *game.bound[event.place + 1 :])
             elif name in ("Settled", "Defaulted", "Voided") and game in self.games:
                 self.games.remove(game)
 
@@ -236,7 +240,7 @@ class Pair:
             self.games.remove(game)
             return
         neighbor, anyone = OF[terms.neighbor], rng.choice(KEYS)
-        paper = game.result if lane.phase == Phase.REPORTED else game.name
+        paper = self.paper(game)
         if rng.chance(1, 8) or (self.over(game) and rng.chance(3, 4)):
             self.time_out(rng, game, paper)
             return
@@ -272,8 +276,12 @@ class Pair:
         return self.chain.now > (game.where >> 208) + 2 * game.terms.vote_seconds
 
     def tag(self, game: Game) -> tuple[object, ...]:
-        paper = game.result if self.lane(game).phase == Phase.REPORTED else game.name
-        return (game.terms, paper, game.where)
+        return (game.terms, self.paper(game), game.where)
+
+    def paper(self, game: Game) -> bytes:
+        if self.lane(game).phase != Phase.REPORTED:
+            return game.name
+        return self.chain.papers.bound_result(game.result, game.bound)
 
     def members(self, game: Game) -> list[tuple[int, AccountKey]] | None:
         if self.lane(game).phase != Phase.OPEN:
@@ -296,15 +304,17 @@ class Pair:
         who = OF[holder.holder] if holder is not None else rng.choice(KEYS)
         vote = game.votes[place]
         if lane.state(place) == 0:
-            own = self.chain.commitment(terms, game.result, game.where, place, vote)
+            own = self.chain.commitment(terms, game.result, game.where, game.bound, place, vote)
             if rng.chance(1, 2):
                 signed = self.chain.bound(game.result, seat, who, vote)
-                claim = CommitVote(terms, game.result, game.where, place, signed.commitment, signed.signature)
+                claim = CommitVote(
+                    terms, game.result, game.where, game.bound, place, signed.commitment, signed.signature
+                )
                 self.send(rng, rng.choice(KEYS), claim, game)
             else:
                 self.send(rng, who, own, game)
         else:
-            shown = RevealVote(terms, game.result, game.where, place, opening(seat, vote))
+            shown = RevealVote(terms, game.result, game.where, game.bound, place, opening(seat, vote))
             self.send(rng, rng.choice(KEYS), shown, game)
 
     def time_out(self, rng: Rng, game: Game, paper: bytes) -> None:

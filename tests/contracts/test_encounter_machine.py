@@ -22,7 +22,7 @@ REFUSED = {
     "encounters: too late",
     "encounters: too early",
     "encounters: unsigned by neighbor",
-    "encounters: unsigned by validator",
+    "encounters: unsigned by member",
     "encounters: commitments not over",
     "registry: still unbonding",
     "purse: still unbonding",
