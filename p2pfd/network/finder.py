@@ -25,7 +25,7 @@ from p2pfd.network.introductions import (
     write_answer,
 )
 from p2pfd.network.links import Links
-from p2pfd.network.reach import RECORD_BYTES, Reach, reach_of, reach_of_host
+from p2pfd.network.reach import RECORD_BYTES, Reach, parse_address, reach_of, reach_of_host
 from p2pfd.network.settings import NetworkSettings, degrees
 
 DIALLED = 3
@@ -41,6 +41,7 @@ LATELY = 3600.0
 RETURNING = 8
 RETURN_SECONDS = 3600.0
 REMEMBERED = 2048
+LAN = PeerId("somebody on the LAN")
 
 log = logging.getLogger("p2pfd.network")
 
@@ -214,6 +215,13 @@ class Finder:
             self._links.strike(teller, error.what)
             return False
         return self._learn(teller, told)
+
+    def overhear(self, addresses: list[str]) -> None:
+        """Somebody on the LAN says that it is there. Who says so is not known, so all of them are believed as one."""
+        _, peer = parse_address(addresses[0])
+        near = tuple(address for address in addresses if address.endswith(f"/p2p/{peer}"))
+        if self._learn(LAN, [Introduction(peer, near, b"")]):
+            self._links.stir()
 
     def _learn(self, teller: PeerId, told: list[Introduction]) -> bool:
         news = False

@@ -27,7 +27,7 @@ from multiaddr import Multiaddr
 from p2pfd.core.ids import PeerId, peer_id_of
 from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import NetworkError, PlanError
+from p2pfd.errors import NetworkError, P2pfdError, PlanError
 from p2pfd.network import patches
 from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
@@ -44,6 +44,7 @@ from p2pfd.network.inbox import Inbox, Listening
 from p2pfd.network.keepalive import Keepalive
 from p2pfd.network.links import Links
 from p2pfd.network.manifest import PIECE, named
+from p2pfd.network.mdns import announced
 from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.reach import parse_address, reason_of
 from p2pfd.network.remembrance import Remembrance
@@ -312,6 +313,10 @@ async def open_transport(
                 if settings.discover:
                     links.on_lost = finder.lost
                     nursery.start_soon(finder.run)
+                if settings.mdns:
+                    await stack.enter_async_context(
+                        announced(me, addresses, listen, rng.split("mdns"), finder.overhear)
+                    )
                 try:
                     yield transport
                 except Exception as error:  # noqa: BLE001 - held until all is closed: nurseries would wrap it in groups
@@ -330,6 +335,8 @@ async def open_transport(
         leaf: BaseException = crash
         while isinstance(leaf, BaseExceptionGroup):
             leaf = leaf.exceptions[0]
+        if isinstance(leaf, P2pfdError):
+            raise leaf from crash
         raise NetworkError(f"the network stack stopped: {reason_of(leaf)}", "start the node again") from crash
     finally:
         meter.cut()  # what was being dialled while the rest was closed

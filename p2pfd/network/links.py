@@ -221,6 +221,10 @@ class Links(INotifee):  # type: ignore[misc]
         self._let_go.add(peer)
         await self._swarm.close_peer(ID.from_base58(peer))
 
+    def stir(self) -> None:
+        """Wake whoever waits for a change: there is something to look at."""
+        self._tell()
+
     def _tell(self) -> None:
         self._changed.set()
         self._changed = trio.Event()

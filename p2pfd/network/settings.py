@@ -46,6 +46,7 @@ class NetworkSettings:
         ``network_key``: the file with the key that all members share; empty for a mesh that is open.
     Finding others
         ``discover``: look for peers while fewer than the target degree are connected: known ones, and theirs.
+        ``mdns``: be found on the LAN without any address, and find others so; needs ``discover``.
         ``state_directory``: where addresses and offences are kept across restarts; empty forgets them.
     Blobs and requests
         ``blob_quota`` 65536–2**50: bytes of blobs kept; the least recently used go first.
@@ -81,6 +82,7 @@ class NetworkSettings:
     keepalive_seconds: float = _number(4.0, 0.1, 3600)
     network_key: str = ""
     discover: bool = False
+    mdns: bool = False
     state_directory: str = ""
     blob_quota: int = _number(256 * MIB, 64 * KIB, 2**50)
     blob_directory: str = ""
@@ -106,6 +108,8 @@ class NetworkSettings:
             elif type(value) is not type(entry.default):
                 kind = type(entry.default).__name__
                 raise PlanError(f"network.{entry.name} is {value!r}", f"it must be of type {kind}")
+        if self.mdns and not self.discover:
+            raise PlanError("network.mdns without network.discover", "nobody would dial whom it finds: set both")
         if self.redial_max_seconds < self.redial_first_seconds:
             raise PlanError(
                 f"network.redial_max_seconds is {self.redial_max_seconds}",
