@@ -25,7 +25,7 @@ PARTS = {
     "Token": ("Token.vy",),
     "LabelMarket": ("LabelMarket.vy", "staking.vy", "serum.vy"),
     "OptimisticMarket": ("OptimisticMarket.vy", "Court.vy", "rounds.vy", "staking.vy"),
-    "SampledMarket": ("SampledMarket.vy", "rounds.vy", "serum.vy", "staking.vy"),
+    "SampledMarket": ("SampledMarket.vy", "Court.vy", "rounds.vy", "serum.vy", "staking.vy"),
     "Court": ("Court.vy", "serum.vy"),
     "Encounters": ("Encounters.vy", "purse.vy", "registry.vy", "papers.vy"),
 }
