@@ -1,9 +1,9 @@
 # pragma version 0.4.3
 """
-@title The computation of a dispute: chunks of labels in, sums and amounts out
+@title The serum for markets that have no room for it: labels in, sums, scores and amounts out
 @license Apache-2.0
-@notice A contract without state that anyone may ask. It stands apart from `OptimisticMarket.vy` because both together are
-        larger than a contract may be. Its refusals are the market's.
+@notice A contract without state that anyone may ask. It stands apart from `OptimisticMarket.vy` and `SampledMarket.vy`
+        because together they are larger than a contract may be. Its refusals are the markets'.
 """
 import serum
 
@@ -102,6 +102,33 @@ def amounts(
     for w: uint256 in range(workers, bound=MAX_SEATS):
         found.append(earned[w])
     return found
+
+
+@external
+@pure
+def drawn(
+    words: uint256[MAX_SEATS * CHUNK_WORDS],
+    counts: uint256[MAX_SEATS],
+    workers: uint256,
+    picks: uint256,
+    samples: uint256,
+    classes: uint256,
+) -> int256[MAX_SEATS]:
+    """
+    @notice The scores by drawn words, where the shares of the labels come from counts of all of them.
+    @param words Worker w's words are words[16 w] and those that follow it.
+    @param counts How often each worker's labels say each class, 17 bits a class.
+    @param workers How many there are.
+    @param picks How many words each has.
+    @param samples How many samples these words hold.
+    @param classes How many classes there are.
+    @return The scores, in the workers' order.
+    """
+    declared: uint256[MAX_SEATS * MAX_CLASSES] = empty(uint256[MAX_SEATS * MAX_CLASSES])
+    for w: uint256 in range(workers, bound=MAX_SEATS):
+        for kind: uint256 in range(classes, bound=MAX_CLASSES):
+            declared[MAX_CLASSES * w + kind] = (counts[w] >> (17 * kind)) & (2**17 - 1)
+    return serum._scores(serum._tally(words, workers, picks, classes), declared, workers, samples, classes)
 
 
 @internal

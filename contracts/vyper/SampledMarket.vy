@@ -5,6 +5,7 @@
 @notice SPEC.md beside this file says what must hold; `p2pfd/incentives/sampled.py` does the same in Python. How rare a label
         is comes from counts of all labels that the commitments bind, 17 bits a class in one word.
 """
+import Court
 import rounds
 import serum
 import staking
@@ -31,10 +32,8 @@ MAX_SAMPLES: constant(uint256) = 131_070
 MAX_PICKS: constant(uint256) = 16
 MAX_STEPS: constant(uint256) = 11
 MAX_SEATS: constant(uint256) = 64
-MAX_CLASSES: constant(uint256) = 15
 MEMORY: constant(uint256) = 256
 COUNT_BITS: constant(uint256) = 17
-LOW_17: constant(uint256) = 2**17 - 1
 # Every second count in 34 bits, and the number modulo which a sum of such is the sum of its parts.
 LOW_17_OF_34: constant(uint256) = (2**17 - 1) * (1 + 2**34 + 2**68 + 2**102 + 2**136 + 2**170 + 2**204 + 2**238)
 SUM_34: constant(uint256) = 2**34 - 1
@@ -77,6 +76,9 @@ event WorkerPaid:
     amount: uint256
 
 
+# Where scores are computed.
+court: public(immutable(address))
+
 # What binds a seat in the present round; the block whose hash draws; and the places drawn, sixteen bits each.
 _commitments: HashMap[bytes32, HashMap[uint256, bytes32]]
 _block: HashMap[bytes32, uint256]
@@ -88,13 +90,15 @@ _words: HashMap[bytes32, HashMap[uint256, uint256[MAX_PICKS]]]
 
 
 @deploy
-def __init__(token: address, unbond_seconds: uint256):
+def __init__(token: address, unbond_seconds: uint256, court_: address):
     """
-    @notice Fix the token and the unbonding delay for ever.
+    @notice Fix the token, the unbonding delay and the court for ever.
     @param token An ERC-20 that takes no fee on transfer.
     @param unbond_seconds How long tokens unbond.
+    @param court_ `Court.vy`, deployed.
     """
     staking.__init__(token, unbond_seconds)
+    court = court_
 
 
 # -- what participants call ------------------------------------------------------------------------------------------------
@@ -239,19 +243,17 @@ def settle(task: bytes32, round: uint256):
     classes: uint256 = rounds._classes(task)
     picks: uint256 = rounds._picks(task)
     words: uint256[MAX_SEATS * MAX_PICKS] = empty(uint256[MAX_SEATS * MAX_PICKS])
-    declared: uint256[MAX_SEATS * MAX_CLASSES] = empty(uint256[MAX_SEATS * MAX_CLASSES])
+    counts: uint256[MAX_SEATS] = empty(uint256[MAX_SEATS])
     revealed: uint256 = rounds._set(task, rounds.REVEALED)
     workers: uint256 = 0
     for number: uint256 in range(MAX_SEATS):
         if (revealed >> number) & 1 == 1:
             for at: uint256 in range(picks, bound=MAX_PICKS):
                 words[MAX_PICKS * workers + at] = self._words[task][number][at]
-            counts: uint256 = self._counts[task][number]
-            for kind: uint256 in range(classes, bound=MAX_CLASSES):
-                declared[MAX_CLASSES * workers + kind] = (counts >> (COUNT_BITS * kind)) & LOW_17
+            counts[workers] = self._counts[task][number]
             workers += 1
-    scores: int256[MAX_SEATS] = serum._scores(
-        serum._tally(words, workers, picks, classes), declared, workers, self._drawn(task, samples, picks), classes
+    scores: int256[MAX_SEATS] = staticcall Court.__interface__(court).drawn(
+        words, counts, workers, picks, self._drawn(task, samples, picks), classes
     )
     amounts: uint256[MAX_SEATS] = serum._pay(
         scores, workers, (samples + 63) // 64, picks * samples, rounds._pot(task), rounds._rate(task)

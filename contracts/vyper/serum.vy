@@ -4,11 +4,10 @@
 @license Apache-2.0
 @notice A module without state, equal to `p2pfd/incentives/ptsc.py` to the last unit.
 
-        Labels are four bits each, 64 to a word, and all 64 are worked on at once. For one class and one word of a
-        worker, `places` has a one in the lowest bit of each nibble that holds the class. Summed over the workers this
-        counts the votes for the class at 64 places; a nibble overflows after fifteen workers, so the even and the odd
-        nibbles are added up apart, in bytes, which hold the 64 workers there can be. A worker's agreements are those
-        bytes at its own places.
+        Labels are four bits each, 64 to a word, and all 64 are worked on at once. A worker's two low bits and two high
+        bits, each as a one in one of four words, give by sixteen ANDs where it says which class. Summed over the workers
+        this counts the votes for a class at 64 places: in nibbles for up to fifteen workers, then in bytes, even and odd
+        places apart, which hold the 64 workers there can be. The votes for a worker's labels are those bytes at its places.
 """
 
 # Fixed by the packing: 64 labels to a word, 1024 samples to 16 words.
@@ -19,35 +18,15 @@ MAX_CLASSES: constant(uint256) = 15
 SCALE: constant(uint256) = 10**6
 KAPPA: constant(uint256) = 3
 
+LOW_17: constant(uint256) = 2**17 - 1
 LOW_32: constant(uint256) = 2**32 - 1
 
 # 0x11…11: the lowest bit of each nibble.
 NIBBLES: constant(uint256) = max_value(uint256) // 15
-# 0x0101…01: the lowest bit of each byte; and the lower halves of units of 16, 32 bits.
+# 0x0101…01: the lowest bit of each byte; and the lower halves of units of 16, 8 bits.
 BYTES: constant(uint256) = max_value(uint256) // 255
 LOW_8_OF_16: constant(uint256) = max_value(uint256) // 65535 * 255
-LOW_16_OF_32: constant(uint256) = max_value(uint256) // 4294967295 * 65535
-
-
-@internal
-@pure
-def _sum(bytes_: uint256) -> uint256:
-    """
-    @notice The sum of a word's thirty-two bytes.
-    """
-    lanes: uint256 = unsafe_add(bytes_ & LOW_8_OF_16, (bytes_ >> 8) & LOW_8_OF_16)
-    return self._sum_16(lanes)
-
-
-@internal
-@pure
-def _sum_16(lanes: uint256) -> uint256:
-    """
-    @notice The sum of a word's sixteen 16-bit lanes.
-    """
-    wide: uint256 = unsafe_add(lanes & LOW_16_OF_32, (lanes >> 16) & LOW_16_OF_32)
-    # A number modulo 2**32 - 1 is the sum of its 32-bit digits, as long as that sum is smaller.
-    return wide % 4294967295
+LOW_4_OF_8: constant(uint256) = BYTES * 15
 
 
 @internal
@@ -72,53 +51,259 @@ def _tally(
     words: uint256[MAX_WORKERS * MAX_WORDS], workers: uint256, length: uint256, classes: uint256
 ) -> uint256[MAX_WORKERS * MAX_CLASSES]:
     """
-    @notice How often every worker says each class, and how many say so too.
+    @notice How often every worker says each class, and how many say so too. Written out class by class, because a
+            variable costs a tenth of an array's entry.
     @param words Worker w's labels are words[16 w] and those that follow it; unused places hold fifteen.
     @param workers How many there are, at most 64.
     @param length How many words each has, at most sixteen.
     @param classes How many classes there are, at most fifteen.
     @return At 15 w + k, worker w's labels of class k; and from bit 32 on, over those, the other workers that say so.
     """
-    sums: uint256[MAX_WORKERS * MAX_CLASSES] = empty(uint256[MAX_WORKERS * MAX_CLASSES])
-    # places[16 w + j]: a one in the lowest bit of each nibble of worker w's word j that holds the class at hand. evens, odds:
-    # how many workers say it, at the even and at the odd places of a word.
-    places: uint256[MAX_WORKERS * MAX_WORDS] = empty(uint256[MAX_WORKERS * MAX_WORDS])
-    evens: uint256[MAX_WORDS] = empty(uint256[MAX_WORDS])
-    odds: uint256[MAX_WORDS] = empty(uint256[MAX_WORDS])
-    for kind: uint256 in range(classes, bound=MAX_CLASSES):
-        pattern: uint256 = unsafe_mul(NIBBLES, kind)
-        for word: uint256 in range(length, bound=MAX_WORDS):
-            even: uint256 = 0
-            odd: uint256 = 0
-            at: uint256 = word
-            for w: uint256 in range(workers, bound=MAX_WORKERS):
-                apart: uint256 = words[at] ^ pattern
-                apart |= apart >> 1
-                apart = ~(apart | (apart >> 2)) & NIBBLES
-                places[at] = apart
-                even = unsafe_add(even, apart & BYTES)
-                odd = unsafe_add(odd, (apart >> 4) & BYTES)
+    # Of each worker, 17 bits a class: its labels, and the votes for them, its own included: at most 16 times 64 times 64.
+    own: uint256[MAX_WORKERS] = empty(uint256[MAX_WORKERS])
+    votes: uint256[MAX_WORKERS] = empty(uint256[MAX_WORKERS])
+    for word: uint256 in range(length, bound=MAX_WORDS):
+        # Votes for each class at the even and at the odd places of the word, in bytes.
+        e0: uint256 = 0
+        e1: uint256 = 0
+        e2: uint256 = 0
+        e3: uint256 = 0
+        e4: uint256 = 0
+        e5: uint256 = 0
+        e6: uint256 = 0
+        e7: uint256 = 0
+        e8: uint256 = 0
+        e9: uint256 = 0
+        e10: uint256 = 0
+        e11: uint256 = 0
+        e12: uint256 = 0
+        e13: uint256 = 0
+        e14: uint256 = 0
+        o0: uint256 = 0
+        o1: uint256 = 0
+        o2: uint256 = 0
+        o3: uint256 = 0
+        o4: uint256 = 0
+        o5: uint256 = 0
+        o6: uint256 = 0
+        o7: uint256 = 0
+        o8: uint256 = 0
+        o9: uint256 = 0
+        o10: uint256 = 0
+        o11: uint256 = 0
+        o12: uint256 = 0
+        o13: uint256 = 0
+        o14: uint256 = 0
+        at: uint256 = word
+        left: uint256 = workers
+        for group: uint256 in range(5):
+            # Up to fifteen workers' votes fit into a nibble.
+            n0: uint256 = 0
+            n1: uint256 = 0
+            n2: uint256 = 0
+            n3: uint256 = 0
+            n4: uint256 = 0
+            n5: uint256 = 0
+            n6: uint256 = 0
+            n7: uint256 = 0
+            n8: uint256 = 0
+            n9: uint256 = 0
+            n10: uint256 = 0
+            n11: uint256 = 0
+            n12: uint256 = 0
+            n13: uint256 = 0
+            n14: uint256 = 0
+            for w: uint256 in range(min(left, 15), bound=15):
+                x: uint256 = words[at]
                 at = unsafe_add(at, MAX_WORDS)
-            evens[word] = even
-            odds[word] = odd
-        at: uint256 = 0
+                # The two low bits of each label, and the two high ones, as a one in one of four.
+                h: uint256 = x & NIBBLES
+                i: uint256 = (x >> 1) & NIBBLES
+                q3: uint256 = h & i
+                q1: uint256 = h ^ q3
+                q2: uint256 = i ^ q3
+                q0: uint256 = NIBBLES ^ (h | i)
+                h = (x >> 2) & NIBBLES
+                i = (x >> 3) & NIBBLES
+                p3: uint256 = h & i
+                p1: uint256 = h ^ p3
+                p2: uint256 = i ^ p3
+                p0: uint256 = NIBBLES ^ (h | i)
+                n0 = unsafe_add(n0, p0 & q0)
+                n1 = unsafe_add(n1, p0 & q1)
+                n2 = unsafe_add(n2, p0 & q2)
+                n3 = unsafe_add(n3, p0 & q3)
+                n4 = unsafe_add(n4, p1 & q0)
+                if classes > 5:
+                    n5 = unsafe_add(n5, p1 & q1)
+                    n6 = unsafe_add(n6, p1 & q2)
+                    n7 = unsafe_add(n7, p1 & q3)
+                    n8 = unsafe_add(n8, p2 & q0)
+                    n9 = unsafe_add(n9, p2 & q1)
+                if classes > 10:
+                    n10 = unsafe_add(n10, p2 & q2)
+                    n11 = unsafe_add(n11, p2 & q3)
+                    n12 = unsafe_add(n12, p3 & q0)
+                    n13 = unsafe_add(n13, p3 & q1)
+                    n14 = unsafe_add(n14, p3 & q2)
+            e0 = unsafe_add(e0, n0 & LOW_4_OF_8)
+            o0 = unsafe_add(o0, (n0 >> 4) & LOW_4_OF_8)
+            e1 = unsafe_add(e1, n1 & LOW_4_OF_8)
+            o1 = unsafe_add(o1, (n1 >> 4) & LOW_4_OF_8)
+            e2 = unsafe_add(e2, n2 & LOW_4_OF_8)
+            o2 = unsafe_add(o2, (n2 >> 4) & LOW_4_OF_8)
+            e3 = unsafe_add(e3, n3 & LOW_4_OF_8)
+            o3 = unsafe_add(o3, (n3 >> 4) & LOW_4_OF_8)
+            e4 = unsafe_add(e4, n4 & LOW_4_OF_8)
+            o4 = unsafe_add(o4, (n4 >> 4) & LOW_4_OF_8)
+            if classes > 5:
+                e5 = unsafe_add(e5, n5 & LOW_4_OF_8)
+                o5 = unsafe_add(o5, (n5 >> 4) & LOW_4_OF_8)
+                e6 = unsafe_add(e6, n6 & LOW_4_OF_8)
+                o6 = unsafe_add(o6, (n6 >> 4) & LOW_4_OF_8)
+                e7 = unsafe_add(e7, n7 & LOW_4_OF_8)
+                o7 = unsafe_add(o7, (n7 >> 4) & LOW_4_OF_8)
+                e8 = unsafe_add(e8, n8 & LOW_4_OF_8)
+                o8 = unsafe_add(o8, (n8 >> 4) & LOW_4_OF_8)
+                e9 = unsafe_add(e9, n9 & LOW_4_OF_8)
+                o9 = unsafe_add(o9, (n9 >> 4) & LOW_4_OF_8)
+            if classes > 10:
+                e10 = unsafe_add(e10, n10 & LOW_4_OF_8)
+                o10 = unsafe_add(o10, (n10 >> 4) & LOW_4_OF_8)
+                e11 = unsafe_add(e11, n11 & LOW_4_OF_8)
+                o11 = unsafe_add(o11, (n11 >> 4) & LOW_4_OF_8)
+                e12 = unsafe_add(e12, n12 & LOW_4_OF_8)
+                o12 = unsafe_add(o12, (n12 >> 4) & LOW_4_OF_8)
+                e13 = unsafe_add(e13, n13 & LOW_4_OF_8)
+                o13 = unsafe_add(o13, (n13 >> 4) & LOW_4_OF_8)
+                e14 = unsafe_add(e14, n14 & LOW_4_OF_8)
+                o14 = unsafe_add(o14, (n14 >> 4) & LOW_4_OF_8)
+            if left <= 15:
+                break
+            left = unsafe_sub(left, 15)
+        at = word
         for w: uint256 in range(workers, bound=MAX_WORKERS):
-            labels: uint256 = 0
-            votes: uint256 = 0
-            for word: uint256 in range(length, bound=MAX_WORDS):
-                held: uint256 = places[unsafe_add(at, word)]
-                even: uint256 = held & BYTES
-                odd: uint256 = (held >> 4) & BYTES
-                # In bytes: at most 16 times 1 + 1.
-                labels = unsafe_add(labels, unsafe_add(even, odd))
-                # In bytes at most 64 + 64; then in 16-bit lanes, where 16 words come to 4096.
-                both: uint256 = unsafe_add(
-                    evens[word] & unsafe_mul(even, 255), odds[word] & unsafe_mul(odd, 255)
-                )
-                votes = unsafe_add(votes, unsafe_add(both & LOW_8_OF_16, (both >> 8) & LOW_8_OF_16))
+            x: uint256 = words[at]
             at = unsafe_add(at, MAX_WORDS)
-            count: uint256 = self._sum(labels)
-            sums[w * MAX_CLASSES + kind] = count | ((self._sum_16(votes) - count) << 32)
+            # The same as before, of the even places and of the odd ones, and as whole bytes.
+            h: uint256 = unsafe_mul(x & BYTES, 255)
+            i: uint256 = unsafe_mul((x >> 1) & BYTES, 255)
+            q3: uint256 = h & i
+            q1: uint256 = h ^ q3
+            q2: uint256 = i ^ q3
+            q0: uint256 = ~(h | i)
+            h = unsafe_mul((x >> 2) & BYTES, 255)
+            i = unsafe_mul((x >> 3) & BYTES, 255)
+            p3: uint256 = h & i
+            p1: uint256 = h ^ p3
+            p2: uint256 = i ^ p3
+            p0: uint256 = ~(h | i)
+            h = unsafe_mul((x >> 4) & BYTES, 255)
+            i = unsafe_mul((x >> 5) & BYTES, 255)
+            s3: uint256 = h & i
+            s1: uint256 = h ^ s3
+            s2: uint256 = i ^ s3
+            s0: uint256 = ~(h | i)
+            h = unsafe_mul((x >> 6) & BYTES, 255)
+            i = unsafe_mul((x >> 7) & BYTES, 255)
+            r3: uint256 = h & i
+            r1: uint256 = h ^ r3
+            r2: uint256 = i ^ r3
+            r0: uint256 = ~(h | i)
+            said: uint256 = 0
+            heard: uint256 = 0
+            # In bytes at most 64 + 64 votes; in units of sixteen bits twice that; a number modulo 2**16 - 1 is the sum of
+            # those units, and one modulo 255 the sum of its bytes, as long as the sum is smaller.
+            h = p0 & q0
+            i = r0 & s0
+            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255))
+            h = unsafe_add(h & e0, i & o0)
+            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535))
+            h = p0 & q1
+            i = r0 & s1
+            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 17)
+            h = unsafe_add(h & e1, i & o1)
+            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 17)
+            h = p0 & q2
+            i = r0 & s2
+            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 34)
+            h = unsafe_add(h & e2, i & o2)
+            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 34)
+            h = p0 & q3
+            i = r0 & s3
+            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 51)
+            h = unsafe_add(h & e3, i & o3)
+            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 51)
+            h = p1 & q0
+            i = r1 & s0
+            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 68)
+            h = unsafe_add(h & e4, i & o4)
+            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 68)
+            if classes > 5:
+                h = p1 & q1
+                i = r1 & s1
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 85)
+                h = unsafe_add(h & e5, i & o5)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 85)
+                h = p1 & q2
+                i = r1 & s2
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 102)
+                h = unsafe_add(h & e6, i & o6)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 102)
+                h = p1 & q3
+                i = r1 & s3
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 119)
+                h = unsafe_add(h & e7, i & o7)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 119)
+                h = p2 & q0
+                i = r2 & s0
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 136)
+                h = unsafe_add(h & e8, i & o8)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 136)
+                h = p2 & q1
+                i = r2 & s1
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 153)
+                h = unsafe_add(h & e9, i & o9)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 153)
+            if classes > 10:
+                h = p2 & q2
+                i = r2 & s2
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 170)
+                h = unsafe_add(h & e10, i & o10)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 170)
+                h = p2 & q3
+                i = r2 & s3
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 187)
+                h = unsafe_add(h & e11, i & o11)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 187)
+                h = p3 & q0
+                i = r3 & s0
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 204)
+                h = unsafe_add(h & e12, i & o12)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 204)
+                h = p3 & q1
+                i = r3 & s1
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 221)
+                h = unsafe_add(h & e13, i & o13)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 221)
+                h = p3 & q2
+                i = r3 & s2
+                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 238)
+                h = unsafe_add(h & e14, i & o14)
+                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 238)
+            own[w] = unsafe_add(own[w], said)
+            votes[w] = unsafe_add(votes[w], heard)
+    sums: uint256[MAX_WORKERS * MAX_CLASSES] = empty(uint256[MAX_WORKERS * MAX_CLASSES])
+    for w: uint256 in range(workers, bound=MAX_WORKERS):
+        said: uint256 = own[w]
+        heard: uint256 = votes[w]
+        at: uint256 = unsafe_mul(w, MAX_CLASSES)
+        for kind: uint256 in range(classes, bound=MAX_CLASSES):
+            count: uint256 = said & LOW_17
+            sums[at] = count | (unsafe_sub(heard & LOW_17, count) << 32)
+            at = unsafe_add(at, 1)
+            said >>= 17
+            heard >>= 17
     return sums
 
 
@@ -143,23 +328,29 @@ def _scores(
     scores: int256[MAX_WORKERS] = empty(int256[MAX_WORKERS])
     if workers < 2:
         return scores
+    # Nothing here comes near 256 bits: counts have 17, votes 23, and a worth at most 26.
     said: uint256[MAX_CLASSES] = empty(uint256[MAX_CLASSES])
+    spoken: uint256[MAX_WORKERS] = empty(uint256[MAX_WORKERS])
     all_said: uint256 = classes
     for w: uint256 in range(workers, bound=MAX_WORKERS):
+        at: uint256 = unsafe_mul(w, MAX_CLASSES)
+        total: uint256 = 0
         for kind: uint256 in range(classes, bound=MAX_CLASSES):
-            count: uint256 = declared[w * MAX_CLASSES + kind] & LOW_32
-            said[kind] += count
-            all_said += count
+            count: uint256 = declared[unsafe_add(at, kind)] & LOW_32
+            said[kind] = unsafe_add(said[kind], count)
+            total = unsafe_add(total, count)
+        spoken[w] = total
+        all_said = unsafe_add(all_said, total)
     cap: uint256 = KAPPA * classes * SCALE
     for w: uint256 in range(workers, bound=MAX_WORKERS):
-        total: uint256 = all_said
-        for kind: uint256 in range(classes, bound=MAX_CLASSES):
-            total -= declared[w * MAX_CLASSES + kind] & LOW_32
+        at: uint256 = unsafe_mul(w, MAX_CLASSES)
+        total: uint256 = unsafe_mul(SCALE, unsafe_sub(all_said, spoken[w]))
         weighed: uint256 = 0
         for kind: uint256 in range(classes, bound=MAX_CLASSES):
-            count: uint256 = declared[w * MAX_CLASSES + kind] & LOW_32
-            worth: uint256 = min(cap, SCALE * total // (said[kind] - count + 1))
-            weighed += (sums[w * MAX_CLASSES + kind] >> 32) * worth
+            others: uint256 = unsafe_sub(unsafe_add(said[kind], 1), declared[at] & LOW_32)
+            worth: uint256 = min(cap, unsafe_div(total, others))
+            weighed = unsafe_add(weighed, unsafe_mul(sums[at] >> 32, worth))
+            at = unsafe_add(at, 1)
         scores[w] = convert(weighed // (workers - 1), int256) - convert(samples * SCALE, int256)
     return scores
 

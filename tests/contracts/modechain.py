@@ -34,9 +34,8 @@ class ModeChain(Contracts):
 
     def _set_up(self, wallets: dict[AccountKey, int]) -> None:
         self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [self._supply]))
-        arguments = encode(["address", "uint256"], [self.token, UNBOND_SECONDS])
-        if self.mode == "optimistic":
-            arguments += encode(["address"], [self.deploy(self.court.bytecode)])
+        court = self.deploy(self.court.bytecode)
+        arguments = encode(["address", "uint256", "address"], [self.token, UNBOND_SECONDS, court])
         self.market = self.deploy(self._market.bytecode + arguments)
         for who, amount in wallets.items():
             self.must(BOSS, self.token, contracts.token()["transfer"].call(who.account, amount))

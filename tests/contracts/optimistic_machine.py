@@ -246,6 +246,8 @@ def walk(rng: Rng, steps: int, market: Artifact | None = None) -> Walk:
                 both.time_out()
             case 3 | 4:
                 both.stray()
+            case 5:
+                both.claim(rng.below(5), Enrol(both.task))
             case _:
                 both.lead_on()
     both.chain.check_peeks()

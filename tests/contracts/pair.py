@@ -27,6 +27,7 @@ class Pair:
     def __init__(self, rng: Rng, market: Artifact | None = None) -> None:
         self.rng = rng
         self.reached: set[str] = set()
+        self.refused: set[str] = set()
         self.steps = 0
         wallets = dict.fromkeys(KEYS, WALLET)
         self.chain = ModeChain(self.MODE, wallets, market)
@@ -45,6 +46,7 @@ class Pair:
             expected = self.market.apply(self.chain.now, KEYS[sender].account, claim)
         except Refused as refusal:
             here = refusal.what
+            self.refused.add(here)
         assert there == here, f"{claim}: the contract says {there!r}, the ledger {here!r}"
         assert events == expected
         self.note(events)

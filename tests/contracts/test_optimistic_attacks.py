@@ -39,6 +39,7 @@ from p2pfd.incentives.optimistic import HALF_ORDER
 from p2pfd.settlement import modes
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import ORDER, AccountKey
+from p2pfd.settlement.artifacts import Artifact
 from tests.contracts.chain import CHAIN_ID, key
 from tests.contracts.modechain import ModeChain
 
@@ -74,8 +75,8 @@ TERMS = MarketTerms(
 class Game:
     """A chain with a task in its first round, all seats taken."""
 
-    def __init__(self) -> None:
-        self.chain = ModeChain("optimistic", dict.fromkeys([*KEYS, OUTSIDER], FUNDS))
+    def __init__(self, market: Artifact | None = None) -> None:
+        self.chain = ModeChain("optimistic", dict.fromkeys([*KEYS, OUTSIDER], FUNDS), market)
         for who in [*KEYS, OUTSIDER]:
             self.does(who, Deposit(Amount(FUNDS)))
         self.open(TASK)

@@ -1,0 +1,83 @@
+"""Mistakes that someone could make in the markets of the other modes, each a patch: the tests notice every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from p2pfd.core.rng import Rng
+from p2pfd.settlement.artifacts import Artifact, artifact
+from tests.contracts import optimistic_machine, sampled_machine, test_mode_limits, test_optimistic_attacks
+from tests.contracts.compiler import mutant
+
+PATCHES = sorted((Path(__file__).parent / "mutations" / "modes").glob("*.patch"))
+WALKS, STEPS = 8, 400
+
+
+def optimistic(market: Artifact) -> None:
+    """The machine, for a few thousand steps."""
+    for number in range(WALKS):
+        optimistic_machine.walk(Rng(b"optimistic").split(number), STEPS, market)
+
+
+def sampled(market: Artifact) -> None:
+    """The machine, for a few thousand steps."""
+    for number in range(WALKS):
+        sampled_machine.walk(Rng(b"sampled").split(number), STEPS, market)
+
+
+def twin(market: Artifact) -> None:
+    """A signature's twin is offered."""
+    test_optimistic_attacks.test_the_twin_of_a_signature_is_refused(test_optimistic_attacks.Game(market))
+
+
+FOUND_BY: dict[str, Callable[[Artifact], None]] = {
+    "optimistic_takes_the_twin_of_a_signature": twin,
+    "sampled_shares_from_the_sample": sampled,
+    "optimistic_only_the_last_chunk_counts": test_mode_limits.a_dispute_in_chunks,
+}
+PLAYED: dict[str, Callable[[Artifact], None]] = {
+    "OptimisticMarket": optimistic,
+    "Court": optimistic,
+    "rounds": optimistic,
+    "SampledMarket": sampled,
+}
+
+
+def names(patches: list[Path]) -> list[str]:
+    return [patch.stem for patch in patches]
+
+
+def is_found(patch: Path, copy: Path) -> bool:
+    text = patch.read_text()
+    source = Path(next(line[4:].strip() for line in text.splitlines() if line.startswith("+++ "))).stem
+    name = "OptimisticMarket" if source == "rounds" else source
+    wrong = mutant(name, text, copy)
+    assert wrong.bytecode != artifact(name).bytecode, "the patch changes nothing that runs"
+    try:
+        FOUND_BY.get(patch.stem, PLAYED[source])(wrong)
+    except (AssertionError, KeyError):  # the latter where an event names a worker that holds no seat
+        return True
+    return False
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("patch", PATCHES, ids=names(PATCHES))
+def test_every_mistake_is_found(patch: Path, tmp_path: Path) -> None:
+    assert is_found(patch, tmp_path), f"no test notices: {patch.read_text().splitlines()[0]}"
+
+
+def test_there_are_mistakes_of_all_parts() -> None:
+    assert set(FOUND_BY) <= set(names(PATCHES))
+    for source in PLAYED:
+        assert any(f"+++ b/contracts/vyper/{source}.vy" in patch.read_text() for patch in PATCHES)
+
+
+@pytest.mark.long
+def test_without_a_mistake_none_is_found() -> None:
+    for name, play in PLAYED.items():
+        if name != "rounds":
+            play(artifact(name))
+    twin(artifact("OptimisticMarket"))
