@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoints, PackageNotFoundError, entry_points, version
+import re
+from importlib.metadata import EntryPoints, PackageNotFoundError, entry_points, requires, version
 from typing import Any
 
 from p2pfd.errors import EnvironmentProblem, PlanError
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*([<>=!~0-9.,a-z\s]*)")
 
 
 def names(group: str) -> tuple[str, ...]:
@@ -19,6 +22,16 @@ def version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def requirements(package: str) -> tuple[tuple[str, str], ...]:
+    """What an installed package needs to run: names, and versions as they are written down; no extras."""
+    try:
+        texts = requires(package) or []
+    except PackageNotFoundError:
+        return ()
+    found = (_REQUIREMENT.match(text) for text in texts if ";" not in text)
+    return tuple((match[1], match[2].replace(" ", "")) for match in found if match is not None)
 
 
 def load(group: str, name: str) -> Any:

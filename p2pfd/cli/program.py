@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pfd.cli.app import Program
 from p2pfd.cli.contracts import CONTRACTS
+from p2pfd.cli.doctor import DOCTOR
 from p2pfd.cli.evidence import EXPLAIN, VERIFY
 from p2pfd.cli.incentives import INCENTIVES
 from p2pfd.cli.keys import KEYS
@@ -28,6 +29,7 @@ PROGRAM = Program(
         STAKE,
         UNSTAKE,
         WITHDRAW,
+        DOCTOR,
         VERIFY,
         EXPLAIN,
         CONTRACTS,

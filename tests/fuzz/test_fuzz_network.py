@@ -110,7 +110,8 @@ class Crowd:
         for _ in range(60):
             piece = write(rng, TOPIC)
             await self._host._swarm_stream_handler(FakeStream(peer, piece, rng))
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # a message is judged in a task of its own,
+            await trio.lowlevel.checkpoint()  # and those of one turn run in any order
             bad += piece.bad
             self.frames += piece.frames
             self._left -= piece.frames
@@ -118,7 +119,6 @@ class Crowd:
                 self.cut_off += 1
                 self.worst = max(self.worst, bad - piece.bad)
                 break
-            # A message is judged in a task of its own: what was just written may not be held against it yet.
             assert bad - piece.bad <= CUT_OFF_WITHIN, f"seed {self._seed}: {name} goes on after {bad} offences"
         self._node._gossip._handle_dead_peer(peer)
         self._node.counters.left(name)
