@@ -159,7 +159,7 @@ def open(terms: uint256, neighbor: address, details: bytes32, r: uint256, vs: ui
     @param vs Its second half.
     """
     encounter: bytes32 = papers._encounter(terms, msg.sender, neighbor, details)
-    self._require_neighbor(papers._digest(encounter), neighbor, r, vs)
+    assert self._agreed(papers._digest(encounter), neighbor, r, vs), "encounters: unsigned by neighbor"
     self._open(terms, msg.sender, neighbor, encounter)
 
 
@@ -167,15 +167,15 @@ def open(terms: uint256, neighbor: address, details: bytes32, r: uint256, vs: ui
 def open_many(parts: DynArray[uint256[PART], MAX_BATCH]):
     """
     @notice Begin encounters that both parties signed. Anyone may; all or none.
-    @param parts Of each: terms, learner, neighbor, details, the learner's signature, the neighbor's.
+    @param parts Of each: terms, learner, neighbor, details, the learner's signature, the neighbor's; zeros for the caller's.
     """
     for part: uint256[PART] in parts:
         learner: address = convert(part[1], address)
         neighbor: address = convert(part[2], address)
         encounter: bytes32 = papers._encounter(part[0], learner, neighbor, convert(part[3], bytes32))
         digest: bytes32 = papers._digest(encounter)
-        assert papers._signer(digest, part[4], part[5]) == learner, "encounters: unsigned by learner"
-        self._require_neighbor(digest, neighbor, part[6], part[7])
+        assert self._agreed(digest, learner, part[4], part[5]), "encounters: unsigned by learner"
+        assert self._agreed(digest, neighbor, part[6], part[7]), "encounters: unsigned by neighbor"
         self._open(part[0], learner, neighbor, encounter)
 
 
@@ -334,11 +334,12 @@ def settle(
 def settle_many(calls: DynArray[Bytes[MAX_CALL], MAX_BATCH]):
     """
     @notice End many encounters; all or none.
-    @param calls Calls of `settle`, each with the neighbor's signature.
+    @param calls Calls of `settle`.
     """
     for call: Bytes[MAX_CALL] in calls:
         assert len(call) > 4 and convert(slice(call, 0, 4), bytes4) == SETTLE, "encounters: not a batch"
-        raw_call(self, call)
+        # By delegation, so that the caller stays who it is.
+        raw_call(self, call, is_delegate_call=True)
 
 
 # -- the slow path ---------------------------------------------------------------------------------------------------------
@@ -887,13 +888,15 @@ def _require_tag(
 
 
 @internal
-@pure
-def _require_neighbor(digest: bytes32, neighbor: address, r: uint256, vs: uint256):
+@view
+def _agreed(digest: bytes32, who: address, r: uint256, vs: uint256) -> bool:
     """
-    @notice The neighbor must have signed.
+    @notice Whether an account signed, or calls itself.
     """
+    if r == 0:
+        return msg.sender == who
     signer: address = papers._signer(digest, r, vs)
-    assert signer == neighbor and signer != empty(address), "encounters: unsigned by neighbor"
+    return signer == who and signer != empty(address)
 
 
 @internal

@@ -107,7 +107,7 @@ class Encounters:
             case OpenEncounter(named, details, signature):
                 terms = dataclasses.replace(named, learner=sender)  # whoever opens learns
                 name = self._papers.encounter(terms, details)
-                self._require_neighbor(name, terms, signature)
+                require(self._agreed(sender, name, terms.neighbor, signature), "encounters: unsigned by neighbor")
                 return self._open(at, terms, name)
             case OpenMany() | SettleMany():
                 return self._all_or_none(at, sender, claim)
@@ -129,18 +129,18 @@ class Encounters:
         saved = copy.deepcopy((self.purse, self.registry, self.lanes))
         try:
             if isinstance(claim, OpenMany):
-                return tuple(event for part in claim.parts for event in self._open_signed(at, part))
-            return tuple(event for part in claim.parts for event in self._settle(at, _NOBODY, part))
+                return tuple(event for part in claim.parts for event in self._open_signed(at, sender, part))
+            return tuple(event for part in claim.parts for event in self._settle(at, sender, part))
         except Refused:
             self.purse, self.registry, self.lanes = saved
             raise
 
     # -- beginning --
 
-    def _open_signed(self, at: Moment, part: SignedOpening) -> Events:
+    def _open_signed(self, at: Moment, sender: Account, part: SignedOpening) -> Events:
         name = self._papers.encounter(part.terms, part.details)
-        require(self._signed(name, part.terms.learner, part.learner), "encounters: unsigned by learner")
-        self._require_neighbor(name, part.terms, part.neighbor)
+        require(self._agreed(sender, name, part.terms.learner, part.learner), "encounters: unsigned by learner")
+        require(self._agreed(sender, name, part.terms.neighbor, part.neighbor), "encounters: unsigned by neighbor")
         return self._open(at, part.terms, name)
 
     def _open(self, at: Moment, terms: EncounterTerms, name: bytes) -> Events:
@@ -353,8 +353,8 @@ class Encounters:
     def _signed(self, struct: bytes, who: Account | None, signature: Signature) -> bool:
         return who is not None and self._signer(self._papers.digest(struct), signature) == who
 
-    def _require_neighbor(self, struct: bytes, terms: EncounterTerms, signature: Signature) -> None:
-        require(self._signed(struct, terms.neighbor, signature), "encounters: unsigned by neighbor")
+    def _agreed(self, sender: Account, struct: bytes, who: Account, signature: Signature) -> bool:
+        return sender == who if signature.r == 0 else self._signed(struct, who, signature)
 
     def _member(self, where: int, place: int) -> Account | None:
         seat = self.registry.still(where_.seat(where, place), where_.drawn_by(where))

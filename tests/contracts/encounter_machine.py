@@ -201,7 +201,10 @@ class Pair:
         if rng.chance(1, 6):
             part = self.chain.opening_of_both(game.terms, game.details, learner, neighbor)
             again = (part,) if rng.chance(1, 4) else ()
-            self.send(rng, rng.choice(KEYS), OpenMany((part, *again)), game)
+            sender = rng.choice([rng.choice(KEYS), learner, neighbor])
+            if sender in (learner, neighbor):
+                part = dataclasses.replace(part, **{"learner" if sender == learner else "neighbor": UNSIGNED})
+            self.send(rng, sender, OpenMany((part, *again)), game)
         else:
             self.send(rng, learner, self.chain.opening(game.terms, game.details, neighbor), game)
 
@@ -256,7 +259,7 @@ class Pair:
                 settle = chain.settlement(terms, game.details, game.where, neighbor, members, game.votes, AFTER)
                 unsigned = dataclasses.replace(settle, neighbor=UNSIGNED)
                 if rng.chance(1, 2):
-                    self.send(rng, neighbor, unsigned, game)
+                    self.send(rng, neighbor, SettleMany((unsigned,)) if rng.chance(1, 4) else unsigned, game)
                 else:
                     self.send(rng, anyone, SettleMany((settle,)) if rng.chance(1, 3) else settle, game)
             else:
