@@ -17,12 +17,14 @@ from p2pfd.errors import ChainError
 from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function, reason
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.settlement.api import Capabilities, Cursor, TxRef
+from p2pfd.settlement.api import Capabilities, ChainAwayError, Cursor, TxRef
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Feed, Watcher
 
 PERMIT_SECONDS = 3600
+_BEHIND = 20
+"""So often an endpoint that is behind is asked again."""
 _PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"))
 
 
@@ -71,8 +73,9 @@ class EvmSettlement:
             known = None if intent is None else self._sender.known(intent, market, meant)
             if known is not None:
                 return known
-            await self._sender.included(contracts.market()["deposit_with_permit"].selector)
-            return await self._sender.send(market, await self._deposit(claim), gas, intent=intent, claim=meant)
+            shown_at = await self._sender.included(contracts.market()["deposit_with_permit"].selector)
+            call = await self._deposit(claim, shown_at)
+            return await self._sender.send(market, call, gas, intent=intent, claim=meant)
 
     async def gas(self, claim: Claim) -> int:
         """About how much gas a claim takes if it is sent now; ChainError, with the reason, when it would be refused."""
@@ -115,18 +118,25 @@ class EvmSettlement:
         (raw,) = await self._rpc.batch([_ask(self._spec.market, of.call(task))])
         return contracts.terms_of(task, _told(of, raw)[0])
 
-    async def _deposit(self, claim: Deposit) -> bytes:
-        """A deposit with the approval as a signature, so that one transaction does both."""
+    async def _deposit(self, claim: Deposit, shown_at: int = 0) -> bytes:
+        """A deposit with the approval as a signature, so that one transaction does both.
+
+        The signature names a number that every deposit raises. It is read from a state that shows all earlier ones: an
+        endpoint that is behind tells an old number, and the deposit would fail.
+        """
         nonces, domain = contracts.token()["nonces"], contracts.token()["DOMAIN_SEPARATOR"]
-        nonce, separator, head = await self._rpc.batch(
-            [
-                _ask(self._spec.token, nonces.call(self._key.account)),
-                _ask(self._spec.token, domain.call()),
-                ("eth_getBlockByNumber", ["latest", False]),
-            ]
-        )
-        now = answers.height(answers.record(head, "the newest block").get("timestamp"), "a block's time")
-        deadline = now + PERMIT_SECONDS
+        for _ in range(_BEHIND):
+            head = answers.record(await self._rpc.call("eth_getBlockByNumber", "latest", False), "the newest block")
+            number = answers.height(head.get("number"))
+            at = "latest" if self._caps.finality == 0 else hex(number)
+            asked = [_ask(self._spec.token, each, at) for each in (nonces.call(self._key.account), domain.call())]
+            nonce, separator = await self._rpc.several(asked)
+            if number >= shown_at and not isinstance(nonce, RpcRefusal) and not isinstance(separator, RpcRefusal):
+                break
+            await trio.sleep(self._caps.block_seconds)
+        else:
+            raise ChainAwayError("the chain's endpoint is behind the chain", "try again, or use another endpoint")
+        deadline = answers.height(head.get("timestamp"), "a block's time") + PERMIT_SECONDS
         permit = encode(
             ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
             [_PERMIT, self._key.account, self._spec.market, claim.amount, _told(nonces, nonce)[0], deadline],
@@ -137,8 +147,8 @@ class EvmSettlement:
         return call.call(claim.amount, deadline, signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"))
 
 
-def _ask(to: Account, data: bytes) -> tuple[str, list[object]]:
-    return "eth_call", [{"to": to, "data": "0x" + data.hex()}, "latest"]
+def _ask(to: Account, data: bytes, at: str = "latest") -> tuple[str, list[object]]:
+    return "eth_call", [{"to": to, "data": "0x" + data.hex()}, at]
 
 
 def _told(function: Function, answer: object) -> tuple[Any, ...]:

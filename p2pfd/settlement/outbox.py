@@ -148,6 +148,12 @@ class Outbox(AbstractContextManager["Outbox"]):
             (found,) = self._db.execute("select max(nonce) from intent where scope = ?", (scope,)).fetchone()
         return -1 if found is None else int(found)
 
+    def last_block(self, scope: str) -> int:
+        """The highest block that holds something final of this account; 0 where there is none."""
+        with self._guarded():
+            (found,) = self._db.execute("select max(block) from intent where scope = ?", (scope,)).fetchone()
+        return 0 if found is None else int(found)
+
     def add(self, scope: str, wish: Wish, since: int, attempt: Attempt) -> Intent:
         """A new intent with its first attempt."""
         row = (scope, wish.name, wish.claim, wish.target, wish.data, wish.gas, attempt.nonce, since)

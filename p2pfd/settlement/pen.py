@@ -32,6 +32,8 @@ class Pen:
         """Held by whoever gives a nonce to something."""
         self.head = 0
         """The newest block ever seen: a lower bound of where the chain is."""
+        self.stood = outbox.last_block(self.scope)
+        """The highest block in which one of its transactions was ever seen."""
         self.introducing: int | None = None
         """The intent that is being sent for the first time: it may yet be forgotten, so nobody else may send it."""
         self._key = key

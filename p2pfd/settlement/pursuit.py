@@ -44,7 +44,8 @@ class Pursuit:
         head, receipts = await self._receipts(todo)
         self.standing = set(receipts)
         included = [(intent, receipts[intent.seq]) for intent in todo if intent.seq in receipts]
-        for intent, _ in included:
+        for intent, receipt in included:
+            pen.stood = max(pen.stood, answers.height(receipt.get("blockNumber")))
             pen.drop(intent)  # should the chain undo it, it is sent again at once, and its waiting begins anew
         await self._conclude(included, head)
         waiting = [intent for intent in todo if intent.seq not in receipts]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.fees import GWEI, FeePolicy
 from p2pfd.settlement.habits import Habits
+from p2pfd.settlement.profiles import AMOY
 
 CHAIN_ID = 80_002
 PAYER = AccountKey(b"\x07" * 32)
 PAYEE = AccountKey(b"\x08" * 32)
 GAS = 100_000
+DEPOSIT_EVERY = 8
+"""One payment in so many is a deposit, through the settlement, with a permit."""
 HABITS = Habits(
     finality=6,
     fees=FeePolicy(floor=25 * GWEI, most=2_000 * GWEI),
@@ -18,3 +23,4 @@ HABITS = Habits(
     stuck_blocks=6,
     outage_seconds=30.0,
 )
+PROFILE = dataclasses.replace(AMOY, habits=HABITS, poll_seconds=1.0, patience=5.0)

@@ -16,11 +16,12 @@ from eth_utils import keccak
 
 from p2pfd.core.ids import Account
 from p2pfd.core.rng import Rng
+from p2pfd.core.spec import ChainSpec
 from p2pfd.settlement.deploy import deploy
 from p2pfd.settlement.local import AMOY_ARGUMENTS, ANVIL, foreign_chain
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.testing.faulty import AWFUL, FaultyProxy
-from tests.e2e.paying import CHAIN_ID, HABITS, PAYEE, PAYER
+from tests.e2e.paying import CHAIN_ID, DEPOSIT_EVERY, HABITS, PAYEE, PAYER
 from tests.local_chains import need
 
 pytestmark = pytest.mark.network
@@ -30,15 +31,14 @@ BLOCK_SECONDS = 0.05
 BLOCKS_A_REORG = 20
 
 
-async def paid(rpc: Rpc, token: Account) -> Counter[int]:
-    """How often each amount went to the payee, by the chain's own events."""
-    to = "0x" + PAYEE.account[2:].rjust(64, "0")
-    wanted = {"address": token, "fromBlock": "0x0", "topics": [TRANSFER, None, to]}
+async def paid(rpc: Rpc, token: Account, whom: Account) -> Counter[int]:
+    """How often each amount went there, by the chain's own events."""
+    wanted = {"address": token, "fromBlock": "0x0", "topics": [TRANSFER, None, "0x" + whom[2:].rjust(64, "0")]}
     return Counter(int(log["data"], 16) for log in await rpc.call("eth_getLogs", wanted))
 
 
 @asynccontextmanager
-async def bad_day(path: Path, seed: int) -> AsyncIterator[tuple[FaultyProxy, Rpc, Account]]:
+async def bad_day(path: Path, seed: int) -> AsyncIterator[tuple[FaultyProxy, Rpc, ChainSpec]]:
     """Amoy as anvil plays it behind a proxy, with the payer's token, and blocks that come and sometimes go."""
     async with foreign_chain(ANVIL, path, [PAYER.account], chain_id=CHAIN_ID, extra=AMOY_ARGUMENTS) as chain:
         rpc = Rpc(chain.url)
@@ -54,15 +54,24 @@ async def bad_day(path: Path, seed: int) -> AsyncIterator[tuple[FaultyProxy, Rpc
             nursery.start_soon(blocks)
             spec = await deploy(rpc, PAYER, SUPPLY, 1, profile="amoy", habits=HABITS)
             calm[0] = False
-            yield proxy, rpc, spec.token
+            yield proxy, rpc, spec
             nursery.cancel_scope.cancel()
         await rpc.aclose()
 
 
 async def check(path: Path, payments: int, kills: int, life: float, seed: int, patience: float) -> Counter[str]:
     need(ANVIL)
-    async with bad_day(path, seed) as (proxy, rpc, token):
-        words = [proxy.url, str(path / "outbox.sqlite"), token, str(payments), str(kills), str(life), str(seed)]
+    async with bad_day(path, seed) as (proxy, rpc, spec):
+        words = [
+            proxy.url,
+            str(path / "outbox.sqlite"),
+            spec.token,
+            spec.market,
+            str(payments),
+            str(kills),
+            str(life),
+            str(seed),
+        ]
         with trio.fail_after(patience):
             done = await trio.run_process(
                 [sys.executable, "-m", "tests.e2e.payer_command", *words],
@@ -70,7 +79,10 @@ async def check(path: Path, payments: int, kills: int, life: float, seed: int, p
                 cwd=Path(__file__).parents[2],
             )
         assert json.loads(done.stdout)["kills"] == kills, "a payer ended before it was killed"
-        assert await paid(rpc, token) == Counter(range(1, payments + 1)), "each payment was made once"
+        amounts = range(1, payments + 1)
+        deposits = [amount for amount in amounts if amount % DEPOSIT_EVERY == 0]
+        assert await paid(rpc, spec.token, spec.market) == Counter(deposits), "each deposit was made once"
+        assert await paid(rpc, spec.token, PAYEE.account) == Counter(amounts) - Counter(deposits), "each payment once"
         assert proxy.counts["reorg"] > 0
         return proxy.counts
 
