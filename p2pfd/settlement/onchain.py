@@ -8,8 +8,7 @@ from typing import Any
 
 from p2pfd.core.ids import Account, account
 from p2pfd.core.spec import ChainSpec
-from p2pfd.errors import ChainError
-from p2pfd.settlement import contracts
+from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function
 from p2pfd.settlement.artifacts import artifact
 from p2pfd.settlement.rpc import Rpc
@@ -46,7 +45,7 @@ async def inspect(rpc: Rpc, chain: ChainSpec) -> tuple[Standing, ...]:
 
 
 async def _stands(rpc: Rpc, name: str, address: Account) -> Standing:
-    code = bytes.fromhex((await rpc.call("eth_getCode", address, "latest"))[2:])
+    code = answers.octets(await rpc.call("eth_getCode", address, "latest"), "a contract's code")
     built = artifact(name)
     if not code:
         problem = "there is no contract"
@@ -59,10 +58,5 @@ async def _stands(rpc: Rpc, name: str, address: Account) -> Standing:
 
 async def _ask(rpc: Rpc, to: Account, functions: Sequence[Function]) -> list[Any]:
     calls = [("eth_call", [{"to": to, "data": "0x" + function.call().hex()}, "latest"]) for function in functions]
-    answers = await rpc.batch(calls)
-    try:
-        return [
-            function.answer(bytes.fromhex(answer[2:]))[0] for function, answer in zip(functions, answers, strict=True)
-        ]
-    except (TypeError, ValueError) as error:
-        raise ChainError(f"{rpc.url} answered what is no hexadecimal text", "is it a chain's address?") from error
+    told = [answers.octets(raw, "the answer of a call") for raw in await rpc.batch(calls)]
+    return [function.answer(raw)[0] for function, raw in zip(functions, told, strict=True)]
