@@ -39,12 +39,26 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
         topics = list(pubsub_msg.topicIDs)
         author, name = ID(pubsub_msg.from_id), pubsub.get_message_id(pubsub_msg)
         behind = {msg_forwarder, author, *pubsub.holders.of(name)}
-        for peer in set(self._get_peers_to_send(topics, msg_forwarder, author, name)) - behind:
+        neighbours = set(self._get_peers_to_send(topics, msg_forwarder, author, name))
+        for peer in (neighbours | self._next_neighbours(topics)) - behind:
             if peer in pubsub.peers and (self.scorer is None or self.scorer.allow_publish(peer, topics)):
                 self.send_rpc(peer, rpc)
         for topic in topics:
             self._hold_for_newcomers(topic, rpc, behind)
             self.time_since_last_publish[topic] = int(time.time())  # the library compares it with this clock
+
+    def _next_neighbours(self, topics: Sequence[str]) -> set[ID]:
+        """Peers that have just subscribed. 0.8.1 grafts them in a task of its own, a moment later.
+
+        Until then a message would not be sent to them, and afterwards they are neighbours, whom no IHAVE tells of it.
+        """
+        return {
+            peer
+            for topic in topics
+            if topic in self.mesh and len(self.mesh[topic]) < self.degree_low
+            for peer in self.pubsub.peer_topics.get(topic, ())
+            if self._is_gossipsub_peer(peer) and not self._check_back_off(peer, topic)
+        }
 
     def _hold_for_newcomers(self, topic: str, rpc: rpc_pb2.RPC, behind: set[ID]) -> None:
         """Keep a message for peers that have just connected: their protocol or their topics are not known yet."""

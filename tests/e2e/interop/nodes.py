@@ -96,5 +96,5 @@ async def meet(js: JsPeer, near: Listener, js_dials: bool = True) -> None:
         await near.transport.connect(js.address)
     await js.joined(near.transport.peer)
     with trio.fail_after(20):
-        # A message that is published between a peer's subscription and its graft is not for that peer.
+        # Only a neighbour in its mesh is sent what the peer passes on for others.
         await near.transport._gossip.router.wait_for_mesh(ID.from_base58(js.peer), topic_of(TASK), 20)
