@@ -30,6 +30,7 @@ from p2pfd.incentives.audit import audit
 from p2pfd.incentives.ptsc import SCALE
 from p2pfd.incentives.why import Why, why
 from p2pfd.node import keys
+from p2pfd.settlement import answers
 from p2pfd.settlement.profiles import Chain
 from p2pfd.settlement.watch import Watcher
 
@@ -48,7 +49,7 @@ class History:
 
 async def _read(place: where.Place, chain: Chain) -> History:
     spec = place.task
-    head = int(await chain.rpc.call("eth_blockNumber"), 16)
+    head = answers.height(await chain.rpc.call("eth_blockNumber"))
     watcher = Watcher(chain.rpc, spec.chain.market, finality=0, interval=1.0)
     seen = await watcher.history(0, head, spec.id)
     if not seen:
@@ -113,12 +114,13 @@ def _explain(args: argparse.Namespace, screen: Screen) -> int:
                 raise PlanError(
                     f"the chain knows no transaction {args.receipt}", "is it the right chain? p2pfd explain 0 works too"
                 )
+            told = answers.record(receipt, "a receipt")
             facts = {
                 "receipt": args.receipt.lower(),
-                "block": int(receipt["blockNumber"], 16),
-                "gas": int(receipt["gasUsed"], 16),
-                "ok": int(receipt["status"], 16) == 1,
-                "from": account(receipt["from"]),
+                "block": answers.height(told.get("blockNumber")),
+                "gas": answers.height(told.get("gasUsed"), "the gas used"),
+                "ok": answers.number(told.get("status"), "a receipt's status") == 1,
+                "from": answers.address(told.get("from"), "a sender"),
             }
             return await _read(place, chain), -1, facts
 
