@@ -11,16 +11,20 @@ from typing import Any
 
 import trio
 from libp2p.abc import INetConn, INetStream
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.host.basic_host import BasicHost
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId
+from p2pfd.errors import P2pfdError
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.shares import Shares, StreamFaultError
 
 Strike = Callable[[PeerId, str], None]
+THEIRS = (P2pfdError, BaseLibp2pError, OSError, trio.TooSlowError)
+"""Errors that come about by what a peer does."""
 
 log = logging.getLogger("p2pfd.network")
 
@@ -72,7 +76,9 @@ class SafeHost(BasicHost):  # type: ignore[misc]
                 if error.offence:
                     self.strike(peer, error.what)
             self._counters.drop(reason, peer)
-            log.warning("stream %s of %s: %r", stream.get_protocol(), peer, error)
+            # What strangers bring about is counted; a line for each would let them fill a disk. Ours is worth a line.
+            ours = reason is Drop.SERVICE or not isinstance(error, THEIRS)
+            log.log(logging.WARNING if ours else logging.DEBUG, "%s of %s: %r", stream.get_protocol(), peer, error)
             await stream.reset()
 
     async def _identify_peer(self, peer_id: ID, *, reason: str) -> None:

@@ -234,6 +234,8 @@ def _build(
             dial_timeout=settings.connect_seconds,
             inbound_upgrade_timeout=settings.connect_seconds,
             outbound_upgrade_timeout=settings.connect_seconds,
+            # The library takes whole seconds only, and half a minute for none.
+            inbound_stream_protocol_negotiation_timeout=max(1, round(settings.connect_seconds)),
         ),
     )
     swarm.auto_connector = NoAutoConnector(swarm)

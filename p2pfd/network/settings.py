@@ -38,7 +38,7 @@ class NetworkSettings:
     Connections
         ``connections`` 1–4096: the most at one time, both directions together.
         ``streams_per_peer`` 8–4096: the most streams one peer may hold open to us.
-        ``connect_seconds`` 0.1–300: bounds a dial with its handshake, and an inbound handshake.
+        ``connect_seconds`` 0.1–300: bounds a dial with its handshake, an inbound one, and the choice of a protocol.
         ``redial_first_seconds`` 0.01–3600 and ``redial_max_seconds`` 0.01–86400: the pause before a kept address is
         dialled again; it doubles from the first to the last.
         ``keepalive_seconds`` 0.1–3600: a peer that is silent for so long is pinged, and cut off after as long again.

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import trio
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.peer.id import ID
 
 from p2pfd.core.ids import PeerId
@@ -183,6 +184,31 @@ async def until_refused(node: Libp2pTransport, stranger: Libp2pTransport, pieces
             return count
         assert count <= CUT_OFF_WITHIN
     raise AssertionError("too few of them")
+
+
+async def test_who_answers_garbage_when_asked_who_it_is_is_cut_off_and_stays_so() -> None:
+    """One lie for each connection: a peer is asked once."""
+    rng = Random(9)
+
+    async def lies(stream: Any) -> None:
+        await stream.write(next(piece for piece in iter(lambda: streams.push(rng, TOPIC), None) if piece.bad).raw)
+        await stream.close()
+
+    with trio.fail_after(20):
+        async with open_transport(bytes(31) + b"\1") as node, open_transport(bytes(31) + b"\3") as stranger:
+            stranger._exchange._host.set_stream_handler(IDENTIFY, lies)
+            for count in range(1, CUT_OFF_WITHIN + 1):
+                with suppress(NetworkError):
+                    await stranger.connect(node.addresses[0])
+                row = node.counters.peer(stranger.peer)
+                while row.offences < count and not node._links._conduct.is_refused(stranger.peer):  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+                if node._links._conduct.is_refused(stranger.peer):
+                    return
+                await stranger.disconnect(node.peer)
+                while node.peers() or stranger.peers():  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+    raise AssertionError("it may go on")
 
 
 def offences(write: Any) -> Iterator[Piece]:
