@@ -159,7 +159,8 @@ def open(terms: uint256, neighbor: address, details: bytes32, r: uint256, vs: ui
     @param vs Its second half.
     """
     encounter: bytes32 = papers._encounter(terms, msg.sender, neighbor, details)
-    assert self._agreed(papers._digest(encounter), neighbor, r, vs), "encounters: unsigned by neighbor"
+    signer: address = papers._signer(papers._digest(encounter), r, vs)
+    assert signer == neighbor and signer != empty(address), "encounters: unsigned by neighbor"
     self._open(terms, msg.sender, neighbor, encounter)
 
 
@@ -253,8 +254,9 @@ def settle(
         found: uint256 = 0
         known: uint256 = 0
         seats = block_drawn << 168
+        count: uint256 = where >> 40
         for pick: uint256 in range(1, registry.MAX_PICKS + 1):
-            seat: uint256 = (slices & M32) % (where >> 40)
+            seat: uint256 = (slices & M32) % count
             slices >>= 32
             if pick & 7 == 0:
                 seed = keccak256(seed)
@@ -277,7 +279,7 @@ def settle(
                 break
         assert found == size, "encounters: too few validators"
     root: bytes32 = empty(bytes32)
-    ballot: uint256 = 0
+    agreed: uint256 = 1
     said: uint256 = 0
     at: uint256 = 2
     for place: uint256 in range(size, bound=MAX_SIZE):
@@ -285,7 +287,7 @@ def settle(
         at = unsafe_add(at, 3)
         seat: uint256 = (seats >> unsafe_mul(place, 24)) & M24
         root = keccak256(abi_encode(root, keccak256(abi_encode(result, seat, opening))))
-        ballot |= unsafe_sub(3, opening & 1) << unsafe_mul(place, 2)
+        agreed &= opening
         said = unsafe_add(said, words[place] & M30)
     digest: bytes32 = papers._digest(keccak256(abi_encode(papers.BALLOT, result, root)))
     prepayment: uint256 = terms & M64
@@ -295,8 +297,7 @@ def settle(
     credit = unsafe_add(credit, prepayment)
     rest: uint256 = pool
     rate: uint256 = unsafe_div(pool, size)
-    plain: bool = ballot == unsafe_sub(ONE << unsafe_mul(size, 2), 1) & ODD and (terms >> 240) & M8 == SERUM
-    plain = plain and size > 1
+    plain: bool = agreed != 0 and size > 1 and (terms >> 240) & M8 == SERUM
     at = 0
     for place: uint256 in range(size, bound=MAX_SIZE):
         word: uint256 = words[place]
@@ -319,7 +320,11 @@ def settle(
             else:
                 rest = unsafe_sub(rest, gain)
                 registry.seats[(seats >> unsafe_mul(place, 24)) & M24] = word
+    ballot: uint256 = ODD & unsafe_sub(ONE << unsafe_mul(size, 2), 1)
     if not plain:
+        for place: uint256 in range(size, bound=MAX_SIZE):
+            # Two becomes three where the vote is for invalid.
+            ballot |= unsafe_sub(1, votes[unsafe_add(unsafe_mul(place, 3), 2)] & 1) << unsafe_mul(place, 2)
         self._judge(terms, learner, neighbor, seats, words, ballot)
         return
     purse.words[neighbor] = unsafe_add(purse.words[neighbor], credit)
@@ -549,15 +554,14 @@ def _open(terms: uint256, learner: address, neighbor: address, encounter: bytes3
     window: uint256 = (terms >> 184) & M24
     size: uint256 = (terms >> 232) & M8
     assert block.timestamp <= open_by, "encounters: too late to open"
+    # Less one, a zero is very large.
     assert (
-        prepayment != 0
-        and prepayment <= registry.bond
+        unsafe_sub(prepayment, 1) < registry.bond
+        and unsafe_sub(size, 1) < MAX_SIZE
         and open_by < learn_by
         and window != 0
         and (terms >> 208) & M24 <= WHOLE
-        and size != 0
-        and size <= MAX_SIZE
-        and (terms >> 240) & M8 <= 2
+        and (terms >> 240) & M8 <= SERUM
     ), "encounters: terms out of range"
     assert unsafe_add(learn_by, unsafe_mul(window, 2)) <= block.timestamp + registry.longest, "encounters: lasts too long"
     assert learner != neighbor, "encounters: own neighbor"

@@ -107,7 +107,7 @@ class Encounters:
             case OpenEncounter(named, details, signature):
                 terms = dataclasses.replace(named, learner=sender)  # whoever opens learns
                 name = self._papers.encounter(terms, details)
-                require(self._agreed(sender, name, terms.neighbor, signature), "encounters: unsigned by neighbor")
+                require(self._signed(name, terms.neighbor, signature), "encounters: unsigned by neighbor")
                 return self._open(at, terms, name)
             case OpenMany() | SettleMany():
                 return self._all_or_none(at, sender, claim)
