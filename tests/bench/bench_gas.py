@@ -1,8 +1,9 @@
-"""Gas and time of the label market, step by step, on the embedded chain's ledger: ``python -m tests.bench.bench_gas``.
+"""Gas and time of the label market, step by step, and gas of encounters: ``python -m tests.bench.bench_gas``.
 
 Prints a table and, as its last line, the same figures as one JSON object. Gas does not depend on the machine; seconds
 do. A step's figure is the mean over all workers of the second round: the first one writes to fresh storage, and has a
-column of its own. The last line also holds what a round costs in each mode, from `gas_labels.py`.
+column of its own. The last line also holds what a round costs in each mode, from `gas_labels.py`,
+and what an encounter costs, from `gas_encounters.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from p2pfd.core.labels import commitment, pack
 from p2pfd.core.rng import Rng
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
-from tests.bench import gas_labels
+from tests.bench import gas_encounters, gas_labels
 from tests.contracts.chain import BOSS, Contracts, key
 
 TASK = TaskId(b"\1" * 32)
@@ -117,7 +118,9 @@ def main(arguments: list[str]) -> None:
     for size in sizes:
         rows.append(measured(*size))
         print(" | ".join(f"{rows[-1][name]:,}" for name in columns), flush=True)
-    print(json.dumps({"gas": rows} | gas_labels.figures()))
+    encounters = gas_encounters.figures()
+    print(gas_encounters.table(encounters))
+    print(json.dumps({"gas": rows} | gas_labels.figures() | encounters))
 
 
 if __name__ == "__main__":
