@@ -79,7 +79,7 @@ class NetworkSettings:
     connect_seconds: float = _number(10.0, 0.1, 300)
     redial_first_seconds: float = _number(0.5, 0.01, 3600)
     redial_max_seconds: float = _number(8.0, 0.01, 86_400)
-    keepalive_seconds: float = _number(4.0, 0.1, 3600)
+    keepalive_seconds: float = _number(3.5, 0.1, 3600)
     network_key: str = ""
     discover: bool = False
     mdns: bool = False
