@@ -73,7 +73,7 @@ class EvmSettlement:
             known = None if intent is None else self._sender.known(intent, market, meant)
             if known is not None:
                 return known
-            shown_at = await self._sender.included(contracts.market()["deposit_with_permit"].selector)
+            shown_at = await self._sender.over(contracts.market()["deposit_with_permit"].selector)
             call = await self._deposit(claim, shown_at)
             return await self._sender.send(market, call, gas, intent=intent, claim=meant)
 
@@ -121,8 +121,8 @@ class EvmSettlement:
     async def _deposit(self, claim: Deposit, shown_at: int = 0) -> bytes:
         """A deposit with the approval as a signature, so that one transaction does both.
 
-        The signature names a number that every deposit raises. It is read from a state that shows all earlier ones: an
-        endpoint that is behind tells an old number, and the deposit would fail.
+        The signature names a number that every deposit raises. It is read when all earlier ones are final, from a state
+        that shows them: after a reorganisation, or from an endpoint that is behind, it would be an old one.
         """
         nonces, domain = contracts.token()["nonces"], contracts.token()["DOMAIN_SEPARATOR"]
         for _ in range(_BEHIND):

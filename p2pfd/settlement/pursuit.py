@@ -31,8 +31,6 @@ class Pursuit:
         self._outbox = pen.outbox
         self._finality = pen.habits.finality
         self._gap_since: int | None = None
-        self.standing: set[int] = set()
-        """What stood in a block when it was last looked for, final or not."""
 
     async def look(self) -> None:
         """See what became of everything unfinished, and do for it what can be done."""
@@ -42,7 +40,6 @@ class Pursuit:
         if not todo:
             return
         head, receipts = await self._receipts(todo)
-        self.standing = set(receipts)
         included = [(intent, receipts[intent.seq]) for intent in todo if intent.seq in receipts]
         for intent, receipt in included:
             pen.stood = max(pen.stood, answers.height(receipt.get("blockNumber")))

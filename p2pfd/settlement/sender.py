@@ -142,25 +142,23 @@ class Sender:
                 )
             await trio.sleep(self._habits.look_seconds)
 
-    async def included(self, selector: bytes) -> int:
-        """Wait until everything that was sent and calls this function stands in a block, final or not.
+    async def over(self, selector: bytes) -> int:
+        """Wait until everything that was sent and calls this function is final.
 
         The block from which on the chain's state shows all of it. ChainError when that takes too long.
         """
         deadline = trio.current_time() + self._habits.longest_seconds
         while True:
             todo = self._outbox.unfinished(self._pen.scope)
-            calls = {each.seq for each in todo if each.wish.data.startswith(selector)}
-            if calls <= self._pursuit.standing:
+            if not any(each.wish.data.startswith(selector) for each in todo):
                 return self._pen.stood
+            if trio.current_time() >= deadline:
+                raise ChainAwayError(
+                    f"what was sent before is not final after {self._habits.longest_seconds:g} s",
+                    "does the account have coins for gas?",
+                )
             await self.look()
-            if not calls <= self._pursuit.standing:
-                if trio.current_time() >= deadline:
-                    raise ChainAwayError(
-                        f"what was sent before is in no block after {self._habits.longest_seconds:g} s",
-                        "does the account have coins for gas?",
-                    )
-                await trio.sleep(self._habits.look_seconds)
+            await trio.sleep(self._habits.look_seconds)
 
     async def finished(self) -> None:
         """Wait until everything that was ever sent here has a final end."""

@@ -13,7 +13,7 @@ CHAIN_ID = 80_002
 PAYER = AccountKey(b"\x07" * 32)
 PAYEE = AccountKey(b"\x08" * 32)
 GAS = 100_000
-DEPOSIT_EVERY = 8
+DEPOSIT_EVERY = 20
 """One payment in so many is a deposit, through the settlement, with a permit."""
 HABITS = Habits(
     finality=6,
