@@ -28,15 +28,15 @@ from p2pfd.network.api import Topic
 from p2pfd.network.names import MAX_TOPIC
 
 SERVICE = "missed"
-KEPT_BYTES = 8 * 1024 * 1024
-KEPT = 4096
+KEPT_BYTES = 512 * 1024
+KEPT = 1024
 NAME_BYTES = 8
 QUESTION_BYTES = 2 + MAX_TOPIC + NAME_BYTES * KEPT
 ANSWER_BYTES = 512 * 1024
 ASK_SECONDS = 10.0
 ATTEMPTS = 3
-TURNS = 16
-"""Answers in a row that one neighbour is asked for: with the largest messages, all that it can keep."""
+TURNS = 4
+"""Answers in a row that one neighbour is asked for: all that it can keep, and what comes in meanwhile."""
 
 log = logging.getLogger("p2pfd.network")
 

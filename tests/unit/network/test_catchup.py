@@ -64,7 +64,7 @@ def test_an_archive_is_bounded_in_number_and_in_bytes() -> None:
 
 
 def test_an_answer_is_bounded_and_the_next_one_goes_on() -> None:
-    full, mine = Archive(), Archive()
+    full, mine = Archive(size=10**7), Archive(size=10**7)
     for number in range(40):
         full.keep(message(number, size=50_000))
     got: list[int] = []
