@@ -107,7 +107,10 @@ def find(program: Program) -> tuple[str, ...] | None:
     return None
 
 
-AMOY_ARGUMENTS = ("--no-mining", "--base-fee", "30000000000", "--gas-limit", "45000000", "--hardfork", "prague")
+AMOY_ARGUMENTS = (
+    *("--no-mining", "--base-fee", "30000000000", "--gas-limit", "45000000"),
+    *("--hardfork", "prague", "--slots-in-an-epoch", "4"),
+)
 """What makes an anvil like Polygon's test network, with blocks that come when they are asked for."""
 
 

@@ -93,7 +93,7 @@ class Outbox(AbstractContextManager["Outbox"]):
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0, check_same_thread=False)
         except OSError as error:
             raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", "name a file you can write") from error
         except sqlite3.DatabaseError as error:
@@ -250,3 +250,7 @@ class Outbox(AbstractContextManager["Outbox"]):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_db"):
+            self._db.close()  # one in memory goes with its last user, and nobody needs to say so

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 
 import pytest
 import trio
+from p2pfd_localnet import plan as plans
 from p2pfd_localnet.chain import ChainLedger
 
-from p2pfd.errors import ChainError
+from p2pfd.errors import ChainError, PlanError
 from p2pfd.node import keys
 from p2pfd.settlement.local import LocalChain
 
@@ -44,3 +46,19 @@ async def test_a_chain_that_goes_by_itself_is_an_error_and_one_that_hangs_up_is_
             nursery.start_soon(die)
             nursery.start_soon(mind)
     assert len(calls) == 3
+
+
+def test_a_plan_may_name_a_chain_that_runs():
+    for chain in ("anvil", "ganache", "http://127.0.0.1:8545", "https://example.org/path"):
+        plans.check(plans.change(plans.find("small"), chain=chain))
+    with pytest.raises(PlanError, match="chain is 'moon'"):
+        plans.check(plans.change(plans.find("small"), chain="moon"))
+
+
+def test_only_a_chain_of_its_own_is_ended_with_the_mesh(tmp_path, monkeypatch):
+    ended = []
+    monkeypatch.setattr("os.kill", lambda pid, number: ended.append((pid, number)))
+    for pid in (0, 12345):
+        chain = LocalChain("http://127.0.0.1:1", 1, pid)
+        ChainLedger(chain, keys.throwaway(1, "requester").account, tmp_path / "log").kill()
+    assert ended == [(12345, signal.SIGKILL)]
