@@ -53,15 +53,14 @@ class EncounterChain(Contracts):
         wallets: dict[AccountKey, int],
         contract: Artifact | None = None,
         now: int = 1_000,
-        chain_id: int = CHAIN_ID,
     ) -> None:
         self.now = now
-        self.ledger = Ledger(Store(None), lambda: self.now, chain_id, {})
+        self.ledger = Ledger(Store(None), lambda: self.now, CHAIN_ID, {})
         self._places = {}
         self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [SUPPLY]))
         arguments = encode(["address", *["uint256"] * 4], [self.token, UNBOND, LONGEST, BOND, THRESHOLD])
         self.contract = self.deploy((contract or artifact("Encounters")).bytecode + arguments)
-        self.papers = encounters.papers(chain_id, self.contract)
+        self.papers = encounters.papers(CHAIN_ID, self.contract)
         for who, amount in wallets.items():
             self.must(BOSS, self.token, contracts.token()["transfer"].call(who.account, amount))
             self.must(who, self.token, contracts.token()["approve"].call(self.contract, 2**255))
