@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections import deque
 from types import TracebackType
@@ -21,6 +22,8 @@ DATA, WINDOW, PING, GO_AWAY = range(4)
 SYN, ACK, FIN, RST = 1, 2, 4, 8
 WINDOW_BYTES = 256 * 1024
 MAX_WINDOW = 4 * 1024 * 1024
+SMALL = 4096
+"""Smaller parts are put together, so that many of them take no more memory than their bytes."""
 EXTRA = 16 * 1024 * 1024
 """What one connection may hold above the first window of each of its streams."""
 PAYLOAD = 65_507  # with its header and the cipher's sixteen bytes one noise message of the largest size
@@ -56,7 +59,7 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
     def __init__(self, number: int, conn: Connection) -> None:
         self.stream_id = number
         self.muxed_conn = conn
-        self._arrived: deque[memoryview] = deque()
+        self._arrived: deque[memoryview | bytearray] = deque()
         self._held = 0
         self._allowed = self._window = WINDOW_BYTES
         self.extra = 0
@@ -77,7 +80,12 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
             return False
         self._allowed -= len(part)
         self._held += len(part)
-        self._arrived.append(part)
+        if len(part) >= SMALL:  # a view holds on to all that came with it: at most as much again
+            self._arrived.append(part if 2 * len(part) >= len(part.obj) else memoryview(bytes(part)))
+        elif self._arrived and isinstance(last := self._arrived[-1], bytearray) and len(last) < SMALL:
+            last += part
+        else:
+            self._arrived.append(bytearray(part))
         self._news.set()
         return True
 
@@ -102,7 +110,8 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
                 raise MuxedStreamReset(f"stream {self.stream_id} was reset")
             if self.ended:
                 raise MuxedStreamEOF(f"stream {self.stream_id} has ended")
-            self._news = trio.Event()
+            if self._news.is_set():
+                self._news = trio.Event()
             await self._news.wait()
         return await self._take(self._held if n is None or n < 0 else min(n, self._held))
 
@@ -150,7 +159,8 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
         await trio.lowlevel.checkpoint()
 
     async def _wait_for_room(self) -> None:
-        self._room = trio.Event()
+        if self._room.is_set():
+            self._room = trio.Event()
         with trio.move_on_after(CREDIT_SECONDS) as patience:
             await self._room.wait()
         if patience.cancelled_caught:
@@ -161,7 +171,7 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
         if not self.closed and not self.broken:
             self.closed = True
             self.muxed_conn.forget(self)
-            await self.muxed_conn.send(WINDOW, FIN, self.stream_id, 0)
+            await self._say(FIN)
 
     async def reset(self) -> None:
         """Neither side says anything any more."""
@@ -171,7 +181,12 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
             self.closed = True
             self.muxed_conn.forget(self)
             if not finished:
-                await self.muxed_conn.send(WINDOW, RST, self.stream_id, 0)
+                await self._say(RST)
+
+    async def _say(self, flag: int) -> None:
+        """The end, to the other side; when the connection is over, it knows."""
+        with contextlib.suppress(MuxedStreamReset):
+            await self.muxed_conn.send(WINDOW, flag, self.stream_id, 0)
 
     @property
     def is_closed(self) -> bool:

@@ -254,6 +254,33 @@ async def test_who_sends_more_than_it_may_is_cut_off() -> None:
             await stream.read()
 
 
+@pytest.mark.parametrize("size", [100, 5000])
+async def test_small_parts_hold_on_to_no_more_than_themselves(size: int) -> None:
+    async with facing() as (mux, theirs):
+        await theirs.send_all(frame(WINDOW, SYN, 1, 0))
+        stream = await mux.accept_stream()
+        for _ in range(30_000 // size):  # each comes with a lot that is for nobody
+            await theirs.send_all(frame(DATA, 0, 1, size, bytes(size)) + frame(DATA, 0, 99, 60_000, bytes(60_000)))
+            await wait_all_tasks_blocked()
+        held = sum(len(part.obj) if isinstance(part, memoryview) else len(part) for part in stream._arrived)
+        assert held == 30_000
+        assert len(stream._arrived) < 10
+        got = b""
+        while len(got) < 30_000:
+            got += await stream.read(777)
+        assert got == bytes(30_000)
+
+
+async def test_the_end_can_be_said_when_nobody_hears_it() -> None:
+    async with facing() as (mux, theirs):
+        first, second = await mux.open_stream(), await mux.open_stream()
+        await theirs.send_all(frame(GO_AWAY, 0, 0, 0))
+        with pytest.raises(MuxedConnUnavailable):
+            await mux.accept_stream()
+        await first.close()
+        await second.reset()
+
+
 @pytest.mark.parametrize(
     "raw",
     [
