@@ -81,7 +81,7 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
         self._allowed -= len(part)
         self._held += len(part)
         if len(part) >= SMALL:  # a view holds on to all that came with it: at most as much again
-            self._arrived.append(part if 2 * len(part) >= len(part.obj) else memoryview(bytes(part)))
+            self._arrived.append(part if 2 * len(part) >= memoryview(part.obj).nbytes else memoryview(bytes(part)))
         elif self._arrived and isinstance(last := self._arrived[-1], bytearray) and len(last) < SMALL:
             last += part
         else:
