@@ -10,6 +10,7 @@ import os
 import threading
 from pathlib import Path
 
+from p2pfd.core import boundedjson
 from p2pfd.errors import StorageError
 
 LIMIT = 8 * 1024 * 1024
@@ -39,7 +40,7 @@ class StateFile:
             self.put_aside(f"it has more than {LIMIT} bytes")
             return None
         try:
-            value: object = json.loads(raw)
+            value: object = boundedjson.loads(raw)
         except (ValueError, RecursionError) as error:
             self.put_aside(f"it is no JSON: {error}")
             return None

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
+from p2pfd.core.boundedjson import loads
 from p2pfd.errors import ChainError, PlanError
 from p2pfd.settlement.api import ChainAwayError
-from p2pfd.settlement.bounded import loads
 
 MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 256 * 1024

@@ -21,9 +21,9 @@ from typing import Any
 import h11
 import trio
 
+from p2pfd.core.boundedjson import loads
 from p2pfd.core.rng import Rng
 from p2pfd.errors import ChainError
-from p2pfd.settlement.bounded import loads
 from p2pfd.settlement.embedded.server import listen
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.testing.rules import AMOY_RULES, Rules, TransactionPool

@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from p2pfd.core.boundedjson import loads
 from p2pfd.errors import StorageError
 from p2pfd.settlement.abi import reason
-from p2pfd.settlement.bounded import loads
 from p2pfd.settlement.embedded.ledger import GAS_LIMIT, Ledger, Outcome, TransactionRefused
 from p2pfd.settlement.embedded.store import Block, Log
 

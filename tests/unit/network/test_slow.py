@@ -79,9 +79,8 @@ async def test_a_stream_that_agrees_on_no_protocol_is_reset(nodes: Nodes) -> Non
     stream = await connection[0].muxed_conn.open_stream()
     await stream.write(b"\x13/multi")
     await until(victim, Drop.PROTOCOL)
-    with pytest.raises(Exception, match="reset"):
-        while True:
-            await stream.read(100)
+    while not stream.is_closed:  # noqa: ASYNC110 - until the reset has come
+        await trio.sleep(0.01)
     assert dropped(victim) == {Drop.PROTOCOL: 1}
 
 

@@ -12,11 +12,11 @@ from web3 import Web3
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from p2pfd.core.boundedjson import MAX_DEPTH, loads
 from p2pfd.core.claims import Deposit
 from p2pfd.core.ids import Amount
 from p2pfd.settlement import contracts
 from p2pfd.settlement.artifacts import artifact
-from p2pfd.settlement.bounded import MAX_DEPTH, loads
 from p2pfd.settlement.embedded import methods as module
 from p2pfd.settlement.embedded.methods import MAX_BATCH, Methods
 from tests.contracts.chain import BOSS, CHAIN_ID, Contracts, key
