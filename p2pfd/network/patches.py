@@ -39,7 +39,7 @@ from p2pfd.network.settings import NetworkSettings
 
 WRITTEN_FOR = "0.8.1"
 MAX_VARINT_BYTES = 10
-HELD = 4096
+HELD = 1024
 BATCH = 16 * 1024
 FRAME_READ = 64 * 1024
 FRAME_SECONDS = 30.0

@@ -70,7 +70,7 @@ class NetworkSettings:
     stall_seconds: float = _number(5.0, 0.1, 300)
     inbound_queue: int = _number(1024, 1, 65_536)
     answer_seconds: float = _number(2.0, 0.01, 300)
-    remembered: int = _number(16_384, 1, 1_000_000)
+    remembered: int = _number(4096, 1, 1_000_000)
     rejects: int = _number(16, 1, 10_000)
     refuse_seconds: float = _number(60.0, 0, 86_400)
     forgive_seconds: float = _number(600.0, 1, 31_536_000)
