@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from p2pfd.core import boundedjson
 from p2pfd.core.ids import Account, PeerId, account, public_key_of
 from p2pfd.errors import DecodeError, PlanError, StorageError, UsageError
 from p2pfd.node import keys, private
 from p2pfd.node.keys import ENCRYPTED_FILE, NodeKeys
-from p2pfd.settlement import bounded, keyfile
+from p2pfd.settlement import keyfile
 from p2pfd.settlement.accounts import KEY_BYTES, AccountKey
 from p2pfd.settlement.keyfile import STANDARD_WORK, WrongPassphrase
 
@@ -153,7 +154,7 @@ def imported(raw: bytes, passphrase: Callable[[], str]) -> NodeKeys:
             raise DecodeError("it is not 64 hex digits", "name a wallet's key file") from None
         return NodeKeys(keys.fresh().peer_private, key)
     try:
-        value = bounded.loads(text)
+        value = boundedjson.loads(text)
     except (ValueError, RecursionError):
         raise DecodeError("it is neither JSON nor 64 hex digits", "name a wallet's key file") from None
     keyfile.check(value)
@@ -225,7 +226,7 @@ def _read(directory: Path) -> dict[str, Any]:
     path = directory / ENCRYPTED_FILE
     raw = private.read(path)
     try:
-        return _checked(bounded.loads(raw))
+        return _checked(boundedjson.loads(raw))
     except DecodeError as error:
         raise private.damaged(path, error.what) from error
     except (ValueError, RecursionError) as error:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from p2pfd.core import boundedjson
 from p2pfd.core.ids import Account, account
 from p2pfd.core.spec import NO_ACCOUNT
 from p2pfd.errors import DecodeError, NotRunningError, PlanError, StorageError
-from p2pfd.settlement import bounded
 
 VERSION = 1
 MAX_BYTES = 4 * 1024 * 1024
@@ -144,7 +144,7 @@ def load(path: Path) -> Deployments | None:
     try:
         if len(raw) > MAX_BYTES:
             raise DecodeError(f"it has more than {MAX_BYTES} bytes")
-        return _read(bounded.loads(raw))
+        return _read(boundedjson.loads(raw))
     except DecodeError as error:
         raise _wrong(path, error.what) from error
     except (ValueError, RecursionError) as error:
