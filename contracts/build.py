@@ -23,7 +23,7 @@ ARTIFACTS = HERE.parent / "p2pfd" / "settlement" / "artifacts"
 EVM = "shanghai"
 PARTS = {
     "Token": ("Token.vy",),
-    "LabelMarket": ("LabelMarket.vy", "staking.vy", "serum.vy"),
+    "LabelMarket": ("LabelMarket.vy", "rounds.vy", "serum.vy", "staking.vy"),
     "OptimisticMarket": ("OptimisticMarket.vy", "Court.vy", "rounds.vy", "staking.vy"),
     "SampledMarket": ("SampledMarket.vy", "Court.vy", "rounds.vy", "serum.vy", "staking.vy"),
     "Court": ("Court.vy", "serum.vy"),

@@ -619,6 +619,7 @@ def _proving(task: bytes32, round: uint256) -> uint256:
     phase: uint256 = rounds._phase(task)
     rounds._need(phase == rounds.DISPUTE or phase == rounds.PROVE, "market: nothing to prove")
     rounds._in_round(task, round)
+    rounds._in_time(rounds._deadline(task))
     if phase == rounds.DISPUTE:
         return self._claims[task] >> 160
     return rounds._set(task, rounds.REVEALED)

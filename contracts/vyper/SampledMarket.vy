@@ -227,7 +227,7 @@ def reveal(
     rounds._add(task, rounds.REVEALED, 1 << number)
     log WordsRevealed(task=task, round=round, worker=msg.sender, counts=top.counts, words=words)
     if rounds._set(task, rounds.REVEALED) == rounds._set(task, rounds.COMMITTED):
-        self._close_reveals(task)
+        rounds._close_reveals(task)
 
 
 @external
@@ -287,12 +287,7 @@ def advance(task: bytes32):
         else:
             rounds._finish(task, False, 0, [])
     else:
-        revealed: uint256 = rounds._set(task, rounds.REVEALED)
-        rounds._punish(task, rounds._set(task, rounds.COMMITTED) & ~revealed, revealed)
-        if rounds._enough(task, rounds.REVEALED):
-            self._close_reveals(task)
-        else:
-            rounds._finish(task, False, 0, [])
+        rounds._end_reveals(task)
 
 
 # -- transitions -----------------------------------------------------------------------------------------------------------
@@ -314,17 +309,6 @@ def _choose_block(task: bytes32, round: uint256):
     """
     self._block[task] = block.number + 1
     log DrawOpened(task=task, round=round, block=block.number + 1)
-
-
-@internal
-def _close_reveals(task: bytes32):
-    """
-    @notice Whoever revealed counts.
-    """
-    rounds._stand(task, rounds.SETTLE)
-    log rounds.RevealsClosed(
-        task=task, round=rounds._round(task), counted=rounds._holders(task, rounds._set(task, rounds.REVEALED))
-    )
 
 
 # -- the draw and the tree -------------------------------------------------------------------------------------------------

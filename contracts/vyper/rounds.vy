@@ -171,26 +171,7 @@ def terms(task: bytes32) -> Terms:
     @param task The task's name.
     @return The terms.
     """
-    limits: uint256 = self._limits[task]
-    amounts: uint256 = self._amounts[task]
-    return Terms(
-        samples=self._samples(task),
-        classes=self._classes(task),
-        rounds=(limits >> 40) & (2**16 - 1),
-        pot=self._pot(task),
-        rate=self._rate(task),
-        bond=(amounts >> 128) & LOW_64,
-        forfeit=amounts >> 192,
-        quorum=(limits >> 56) & 255,
-        seats=(limits >> 64) & 255,
-        enrol_seconds=self._seconds(task, 72),
-        commit_seconds=self._seconds(task, COMMIT_SECONDS),
-        reveal_seconds=self._seconds(task, REVEAL_SECONDS),
-        stake=self._stake[task],
-        challenge_seconds=self._seconds(task, CHALLENGE_SECONDS),
-        dispute_seconds=self._seconds(task, DISPUTE_SECONDS),
-        picks=self._picks(task),
-    )
+    return self._terms(task)
 
 
 @external
@@ -240,6 +221,34 @@ def _need(holds: bool, reason: String[40]):
 
 
 # -- storage ---------------------------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _terms(task: bytes32) -> Terms:
+    """
+    @notice All terms, for whoever asks; the markets themselves take the few they need.
+    """
+    limits: uint256 = self._limits[task]
+    amounts: uint256 = self._amounts[task]
+    return Terms(
+        samples=self._samples(task),
+        classes=self._classes(task),
+        rounds=(limits >> 40) & (2**16 - 1),
+        pot=self._pot(task),
+        rate=self._rate(task),
+        bond=(amounts >> 128) & LOW_64,
+        forfeit=amounts >> 192,
+        quorum=(limits >> 56) & 255,
+        seats=(limits >> 64) & 255,
+        enrol_seconds=self._seconds(task, 72),
+        commit_seconds=self._seconds(task, COMMIT_SECONDS),
+        reveal_seconds=self._seconds(task, REVEAL_SECONDS),
+        stake=self._stake[task],
+        challenge_seconds=self._seconds(task, CHALLENGE_SECONDS),
+        dispute_seconds=self._seconds(task, DISPUTE_SECONDS),
+        picks=self._picks(task),
+    )
 
 
 @internal
@@ -540,6 +549,30 @@ def _open_reveals(task: bytes32, committed: DynArray[address, MAX_SEATS]):
     """
     deadline: uint256 = self._enter(task, REVEAL, self._seconds(task, REVEAL_SECONDS))
     log RevealsOpened(task=task, round=self._round(task), deadline=deadline, committed=committed)
+
+
+@internal
+def _close_reveals(task: bytes32):
+    """
+    @notice Whoever revealed counts.
+    """
+    self._stand(task, SETTLE)
+    log RevealsClosed(
+        task=task, round=self._round(task), counted=self._holders(task, self._set(task, REVEALED))
+    )
+
+
+@internal
+def _end_reveals(task: bytes32):
+    """
+    @notice The end of the reveals by time: the silent forfeit, and without a quorum the round is void.
+    """
+    revealed: uint256 = self._set(task, REVEALED)
+    self._punish(task, self._set(task, COMMITTED) & ~revealed, revealed)
+    if self._enough(task, REVEALED):
+        self._close_reveals(task)
+    else:
+        self._finish(task, False, 0, [])
 
 
 @internal

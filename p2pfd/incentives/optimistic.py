@@ -112,7 +112,7 @@ class OptimisticMarket(Rounds):
             case ChallengeRound(task, rnd):
                 return self._challenge(now, sender, task, rnd)
             case OpenProof(task, rnd, salts, roots):
-                return self._open_proof(task, rnd, salts, roots)
+                return self._open_proof(now, task, rnd, salts, roots)
             case ProveChunk(task, rnd, labels, paths):
                 return self._prove(now, task, rnd, labels, paths)
             case SettleRound(task, rnd):
@@ -219,9 +219,10 @@ class OptimisticMarket(Rounds):
         return (RoundChallenged(task_id, rnd, sender, task.deadline),)
 
     def _open_proof(
-        self, task_id: TaskId, rnd: RoundId, salts: tuple[bytes, ...], roots: tuple[bytes, ...]
+        self, now: int, task_id: TaskId, rnd: RoundId, salts: tuple[bytes, ...], roots: tuple[bytes, ...]
     ) -> tuple[ModeEvent, ...]:
         task, play = self._in(task_id, rnd, (Phase.DISPUTE, Phase.PROVE), "market: nothing to prove")
+        require(now <= task.deadline, "market: too late")
         require(play.roots is None, "market: already opened")
         require(len(salts) == len(roots) == len(play.counted), "market: lists differ in length")
         for number, salt, top in zip(sorted(play.counted), salts, roots, strict=True):
@@ -239,6 +240,7 @@ class OptimisticMarket(Rounds):
         paths: tuple[tuple[bytes, ...], ...],
     ) -> tuple[ModeEvent, ...]:
         task, play = self._in(task_id, rnd, (Phase.DISPUTE, Phase.PROVE), "market: nothing to prove")
+        require(now <= task.deadline, "market: too late")
         require(play.roots is not None, "market: not opened")
         assert play.roots is not None
         require(len(labels) == len(paths) == len(play.roots), "market: lists differ in length")

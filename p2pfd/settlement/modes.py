@@ -36,6 +36,7 @@ from p2pfd.core.claims import (
     WorkerSuspended,
 )
 from p2pfd.core.ids import Account, Digest, RoundId, TaskId, account
+from p2pfd.core.labels import WORD_BYTES
 from p2pfd.core.modes import (
     ChallengeRound,
     ClaimRound,
@@ -64,6 +65,11 @@ _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId,addre
 _LABELS = keccak(b"Labels(bytes32 task,uint256 round,bytes32 commitment)")
 _NAME, _VERSION = keccak(b"p2pfd-labels"), keccak(b"1")
 _PARITY = 2**255
+_ALONE = {
+    "optimistic": (PostCommitments, RevealLabels, ClaimRound, ChallengeRound, OpenProof, ProveChunk),
+    "sampled": (DrawSamples, RevealWords),
+}
+"""The claims that one mode alone takes."""
 
 
 @cache
@@ -159,7 +165,12 @@ class Ledger:
 
 
 def call_of(mode: str, claim: ModeClaim, seen: Ledger) -> bytes:
-    """The call that carries a claim to the contract of a mode."""
+    """The call that carries a claim to the contract of a mode; ChainError for one that no call can carry."""
+    if any(isinstance(claim, kinds) for other, kinds in _ALONE.items() if other != mode):
+        raise ChainError(f"{type(claim).__name__} is no claim of the {mode} mode", "mend the claim: it was not sent")
+    short = [word for word in _words(claim) if len(word) != WORD_BYTES]
+    if short:
+        raise ChainError(f"{len(short[0])} bytes where {WORD_BYTES} belong", "mend the claim: it was not sent")
     of = interface(mode)
     match claim:
         case Deposit(amount):
@@ -186,6 +197,27 @@ def call_of(mode: str, claim: ModeClaim, seen: Ledger) -> bytes:
             return of["settle"].call(task, rnd)
         case _:
             return _optimistic(of, claim, seen)
+
+
+def _words(claim: ModeClaim) -> list[bytes]:
+    """All values of a claim that fill a word: an encoder would pad shorter ones, silently."""
+    found: list[bytes] = [claim.task] if hasattr(claim, "task") else []
+    match claim:
+        case OpenTask(terms):
+            found.append(terms.task)
+        case CommitLabels(commitment=bound):
+            found.append(bound)
+        case PostCommitments(signed=signed):
+            found += [one.commitment for one in signed]
+        case RevealLabels(salt=salt):
+            found.append(salt)
+        case OpenProof(salts=salts, roots=roots):
+            found += [*salts, *roots]
+        case ProveChunk(paths=paths):
+            found += [step for path in paths for step in path]
+        case RevealWords(salt=salt, top=top, words=words, paths=steps):
+            found += [salt, top[0], *words, *(step[0] for path in steps for step in path)]
+    return found
 
 
 def _optimistic(of: Interface, claim: ModeClaim, seen: Ledger) -> bytes:

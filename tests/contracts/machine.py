@@ -246,11 +246,13 @@ class Both(RuleBasedStateMachine):
             assert chain.peek_wallet(who) == (held if who == chain.market else here.wallet)
         for name in self.names:
             state = self.market.task(name)
-            assert state is not None or not any(chain.peek("tasks", name))
+            (held_there,) = chain.ask("tasks", name)
+            assert isinstance(held_there, tuple)
+            assert state is not None or not any(held_there[1:])
             if state is not None:
                 seats = [sum(1 << seat for seat in seats) for seats in (state.seats, state.committed, state.revealed)]
-                requester, *there = chain.peek("tasks", name)
-                assert requester == int(state.requester, 16)
+                requester, *there = held_there
+                assert requester == state.requester
                 assert there[:4] == [state.phase, state.round, state.deadline, state.pots]
                 if state.phase not in (Phase.CLOSED, Phase.SETTLE):
                     assert [there[4], *there[6:]] == seats

@@ -170,7 +170,8 @@ def test_every_reason_is_given_when_it_should_be() -> None:
     at.market.check()
 
     revealed_twice(at)
-    written = set(re.findall(r'"((?:market|staking): [^"]+)"', "".join(map(source, ("LabelMarket", "staking")))))
+    text = "".join(map(source, ("LabelMarket", "rounds", "staking")))
+    written = set(re.findall(r'"((?:market|staking): [^"]+)"', text))
     assert written - at.provoked == {"staking: the token did not move"}
 
 
