@@ -347,9 +347,11 @@ class Pair:
         elif rng.chance(3, 5):
             self.claim(owner, rng.choice(mine))
         else:
-            if rng.chance(1, 3):
+            leaving = self.pure.balances(who.account).unbonding > 0
+            if leaving and rng.chance(2, 3):
                 self.chain.now = max(self.chain.now, self.pure.purse.ready(who.account) - rng.below(2))
             own: list[EncounterClaim] = [Deposit(amount), Unstake(amount), Withdraw(), Join(), Join()]
+            own += [Withdraw()] * 5 * leaving
             self.claim(who, rng.choice(own))
 
     def walk(self, rng: Rng, steps: int) -> Pair:
