@@ -52,13 +52,45 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class SoftLabels:
+    """A share of each class for each public sample, in units of one over (2 ** bits - 1): each row sums to that many.
+
+    With one bit a row has a single one, and `Labels` says the same in less.
+    """
+
+    bits: int
+    units: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
 class Tensors:
-    """Named arrays, in the order of their names."""
+    """Named arrays, in the order of their names; ``age`` counts the updates that went into them."""
 
     arrays: Mapping[str, npt.NDArray[np.generic]]
+    age: int = 0
 
 
-Payload = Labels | Tensors
+@dataclass(frozen=True)
+class Prototypes:
+    """For each class how many samples went into its mean feature, and the mean: shapes (classes,), (classes, width)."""
+
+    counts: npt.NDArray[np.int64]
+    means: Array
+
+
+Payload = Labels | SoftLabels | Tensors | Prototypes
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A validator's finding about an encounter: None where its probe is too small to tell.
+
+    ``before`` and ``after`` are the accuracies that it rests on.
+    """
+
+    good: bool | None
+    before: float
+    after: float
 
 
 @dataclass(frozen=True)
@@ -121,4 +153,24 @@ class ConsensusAdapter(LearningAdapter[S], Protocol[S]):
 
     def parameters(self, state: S) -> int:
         """How many numbers the student has: what sending it would cost."""
+        ...
+
+
+class EncounterAdapter(LearningAdapter[S], Protocol[S]):
+    """What an encounter of two needs on top: a learner asks, a neighbor serves, validators judge."""
+
+    def request(self, state: S, task: Task) -> Payload:
+        """What the learner sends to its neighbor."""
+        ...
+
+    def serve(self, state: S, request: Payload, shard: Split, budget: Budget, rng: Rng) -> Payload:
+        """What the neighbor makes of it; DecodeError when the request is none of this task's."""
+        ...
+
+    def judge(self, state: S, before: Payload, after: Payload, probe: Split, tolerance: float) -> Judgement:
+        """Whether the learner is served: not worse on the probe than before, by more than the tolerance."""
+        ...
+
+    def accept(self, state: S, after: Payload) -> S:
+        """What the learner becomes, once the encounter is settled; DecodeError when ``after`` is not usable."""
         ...
