@@ -1,6 +1,6 @@
 """Compile the contracts and write their ABI and bytecode where the package finds them; ``--check`` only compares.
 
-Run as ``python contracts/build.py [--check]`` where the ``contracts`` extra is installed. Nothing needs it at run time.
+Run as ``python contracts/build.py [--check] [CONTRACT ...]`` where the ``contracts`` extra is installed. Nothing needs it at run time.
 """
 
 from __future__ import annotations
@@ -64,9 +64,11 @@ def main(arguments: list[str]) -> int:
     """Write the artifacts, or say which of them are not what the sources compile to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    check = parser.parse_args(arguments).check
+    parser.add_argument("names", nargs="*", metavar="CONTRACT", help="these alone; all of them where none is named")
+    given = parser.parse_args(arguments)
+    check = given.check
     stale = []
-    for name in PARTS:
+    for name in given.names or PARTS:
         target = ARTIFACTS / f"{name}.json"
         text = artifact(name)
         if not target.exists() or target.read_text() != text:

@@ -13,6 +13,7 @@ from p2pfd.core.encounter_claims import (
     DrawCommittee,
     Join,
     Leave,
+    OpenEncounter,
     OpenMany,
     RevealVote,
     Signature,
@@ -23,7 +24,7 @@ from p2pfd.core.ids import Amount, account_bytes
 from p2pfd.settlement import encounters
 from p2pfd.settlement.abi import reason
 from tests.contracts.chain import key
-from tests.contracts.encounter_chain import BOND, opening
+from tests.contracts.encounter_chain import BOND, GAS, opening
 from tests.contracts.encounter_spoil import twin
 from tests.contracts.encounter_stage import (
     AFTER,
@@ -47,20 +48,24 @@ def stage() -> Stage:
 
 
 def no_party_judges(stage: Stage) -> None:
-    """Half of the seats are the parties' and one validator has three: committees are of three others, whoever draws."""
+    """Half of the seats are the parties' and one validator has three: committees are of three others, whoever draws.
+
+    Both draws are asked in turn: that of `draw`, and the one that the fast path makes by itself.
+    """
     for who in (LEARNER, NEIGHBOR, LEARNER, NEIGHBOR, VALIDATORS[0], VALIDATORS[0]):
         with_new_seat(stage, who)
     seen = set()
-    for _ in range(12):
+    chain = stage.chain
+    for number in range(12):
         stage.open()
-        holders = [who for _, who in stage.members()]
-        stage.draw()
-        assert holders == [who for _, who in stage.chain.members(stage.terms, stage.where, OF)]
+        members = stage.members()
+        holders = [who for _, who in members]
+        if number % 2:
+            stage.draw()
+            assert members == chain.members(stage.terms, stage.where, OF)
         assert len(set(holders)) == 3
         assert not {LEARNER, NEIGHBOR} & set(holders)
         seen |= set(holders)
-        members = stage.chain.members(stage.terms, stage.where, OF)
-        chain = stage.chain
         chain.done(
             STRANGER,
             chain.settlement(stage.terms, stage.details, stage.where, NEIGHBOR, members, [True] * 3, AFTER),
@@ -284,6 +289,27 @@ def test_signatures_are_for_one_chain_and_one_contract(stage: Stage) -> None:
     )
     assert stage.chain.refused(LEARNER, foreign) == "encounters: unsigned by neighbor"
     stage.chain.done(LEARNER, claim)
+
+
+def a_split_chain_has_signatures_of_its_own(stage: Stage) -> None:
+    """A chain splits off, with all that is on this one and a number of its own: what was signed here is void there."""
+    chain, terms, details = stage.chain, stage.chain.terms(LEARNER, NEIGHBOR), stage.chain.details()
+    claim = chain.opening(terms, details, NEIGHBOR)
+    chain.ledger.chain_id = 31_338
+
+    def asked(claim: OpenEncounter) -> str:
+        who, at = account_bytes(LEARNER.account), account_bytes(chain.contract)
+        outcome = chain.ledger.call(who, at, encounters.call_of(claim), 0, GAS)
+        return "" if outcome.success else reason(outcome.output)
+
+    assert asked(claim) == "encounters: unsigned by neighbor"
+    there = encounters.papers(31_338, chain.contract)
+    digest = there.digest(there.encounter(terms, details))
+    assert asked(dataclasses.replace(claim, neighbor=encounters.sign(NEIGHBOR, digest))) == ""
+
+
+def test_a_chain_that_splits_off_has_signatures_of_its_own(stage: Stage) -> None:
+    a_split_chain_has_signatures_of_its_own(stage)
 
 
 def test_after_a_reorganisation_old_votes_do_not_fit_another_committee(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from p2pfd.core.claims import Deposit, Unstake, Withdraw
 from p2pfd.core.encounter_claims import (
     UNSIGNED,
+    ComeBack,
     CommitVote,
     DrawCommittee,
     Join,
@@ -20,7 +22,17 @@ from p2pfd.core.encounter_events import Defaulted, SeatLeft, Settled, Voided
 from p2pfd.core.ids import Amount
 from tests.contracts.chain import key
 from tests.contracts.encounter_chain import BOND, LONGEST, UNBOND
-from tests.contracts.encounter_stage import AFTER, FREE, LEARNER, NEIGHBOR, STRANGER, VALIDATORS, Stage, with_new_seat
+from tests.contracts.encounter_stage import (
+    AFTER,
+    FREE,
+    LEARNER,
+    NEIGHBOR,
+    OF,
+    STRANGER,
+    VALIDATORS,
+    Stage,
+    with_new_seat,
+)
 
 R, POOL = 600_000, 180_000
 """The prepayment of the stage's terms, and the voters' part of it."""
@@ -204,6 +216,75 @@ def a_leaver_is_still_slashed(stage: Stage) -> None:
 
 def test_a_validator_that_leaves_stays_slashable(stage: Stage) -> None:
     a_leaver_is_still_slashed(stage)
+
+
+def nobody_is_drawn_once_it_left(stage: Stage) -> None:
+    """By the hash of the block in which it left, and of those before that; all six are needed."""
+    seat, who = 0, VALIDATORS[0]
+    stage.open(size=6)
+    stage.chain.mine(254)
+    stage.chain.done(who, Leave(seat))
+    assert stage.chain.ledger.head.number == (stage.where & 2**40 - 1) + 256, "whose hash draws next"
+    _, events = stage.chain.done(STRANGER, DrawCommittee(stage.terms, stage.name, stage.where))
+    assert events == (Voided(stage.terms.key),)
+    stage.chain.now += LONGEST + 1
+    stage.chain.done(who, ComeBack(seat))
+    stage.open(size=6)
+    stage.chain.mine(255)
+    stage.chain.done(who, Leave(seat))
+    stage.draw()
+    assert who in [holder for _, holder in stage.chain.members(stage.terms, stage.where, OF)]
+
+
+def test_a_validator_is_drawn_by_no_block_in_which_it_had_left(stage: Stage) -> None:
+    nobody_is_drawn_once_it_left(stage)
+
+
+def nobody_is_drawn_before_it_came(stage: Stage) -> None:
+    """A seat that somebody had, taken in the very block whose hash draws: its new holder is passed over."""
+    seat, who = 0, VALIDATORS[0]
+    stage.chain.done(who, Leave(seat))
+    stage.chain.now += UNBOND + 1
+    stage.chain.done(who, Vacate(seat))
+    stage.chain.done(STRANGER, Deposit(Amount(BOND)))
+    stage.open(size=6)
+    stage.chain.mine(254)
+    stage.chain.done(STRANGER, Join())
+    assert stage.chain.says("seat_of", seat)[4] == (stage.where & 2**40 - 1) + 256
+    _, events = stage.chain.done(NEIGHBOR, DrawCommittee(stage.terms, stage.name, stage.where))
+    assert events == (Voided(stage.terms.key),)
+
+
+def test_who_takes_a_seat_is_drawn_by_later_blocks_alone(stage: Stage) -> None:
+    nobody_is_drawn_before_it_came(stage)
+
+
+def no_seat_loses_more_than_it_has(stage: Stage, rule: int) -> None:
+    """One of three validators is in three committees at once, and loses in each of them: more than a bond, in all."""
+    games = [three_judge(stage, lane, rule) for lane in range(3)]
+    seat = next(seat for seat, who in games[0].members() if who == VALIDATORS[0])
+    places = [[at for at, _ in game.members()].index(seat) for game in games]
+    games[0].report([None if place == places[0] else True for place in range(3)])
+    stage.chain.now += games[0].terms.vote_seconds + 1
+    for place in {0, 1, 2} - {places[0]}:
+        stage.chain.done(STRANGER, games[0].reveal(place, vote=True))
+    assert stage.in_seat(seat) == BOND // 2
+    for game, lost, rest in zip(games[1:], places[1:], (BOND // 2 - BOND // 3 if rule == 2 else 0, 0), strict=True):
+        stage.chain.done(STRANGER, game.settlement([place != lost for place in range(3)]))
+        assert stage.in_seat(seat) == rest
+    stage.check(3)
+
+
+def three_judge(stage: Stage, lane: int, rule: int) -> Stage:
+    """An encounter in another lane, with a pool as large as a bond."""
+    stage.nonce = 0
+    stage.open(lane=lane, rule=rule, share=0, prepayment=BOND)
+    return copy.copy(stage)
+
+
+@pytest.mark.parametrize("rule", [1, 2])
+def test_no_seat_loses_more_than_it_has(rule: int) -> None:
+    no_seat_loses_more_than_it_has(Stage(validators=VALIDATORS[:3]), rule)
 
 
 def test_no_encounter_outlasts_the_delay(stage: Stage) -> None:
