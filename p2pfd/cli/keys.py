@@ -12,10 +12,12 @@ from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.where import HOME
 from p2pfd.errors import DecodeError, StorageError, UsageError
+from p2pfd.network.swarmkey import fresh_key
 from p2pfd.node import keys, keystore, private
 from p2pfd.settlement.keyfile import STANDARD_WORK
 
-ACTIONS = ("new", "show", "import", "export", "change-passphrase")
+ACTIONS = ("new", "show", "import", "export", "change-passphrase", "swarm")
+_WITH_A_FILE = ("import", "export", "swarm")
 _MAX_FILE_BYTES = 16 * 1024
 _LEAST_WORK, _MOST_WORK = 1, 20
 
@@ -23,9 +25,9 @@ _LEAST_WORK, _MOST_WORK = 1, 20
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Do what the first word says."""
     directory = args.home.absolute() / "keys"
-    if (args.file is None) == (args.action in ("import", "export")):
+    if (args.file is None) == (args.action in _WITH_A_FILE):
         words = "needs a file" if args.file is None else f"takes no file, and {str(args.file)!r} was given"
-        raise UsageError(f"p2pfd keys {args.action} {words}", "import and export name one, the others none")
+        raise UsageError(f"p2pfd keys {args.action} {words}", "import, export and swarm name one, the others none")
     match args.action:
         case "new":
             _new(args, directory, screen)
@@ -35,6 +37,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             _export(args, directory, screen)
         case "change-passphrase":
             _change(args, directory, screen)
+        case "swarm":
+            return _swarm(args.file, screen)
     _show(directory, screen)
     return exits.OK.code
 
@@ -77,17 +81,40 @@ def _import(args: argparse.Namespace, directory: Path, screen: Screen) -> None:
 
 
 def _export(args: argparse.Namespace, directory: Path, screen: Screen) -> None:
-    if os.path.lexists(args.file):
-        raise StorageError(f"{args.file} is there already", "name another file; none is replaced")
+    _refuse_replacing(args.file)
     mine = keystore.open_keys(directory, passphrase.current(args.passphrase_file).get)
     phrase = passphrase.new(args.new_passphrase_file).choose()
-    try:
-        new = private.create(args.file.absolute(), keystore.export(mine, phrase, work=args.work))
-    except OSError as error:
-        raise StorageError(f"cannot write {args.file}: {error.strerror}", "name another file") from error
-    if not new:
-        raise StorageError(f"{args.file} is there already", "name another file; none is replaced")
+    _write_new(args.file, keystore.export(mine, phrase, work=args.work))
     screen.say(f"made    {args.file}: the account's key, for a wallet; the peer key stays here")
+
+
+def _swarm(path: Path, screen: Screen) -> int:
+    """A private mesh's key: nobody's own, so that it is made without any keys here."""
+    _refuse_replacing(path)
+    _write_new(path, fresh_key())
+    screen.say(
+        f"made    {path}: give it to every member, over a way that nobody else reads; join with --swarm-key {path}"
+    )
+    screen.result({"file": str(path.absolute())})
+    return exits.OK.code
+
+
+def _refuse_replacing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise _taken(path)
+
+
+def _taken(path: Path) -> StorageError:
+    return StorageError(f"{path} is there already", "name another file; none is replaced")
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        new = private.create(path.absolute(), text)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "name another file") from error
+    if not new:
+        raise _taken(path)
 
 
 def _change(args: argparse.Namespace, directory: Path, screen: Screen) -> None:
@@ -123,7 +150,7 @@ def _work(text: str) -> int:
 
 def _options(parser: Parser) -> None:
     parser.add_argument("action", type=one_of(*ACTIONS), help=", ".join(ACTIONS))
-    parser.add_argument("file", nargs="?", type=Path, help="the file to import, or to export to")
+    parser.add_argument("file", nargs="?", type=Path, help="the file to import, or to write: of export and swarm")
     parser.add_argument("--home", type=Path, default=HOME, metavar="DIR", help=f"the node's directory ({HOME})")
     passphrase.options(parser)
     parser.add_argument(
@@ -141,4 +168,6 @@ def _options(parser: Parser) -> None:
     )
 
 
-KEYS = Command("keys", "make, show, import or export a node's keys", "p2pfd keys new --home p2pfd-node", _options, run)
+KEYS = Command(
+    "keys", "make, show, import or export a node's keys, or a mesh's", "p2pfd keys new --home p2pfd-node", _options, run
+)

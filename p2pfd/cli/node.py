@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd import errors
-from p2pfd.cli import exits, passphrase
+from p2pfd.cli import exits, mesh, passphrase
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
@@ -59,6 +59,8 @@ class Line:
                     self.screen.say(f"address {address}")
                 if "metrics" in told:
                     self.screen.say(f"metrics {told['metrics']}")
+            case "unreachable":
+                self.screen.say(f"waiting {told.get('error')}\n        {told.get('fix')}; it is dialled again")
             case "ready":
                 self.screen.say(f"ready   {told.get('peers', 0)} peers connected")
             case "finished":
@@ -120,6 +122,8 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     shard, shards = args.shard or (0, task.seats)
     if task.chain.profile != "none" and not args.chain_url:
         raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
+    network = mesh.settings_of(args)
+    config.network_settings(network, home)
     mine = _keys(home, task, args.passphrase_file)
     config.save_task(task, home / "task.json")
     settings = config.NodeConfig(
@@ -134,6 +138,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
         chain_url=args.chain_url,
         data_dir="",
         metrics=args.metrics,
+        network=network,
     )
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
@@ -160,6 +165,7 @@ def _join_options(parser: Parser) -> None:
     parser.add_argument("--shard", type=_shard, metavar="I/N", help="which part of the data is this node's (0 of all)")
     parser.add_argument("--listen", default=LISTEN, metavar="ADDR", help=f"where others can dial it ({LISTEN})")
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
+    mesh.options(parser)
     _metrics_option(parser)
     passphrase.options(parser)
 

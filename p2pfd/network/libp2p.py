@@ -48,10 +48,11 @@ from p2pfd.network.mdns import announced
 from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.reach import parse_address, reason_of
 from p2pfd.network.remembrance import Remembrance
-from p2pfd.network.sealed import SealedStream, read_key
+from p2pfd.network.sealed import SealedStream
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
+from p2pfd.network.swarmkey import read_key
 from p2pfd.network.yamux import Muxers
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"

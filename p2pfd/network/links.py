@@ -9,9 +9,11 @@ from collections.abc import Callable
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee, IRawConnection
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.io.exceptions import IncompleteReadError
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
+from libp2p.transport.exceptions import OpenConnectionError
 from multiaddr import Multiaddr
 
 from p2pfd.core.ids import PeerId, peer_id
@@ -25,6 +27,19 @@ from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import socket_of
 
 log = logging.getLogger("p2pfd.network")
+
+
+def _unconnected(address: str, error: BaseException, settings: NetworkSettings) -> NetworkError:
+    """Why a dial came to nothing, and what to look at."""
+    causes = causes_of(error)
+    if any(isinstance(cause, OpenConnectionError) for cause in causes):
+        return NetworkError(f"cannot connect to {address}: {reason_of(error)}", "does the node run there?")
+    # Somebody is there. Members of a private mesh tell a stranger nothing: all that one sees is that they hang up.
+    reason = "it hung up during the handshake" if isinstance(causes[-1], IncompleteReadError) else reason_of(error)
+    fix = "have its members another --swarm-key than this one, or none?"
+    if not settings.network_key:
+        fix = "is it a p2pfd node, and its mesh an open one? a private mesh needs the --swarm-key of its members"
+    return NetworkError(f"cannot connect to {address}: {reason}", fix)
 
 
 class Links(INotifee):  # type: ignore[misc]
@@ -105,8 +120,7 @@ class Links(INotifee):  # type: ignore[misc]
             if any(isinstance(cause, PeerIDMismatchesPubkey) for cause in causes_of(error)):
                 what = f"somebody else than {peer} answers at {address}"
                 raise NetworkError(what, "take the address from the node itself") from error
-            what = f"cannot connect to {address}: {reason_of(error)}"
-            raise NetworkError(what, "does the node run there?") from error
+            raise _unconnected(address, error, self._settings) from error
         self._book.reached(address, peer)
         return peer
 

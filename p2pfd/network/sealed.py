@@ -8,26 +8,18 @@ authenticate: that is what Noise, inside, is for.
 
 from __future__ import annotations
 
-import os
-import re
 import secrets
-import stat
 import struct
-from pathlib import Path
 
 import trio
 from Crypto.Cipher import Salsa20
 from libp2p.io.exceptions import ConnectionClosedError
 
-from p2pfd.errors import PlanError, StorageError
 from p2pfd.network.sockets import CountedStream, Meter
 
 NONCE = 24
-KEY = 32
 GREETING = b"\x13/multistream/1.0.0\n"
 """What either side says first. Anything else, and it has another key or none: no need to wait for more."""
-FORMAT = re.compile(rb"\s*/key/swarm/psk/1\.0\.0/\s+/base16/\s+([0-9a-fA-F]{64})\s*\Z")
-FILE_BYTES = 4096
 _SIGMA = struct.unpack("<4I", b"expand 32-byte k")
 _ROUND = (  # columns, then rows: each quarter-round's four words
     (0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11),
@@ -50,22 +42,6 @@ def hsalsa20(key: bytes, block: bytes) -> bytes:
 def cipher(key: bytes, nonce: bytes) -> Salsa20.Salsa20Cipher:
     """XSalsa20."""
     return Salsa20.new(key=hsalsa20(key, nonce[:16]), nonce=nonce[16:])
-
-
-def read_key(path: Path) -> bytes:
-    """The key in a file as libp2p writes it; PlanError or StorageError says what is wrong with it."""
-    try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise StorageError(f"others may read {path}", f"run: chmod 600 {path}")
-            raw = file.read(FILE_BYTES)
-    except OSError as error:
-        raise StorageError(f"cannot read the network's key {path}: {error.strerror}", "check the path") from error
-    found = FORMAT.match(raw)
-    if found is None:
-        how = "three lines: /key/swarm/psk/1.0.0/ then /base16/ then 64 hex digits"
-        raise PlanError(f"{path} is no key of a private network", f"write {how}")
-    return bytes.fromhex(found.group(1).decode())
 
 
 class SealedStream(CountedStream):

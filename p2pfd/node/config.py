@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from p2pfd.core.spec import TaskSpec, from_plain
 from p2pfd.errors import PlanError
+from p2pfd.network.settings import NetworkSettings
 from p2pfd.node.scrape import parse_endpoint
 
 FILE = "node.json"
+PEERS_FOLDER = "peers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class NodeConfig:
 
     ``shard`` of ``shards`` says which part of a partitioned data set is this node's own; ``bootstrap`` are addresses to
     dial at once, and ``task`` is the path of the task file, relative paths being relative to ``home``. ``metrics`` says
-    where a monitoring system may read, as an address and a port; empty, it is nowhere.
+    where a monitoring system may read, as an address and a port; empty, it is nowhere. ``network`` has what is not as
+    `NetworkSettings` has it by itself.
     """
 
     name: str
@@ -35,12 +39,18 @@ class NodeConfig:
     chain_url: str
     data_dir: str
     metrics: str = ""
+    network: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.shard < self.shards:
             raise PlanError(f"shard {self.shard} of {self.shards}", "shards are counted from 0")
         if self.metrics:
             parse_endpoint(self.metrics)
+        self.network_settings()
+
+    def network_settings(self) -> NetworkSettings:
+        """How this node behaves on the network; PlanError names what cannot be."""
+        return network_settings(self.network, Path(self.home))
 
     def save(self, path: Path) -> None:
         """Write the config; a reader never sees half of it."""
@@ -51,6 +61,21 @@ class NodeConfig:
     def load_task(self) -> TaskSpec:
         """The task that this node takes part in."""
         return load_task(Path(self.home) / self.task)
+
+
+def network_settings(changes: Mapping[str, object], home: Path) -> NetworkSettings:
+    """How a node behaves that looks for peers and keeps whom it met; PlanError for a name or a value that cannot be."""
+    names = [entry.name for entry in dataclasses.fields(NetworkSettings) if entry.name != "state_directory"]
+    unknown = sorted(changes.keys() - set(names))
+    if unknown:
+        raise PlanError(f"network.{unknown[0]} is no setting of the network", f"they are {', '.join(names)}")
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+    }
+    for name in ("network_key", "blob_directory"):
+        if known.get(name):
+            known[name] = str(home / str(known[name]))
+    return NetworkSettings(**{"discover": True, **known, "state_directory": str(home / PEERS_FOLDER)})
 
 
 def load(path: Path) -> NodeConfig:
@@ -66,7 +91,7 @@ def load(path: Path) -> NodeConfig:
             f"the keys are {', '.join(fields)}",
         )
     for key in value:
-        wanted = {"int": int, "str": str}.get(str(fields[key]), list)
+        wanted = {"int": int, "str": str, "tuple[str, ...]": list}.get(str(fields[key]), dict)
         if not isinstance(value[key], wanted) or isinstance(value[key], bool):
             raise PlanError(f"{path}: {key} is {value[key]!r}", f"it must be of type {wanted.__name__}")
     if not all(isinstance(address, str) for address in value["bootstrap"]):

@@ -25,7 +25,6 @@ from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
-from p2pfd.network.settings import NetworkSettings
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
 from p2pfd.node.keys import NodeKeys
@@ -48,7 +47,6 @@ from p2pfd.wire.vouch import vouch
 Report = Callable[[str, dict[str, object]], None]
 """Tells whoever started the node: listening, ready, finished."""
 ADAPTERS = "p2pfd.adapters"
-PEERS_FOLDER = "peers"
 """Beside the node's database: whom it has met, and how they behaved."""
 PEERS_SECONDS = 10.0
 """A node that has heard from no peer by then starts all the same: the others may come later."""
@@ -91,7 +89,7 @@ async def _take_part(
         saved = store.load(spec.id)
         if saved is not None:
             await in_thread(_restore, home / STORE_FILE, saved, machine, bench)
-        settings = NetworkSettings(discover=True, state_directory=str(home / PEERS_FOLDER))
+        settings = config.network_settings()
         rng = Rng(secret_of(keys)).split("network", int(clock.now()))
         opening = open_transport(keys.peer_private, config.listen, settings, rng=rng, clock=clock)
         transport = await stack.enter_async_context(opening)
@@ -116,7 +114,7 @@ async def _take_part(
             ports = NodePorts(spec.id, keys, transport, chain, bench, store, emit, nursery, first_seq=int(clock.now()))
             driver = ports.driver = Driver(machine, ports, clock, ports.observe)
             dialled = trio.Event()
-            nursery.start_soon(_dial, dials, transport, dialled, emit)
+            nursery.start_soon(_dial, dials, transport, dialled, emit, report)
             nursery.start_soon(ports.run_listening)
             await transport.put(bench.student)
             if config.bootstrap or spec.seats == 1:
@@ -218,7 +216,7 @@ async def _obey(
 
 
 async def _dial(
-    dials: AsyncIterator[tuple[str, ...]], transport: Libp2pTransport, dialled: trio.Event, emit: Emitter
+    dials: AsyncIterator[tuple[str, ...]], transport: Libp2pTransport, dialled: trio.Event, emit: Emitter, report: Report
 ) -> None:
     async for addresses in dials:
         for address in addresses:
@@ -226,6 +224,7 @@ async def _dial(
                 await transport.connect(address)
             except NetworkError as error:
                 emit("peer.unreachable", {"address": address, "why": str(error)})
+                report("unreachable", {"error": error.what, "fix": error.fix})
             transport.keep_connected(address)
         dialled.set()
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pfd.errors import NetworkError, PlanError, StorageError
-from p2pfd.network.sealed import GREETING, NONCE, cipher, hsalsa20, read_key
+from p2pfd.network.sealed import GREETING, NONCE, cipher, hsalsa20
 from p2pfd.network.settings import NetworkSettings
+from p2pfd.network.swarmkey import read_key
 
 from .conftest import Nodes
 
