@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -30,7 +30,10 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """Which data, how it is dealt out to the nodes, and the hash that every node checks its copy against."""
+    """Which data, how it is dealt out to the nodes, and the hash that every node checks its copy against.
+
+    ``private`` is how many samples the nodes share out among themselves; 0 stands for all that are left.
+    """
 
     name: str
     sha256: bytes
@@ -40,6 +43,7 @@ class DataSpec:
     public: int
     validation: int
     test: int
+    private: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def from_plain(value: object) -> TaskSpec:
     nested = {"data": DataSpec, "phases": PhaseSpec, "money": MoneySpec, "chain": ChainSpec}
     for key, kind in nested.items():
         if key in fields:
-            fields[key] = kind(**_typed(kind, _record(kind, fields[key], key), key))
+            fields[key] = kind(**_typed(kind, _record(kind, fields[key], key, optional=LATER), key))
     if not isinstance(fields["codecs"], (list, tuple)):
         raise PlanError("task.codecs is not a list of names", "write it as a list of text")
     fields["codecs"] = tuple(fields["codecs"])
@@ -129,10 +133,16 @@ def from_plain(value: object) -> TaskSpec:
     return TaskSpec(**_typed(TaskSpec, fields, "task", skip={*nested, "codecs", "settings"}))
 
 
+LATER = frozenset({"private"})
+"""Keys of `DataSpec` that came later: at their defaults they are not written, so that older tasks keep their ids."""
+
+
 def _plain(record: Any) -> dict[str, Plain]:
     out: dict[str, Plain] = {}
     for entry in dataclasses.fields(record):
         value = getattr(record, entry.name)
+        if entry.name in LATER and value == entry.default:
+            continue
         if dataclasses.is_dataclass(value):
             out[entry.name] = _plain(value)
         elif isinstance(value, Mapping):
@@ -144,7 +154,7 @@ def _plain(record: Any) -> dict[str, Plain]:
     return out
 
 
-def _record(kind: type[object], value: object, where: str, optional: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
+def _record(kind: type[object], value: object, where: str, optional: Set[str] = frozenset()) -> dict[str, Any]:
     names = [entry.name for entry in dataclasses.fields(kind)]  # type: ignore[arg-type]
     if not isinstance(value, Mapping):
         raise PlanError(f"{where} is not a table", f"the keys are {', '.join(names)}")
@@ -218,6 +228,7 @@ def _check(spec: TaskSpec) -> None:
     _within("data.public", spec.data.public, 1, MAX_PUBLIC)
     _within("data.validation", spec.data.validation, 0, 10**9)
     _within("data.test", spec.data.test, 0, 10**9)
+    _within("data.private", spec.data.private, 0, 10**9)
     _within("task.rounds", spec.rounds, 1, 10_000)
     _within("task.seats", spec.seats, 1, MAX_SEATS)
     _within("task.quorum", spec.quorum, 1, spec.seats)

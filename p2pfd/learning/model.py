@@ -23,6 +23,8 @@ from p2pfd.learning.adapter import Array
 
 Weights = npt.NDArray[np.float32]
 """Flat: shape (number of parameters,)."""
+_AT_ONCE = 2048
+"""So many samples are answered together: what lies between the layers must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,11 @@ class Model:
     def logits(self, weights: Weights, x: Array) -> Array:
         """The net's answers, one row a sample."""
         net, _, _ = self._scratch(weights)
+        inputs = torch.from_numpy(np.ascontiguousarray(x))
         with torch.no_grad():
-            return _numpy(net(torch.from_numpy(np.ascontiguousarray(x))))
+            return np.concatenate(
+                [_numpy(net(inputs[start : start + _AT_ONCE])) for start in range(0, max(1, len(x)), _AT_ONCE)]
+            )
 
     def classes(self, weights: Weights, x: Array) -> npt.NDArray[np.int64]:
         """The class of the highest logit, the lowest class among equals."""

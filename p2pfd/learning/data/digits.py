@@ -22,7 +22,7 @@ def _file() -> Path:
     raise EnvironmentProblem("scikit-learn and its digits are not installed", "pip install 'scikit-learn>=1.5,<2'")
 
 
-def _read(_cache: Path | None) -> tuple[Bytes, Bytes]:
+def _read(_given: Path | None) -> tuple[Bytes, Bytes]:
     with gzip.open(_file(), "rt", encoding="ascii") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.float32).astype(np.uint8)
     return np.ascontiguousarray(table[:, :64].reshape(-1, 1, 8, 8)), np.ascontiguousarray(table[:, 64])
@@ -34,4 +34,9 @@ SOURCE = Source(
     classes=10,
     brightest=16,
     read=_read,
+    samples=1797,
+    shape=(1, 8, 8),
+    about="handwritten digits in seventeen greys, inside scikit-learn",
+    licence="CC BY 4.0",
+    home="https://archive.ics.uci.edu/dataset/80",
 )

@@ -12,7 +12,7 @@ import pytest
 
 from p2pfd.core.canonical import decode, encode
 from p2pfd.core.ids import Account, Amount
-from p2pfd.core.spec import NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, TaskSpec, from_plain
+from p2pfd.core.spec import LATER, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, TaskSpec, from_plain
 from p2pfd.errors import PlanError
 
 TOKEN = Account("0x" + "1" * 40)
@@ -83,6 +83,7 @@ CHANGES: dict[str, object] = {
     "data.public": 201,
     "data.validation": 101,
     "data.test": 301,
+    "data.private": 400,
     "adapter": "fedkd",
     "settings": {"epochs": 3, "rate": "0.05"},
     "settings.epochs": 4,
@@ -154,7 +155,23 @@ def test_a_spec_can_be_copied_and_sent_to_another_process() -> None:
         assert way(SPEC).id == SPEC.id
 
 
-@pytest.mark.parametrize("path", [path for path in CHANGES if not path.startswith(("settings.", "chain"))])
+def test_what_came_later_is_written_only_where_it_is_used() -> None:
+    data = {entry.name: entry for entry in dataclasses.fields(DataSpec)}
+    assert {name for name, entry in data.items() if entry.default is not dataclasses.MISSING} == LATER
+    assert not LATER & set(PLAIN["data"])  # type: ignore[call-overload, arg-type]
+    for name in LATER:
+        given = from_plain(_with(f"data.{name}", data[name].default))
+        assert given.id == SPEC.id
+        changed = from_plain(_with(f"data.{name}", CHANGES[f"data.{name}"]))
+        assert from_plain(changed.to_plain()) == changed
+
+
+REQUIRED = [
+    path for path in CHANGES if not path.startswith(("settings.", "chain")) and path.removeprefix("data.") not in LATER
+]
+
+
+@pytest.mark.parametrize("path", REQUIRED)
 def test_a_missing_key_is_named(path: str) -> None:
     where, _, key = path.rpartition(".")
     with pytest.raises(PlanError, match=rf"{where or 'task'}\.{key} is missing") as caught:

@@ -1,0 +1,63 @@
+"""CIFAR-10: 50,000 colour photographs to train on and 10,000 to test on, 32 × 32, from the official binary archive."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from p2pfd.errors import StorageError
+from p2pfd.learning.data.fetch import Archive, files_hash, obtain
+from p2pfd.learning.data.source import Bytes, Source
+
+_HOME = "https://www.cs.toronto.edu/~kriz"
+ARCHIVE = Archive(
+    "cifar10/cifar-10-binary.tar.gz",
+    170052171,
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    (f"{_HOME}/cifar-10-binary.tar.gz",),
+)
+_PARTS = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+_SAMPLE = 1 + 3 * 32 * 32
+_PART_BYTES = 10_000 * _SAMPLE
+
+
+def unpack(path: Path) -> tuple[Bytes, Bytes]:
+    """Pixels and labels of the six parts in the archive; nothing is written to the disk."""
+    parts = []
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for name in _PARTS:
+                file = archive.extractfile(f"cifar-10-batches-bin/{name}")
+                raw = file.read(_PART_BYTES + 1) if file is not None else b""
+                if not raw or len(raw) % _SAMPLE or len(raw) > _PART_BYTES:
+                    raise StorageError(
+                        f"{path}: {name} has another size than it should", "delete it and fetch it again"
+                    )
+                parts.append(np.frombuffer(raw, dtype=np.uint8).reshape(-1, _SAMPLE))
+    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
+        raise StorageError(f"{path} is not the archive of CIFAR-10: {error}", "delete it and fetch it again") from error
+    table = np.concatenate(parts)
+    return np.ascontiguousarray(table[:, 1:]).reshape(-1, 3, 32, 32), np.ascontiguousarray(table[:, 0])
+
+
+def _read(given: Path | None) -> tuple[Bytes, Bytes]:
+    return unpack(obtain(ARCHIVE, given))
+
+
+SOURCE = Source(
+    name="cifar10",
+    sha256=files_hash([ARCHIVE]),
+    classes=10,
+    brightest=255,
+    read=_read,
+    samples=60_000,
+    shape=(3, 32, 32),
+    about="CIFAR-10: colour photographs, the official files",
+    licence="no licence stated; cite Krizhevsky 2009",
+    home=f"{_HOME}/cifar.html",
+    test=10_000,
+    files=True,
+)
