@@ -2,6 +2,7 @@
 # to the command: make up ARGS="-n 4 --rounds 3".
 PYTHON ?= python3
 BIN := .venv/bin
+AT_ONCE := -n logical --maxprocesses 4 --dist loadgroup
 BENCHES := $(sort $(notdir $(basename $(wildcard tests/bench/bench_*.py))))
 .DEFAULT_GOAL := help
 .PHONY: help up chains interop install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean
@@ -29,10 +30,10 @@ install-dev:
 	@$(PYTHON) tools/install.py --dev
 
 test: install-dev $(if $(CI),chains interop) ## all tests but the long ones
-	@$(BIN)/python -m pytest -q -m "not long" --durations=5 $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not long" $(AT_ONCE) --durations=5 $(ARGS)
 
 test-all: install-dev $(if $(CI),chains interop) ## all tests
-	@$(BIN)/python -m pytest -q --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -q $(AT_ONCE) --durations=10 $(ARGS)
 
 lint: install-dev ## style, types, and who may import whom
 	@$(BIN)/ruff check .

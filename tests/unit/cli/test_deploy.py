@@ -240,7 +240,8 @@ def test_a_stake_on_a_live_chain_shows_its_cost_and_needs_a_yes(ask, urls, tmp_p
     with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
         trio.run(_blocks_until, urls["amoy"], lambda: child.poll() is not None)
         told = json.loads(child.communicate()[0])
-    assert (child.returncode, told["free"], told["moved"]) == (0, 5_000_000, 5_000_000)
+    assert child.returncode == 0, told
+    assert (told["free"], told["moved"]) == (5_000_000, 5_000_000)
     monkeypatch.delenv("P2PFD_PASSPHRASE")
     assert ask("balance", "--home", home)[0]["free"] == 5_000_000  # who looks needs no passphrase
     monkeypatch.setenv("P2PFD_PASSPHRASE", PHRASE)
