@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import trio
@@ -209,8 +209,8 @@ class Exchange:
             await write_all(stream, len(raw).to_bytes(LENGTH_BYTES, "big") + raw)
             return await self._read_body(stream, limit, f"{peer} answers {name} with")
 
-    def serve(self, name: str, limit: int, answer: Callable[[PeerId, bytes], bytes]) -> None:
-        """Answer requests of at most `limit` bytes."""
+    def serve(self, name: str, limit: int, answer: Callable[[PeerId, bytes], bytes | Awaitable[bytes]]) -> None:
+        """Answer requests of at most `limit` bytes, at once or after a while."""
 
         async def handle(stream: INetStream) -> None:
             peer = PeerId(stream.muxed_conn.peer_id.to_base58())
@@ -218,7 +218,8 @@ class Exchange:
                 async with self._service(peer):
                     raw = await self._read_request(stream, limit, f"{peer} asks {name} with")
                     try:
-                        said = answer(peer, raw)
+                        found = answer(peer, raw)
+                        said = found if isinstance(found, bytes) else await found
                     except Exception as error:
                         raise StreamFaultError(Drop.SERVICE, f"{name} failed: {error!r}") from error
                     await self._write(stream, peer, len(said).to_bytes(LENGTH_BYTES, "big") + said)

@@ -26,6 +26,7 @@ from p2pfd.network.introductions import (
 )
 from p2pfd.network.links import Links
 from p2pfd.network.reach import RECORD_BYTES, Reach, parse_address, reach_of, reach_of_host
+from p2pfd.network.recent import REMEMBERED, Recent
 from p2pfd.network.settings import NetworkSettings, degrees
 
 DIALLED = 3
@@ -40,32 +41,9 @@ PROOFS = 4
 LATELY = 3600.0
 RETURNING = 8
 RETURN_SECONDS = 3600.0
-REMEMBERED = 2048
 LAN = PeerId("somebody on the LAN")
 
 log = logging.getLogger("p2pfd.network")
-
-
-class Recent:
-    """When something was last done with whom; bounded, and whoever is pushed out was never met."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._done: OrderedDict[PeerId, float] = OrderedDict()
-
-    def __contains__(self, peer: object) -> bool:
-        return isinstance(peer, str) and self._done.get(PeerId(peer), 0.0) > trio.current_time()
-
-    def add(self, peer: PeerId, seconds: float | None = None) -> None:
-        """It is done now, and not again for so long."""
-        self._done.pop(peer, None)
-        self._done[peer] = trio.current_time() + (self._seconds if seconds is None else seconds)
-        if len(self._done) > REMEMBERED:
-            self._done.popitem(last=False)
-
-    def forget(self, peer: PeerId) -> None:
-        """It may be done again."""
-        self._done.pop(peer, None)
 
 
 class Finder:

@@ -11,26 +11,19 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from libp2p.crypto.ed25519 import create_new_key_pair
-from libp2p.crypto.keys import KeyPair
-from libp2p.crypto.x25519 import create_new_key_pair as create_noise_pair
-from libp2p.network.config import ConnectionConfig, RetryConfig
-from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
-from libp2p.peer.peerstore import PeerStore, env_to_send_in_RPC
-from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
-from libp2p.security.noise.transport import Transport as Noise
+from libp2p.peer.peerstore import env_to_send_in_RPC
 from libp2p.tools.anyio_service import background_trio_service
-from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
-from p2pfd.core.ids import PeerId, peer_id_of
+from p2pfd.core.ids import PeerId
 from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import NetworkError, P2pfdError, PlanError
-from p2pfd.network import patches
+from p2pfd.errors import DecodeError, NetworkError, P2pfdError, PlanError
+from p2pfd.network import callback, patches
 from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
+from p2pfd.network.assembly import build, identity
 from p2pfd.network.blobs import BlobStore, open_store
 from p2pfd.network.catchup import QUESTION_BYTES, SERVICE, CatchUp
 from p2pfd.network.conduct import Conduct
@@ -38,7 +31,7 @@ from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.exchange import Exchange
 from p2pfd.network.finder import Finder
 from p2pfd.network.gossip import Gossip
-from p2pfd.network.host import NoAutoConnector, SafeHost
+from p2pfd.network.host import SafeHost
 from p2pfd.network.housekeeping import Housekeeping
 from p2pfd.network.inbox import Inbox, Listening
 from p2pfd.network.keepalive import Keepalive
@@ -51,12 +44,10 @@ from p2pfd.network.remembrance import Remembrance
 from p2pfd.network.sealed import SealedStream
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
-from p2pfd.network.sockets import Bound, CountedTcp, Meter, accept, addresses_of, bind
+from p2pfd.network.sockets import Meter, accept, addresses_of, bind
 from p2pfd.network.swarmkey import read_key
-from p2pfd.network.yamux import Muxers
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
-SEED_BYTES = 32
 GREETING_SECONDS = 2.0
 FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
@@ -185,6 +176,15 @@ class Libp2pTransport:
             raise NetworkError(f"{peer} is not connected", "connect to it first")
         return await self._exchange.request(peer, protocol, raw, limit)
 
+    async def ask_back(self, peer: PeerId) -> callback.View:
+        """How a peer sees this node, and whether it can dial it; NetworkError when it does not tell."""
+        question = callback.write_question(self._addresses)
+        raw = await self.request(peer, callback.PROTOCOL, question, callback.ANSWER_BYTES)
+        try:
+            return callback.read_view(raw)
+        except DecodeError as error:
+            raise NetworkError(f"{peer} has answered nonsense: {error.what}", "ask another peer") from error
+
     def serve(self, protocol: str, limit: int, answer: Callable[[PeerId, bytes], bytes]) -> None:
         """Answer `request`s under this protocol name."""
         self._exchange.serve(protocol, limit, answer)
@@ -192,58 +192,6 @@ class Libp2pTransport:
 
 def _seconds(clock: Clock) -> float:
     return clock.now() / SECOND
-
-
-def _identity(private_key: bytes) -> tuple[KeyPair, PeerId]:
-    if len(private_key) != SEED_BYTES:
-        raise PlanError(f"a private key of {len(private_key)} bytes", f"give the {SEED_BYTES}-byte Ed25519 seed")
-    pair = create_new_key_pair(private_key)
-    return pair, peer_id_of(pair.public_key.to_bytes())
-
-
-def _build(
-    pair: KeyPair, addresses: list[Multiaddr], meter: Meter, settings: NetworkSettings, shares: Shares
-) -> SafeHost:
-    me = ID.from_pubkey(pair.public_key)
-    peerstore = PeerStore()
-    peerstore.add_key_pair(me, pair)
-    upgrader = TransportUpgrader(
-        secure_transports_by_protocol={NOISE: Noise(pair, noise_privkey=create_noise_pair().private_key)},
-        muxer_transports_by_protocol={},
-    )
-
-    def blame(peer: ID, reason: Drop, why: str) -> None:
-        meter.counters.drop(reason, peer.to_base58())
-        if reason is Drop.WINDOW:
-            host.strike(PeerId(peer.to_base58()), why)
-
-    # The host resets what is above its limit; this is for what it has not seen yet.
-    upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer, blame)
-    # No resource manager: the library's default one opens a circuit breaker for everybody once five peers misbehave.
-    # The limits that it would hold are held by `sockets.accept`, `SafeHost` and `Exchange`.
-    swarm = Swarm(
-        me,
-        peerstore,
-        upgrader,
-        [CountedTcp(meter)],
-        retry_config=RetryConfig(max_retries=0),
-        connection_config=ConnectionConfig(
-            max_connections=settings.connections,
-            high_watermark=settings.connections,
-            min_connections=0,
-            low_watermark=0,
-            dial_timeout=settings.connect_seconds,
-            inbound_upgrade_timeout=settings.connect_seconds,
-            outbound_upgrade_timeout=settings.connect_seconds,
-            # The library takes whole seconds only, and half a minute for none.
-            inbound_stream_protocol_negotiation_timeout=max(1, round(settings.connect_seconds)),
-        ),
-    )
-    swarm.auto_connector = NoAutoConnector(swarm)
-    swarm.listeners[str(addresses[0])] = Bound(addresses)
-    options = {"disable_identify_address_discovery": True}
-    host = SafeHost(swarm, addresses, settings.streams_per_peer, meter.counters, shares, **options)
-    return host
 
 
 @asynccontextmanager
@@ -261,7 +209,7 @@ async def open_transport(
     patches.apply()
     for address in bootstrap:
         parse_address(address)
-    pair, me = _identity(private_key)
+    pair, me = identity(private_key)
     rng = rng or Rng(private_key).split("network")
     if settings.state_directory and clock is None:
         raise PlanError("network.state_directory without a clock", "open the transport with one")
@@ -281,7 +229,7 @@ async def open_transport(
             await remembrance.read()
         bound = list(settings.announce) or addresses_of(listener)
         shares = Shares(settings)
-        host = _build(pair, [Multiaddr(address) for address in bound], meter, settings, shares)
+        host = build(pair, [Multiaddr(address) for address in bound], meter, settings, shares)
         async with trio.open_nursery() as nursery:
             links = Links(host.get_network(), me, nursery, settings, counters, conduct, book, rng.split("links"))
 
@@ -299,6 +247,7 @@ async def open_transport(
             finder = Finder(
                 me, links, book, exchange, lambda: env_to_send_in_RPC(host)[0], nursery, settings, rng.split("finder")
             )
+            exchange.serve(callback.PROTOCOL, callback.QUESTION_BYTES, callback.Callback(links, clock).answer)
             if remembrance is not None:
                 nursery.start_soon(remembrance.run)
             addresses = tuple(f"{address}/p2p/{me}" for address in bound)

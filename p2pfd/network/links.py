@@ -126,25 +126,30 @@ class Links(INotifee):  # type: ignore[misc]
 
     async def prove(self, address: str) -> bool:
         """Whether this very peer answers there, found out by a handshake, and without being connected after it."""
+        return not await self.refusal(address)
+
+    async def refusal(self, address: str) -> str:
+        """Why this very peer does not answer there; nothing when it does. As `prove`."""
         maddr, peer = parse_address(address)
         raw: IRawConnection | None = None
-        answers = False
+        why = f"no answer within {self._settings.connect_seconds:g} s"
         try:
             with trio.move_on_after(self._settings.connect_seconds):
                 raw = await self._swarm.transport_manager.transport_for_dialing(maddr).dial(maddr)
                 await self._swarm.upgrader.upgrade_security(raw, True, ID.from_base58(peer))
-                answers = True
+                why = ""
         except (BaseLibp2pError, OSError, ValueError) as error:
-            log.debug("%s is not answered by %s: %s", address, peer, reason_of(error))
+            why = reason_of(error) or "the handshake failed"
+            log.debug("%s is not answered by %s: %s", address, peer, why)
         finally:
             if raw is not None:
                 with trio.CancelScope(shield=True):  # closing a socket waits for nobody
                     await raw.close()
-        if answers:
-            self._book.reached(address, peer)
-        else:
+        if why:
             self._book.failed(address, peer)
-        return answers
+        else:
+            self._book.reached(address, peer)
+        return why
 
     def keep(self, address: str) -> None:
         """Dial an address until it is connected, and again whenever the connection is lost."""

@@ -23,17 +23,21 @@ HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
 
 
 def causes_of(error: BaseException) -> list[BaseException]:
-    """The error, what caused it, and so on."""
+    """The error, what caused it, and so on; of several at one time the first."""
     causes = [error]
-    while (cause := causes[-1].__cause__) is not None:
+    while True:
+        last = causes[-1]
+        cause = last.exceptions[0] if isinstance(last, BaseExceptionGroup) else last.__cause__
+        if cause is None:
+            return causes
         causes.append(cause)
-    return causes
 
 
 def reason_of(error: BaseException) -> str:
     """The innermost thing that was said, in one line."""
     innermost = causes_of(error)[-1]
-    text = str(innermost).strip().splitlines()
+    said = (isinstance(innermost, OSError) and innermost.strerror) or str(innermost)
+    text = said.strip().splitlines()
     return text[0] if text else type(innermost).__name__
 
 

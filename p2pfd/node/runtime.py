@@ -216,7 +216,11 @@ async def _obey(
 
 
 async def _dial(
-    dials: AsyncIterator[tuple[str, ...]], transport: Libp2pTransport, dialled: trio.Event, emit: Emitter, report: Report
+    dials: AsyncIterator[tuple[str, ...]],
+    transport: Libp2pTransport,
+    dialled: trio.Event,
+    emit: Emitter,
+    report: Report,
 ) -> None:
     async for addresses in dials:
         for address in addresses:
