@@ -16,7 +16,7 @@ Labels = npt.NDArray[np.int64]
 Whole = npt.NDArray[np.int64]
 
 ONE = 1 << 10
-"""A full weight. With at most 64 voters and 1,024 samples every product below stays under 2⁶³."""
+"""A full weight. With at most 64 voters and 8,192 samples every product below stays under 2⁶³."""
 _MILLION = 1_000_000
 _ITERATIONS = 4
 

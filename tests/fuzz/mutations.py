@@ -76,7 +76,7 @@ def messages() -> list[Message]:
         Commit(RoundId(2**32 - 1), digest),
         Reached(RoundId(200), digest),
         Reveal(RoundId(1), b"s" * 32, b"\x10" * 32),
-        Reveal(RoundId(2**16), b"s" * 32, b"\x10" * 512),
+        Reveal(RoundId(2**16), b"s" * 32, b"\x10" * 4096),
     ]
 
 

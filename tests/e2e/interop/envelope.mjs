@@ -6,8 +6,8 @@ import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js'
 import { NotCanonical, decode, encode } from './canonical.mjs'
 
 const VERSION = 1
-const MAX_ENVELOPE = 780
-const MESSAGE_LIMITS = new Map([['commit', 65], ['hello', 271], ['reached', 63], ['reveal', 581]])
+const MAX_ENVELOPE = 4364
+const MESSAGE_LIMITS = new Map([['commit', 65], ['hello', 271], ['reached', 63], ['reveal', 4165]])
 const MAX_MESSAGE = Math.max(...MESSAGE_LIMITS.values())
 const MAX_SEQ = 2n ** 63n - 1n
 
@@ -33,7 +33,7 @@ const MESSAGES = new Map([
   ['commit', { commitment: bytes(32), round: ROUND }],
   ['hello', { account: isAccount, by_account: bytes(65), by_peer: bytes(64), peer: isPeer }],
   ['reached', { round: ROUND, weights: bytes(32) }],
-  ['reveal', { labels: bytes(32, 512, 32), round: ROUND, salt: bytes(32) }]
+  ['reveal', { labels: bytes(32, 4096, 32), round: ROUND, salt: bytes(32) }]
 ])
 const ENVELOPE = {
   body: bytes(1, MAX_MESSAGE),

@@ -29,7 +29,7 @@ MESSAGES: tuple[Message, ...] = (
     HELLO,
     Commit(RoundId(0), Digest(b"\xcc" * 32)),
     Reached(RoundId(70_000), Digest(b"\xee" * 32)),
-    Reveal(LAST, b"\x5a" * 32, bytes(512)),
+    Reveal(LAST, b"\x5a" * 32, bytes(4096)),
 )
 Held = dict[str, Plain]
 
@@ -92,7 +92,7 @@ def signed_but_wrong() -> Iterator[bytes]:
     yield signed(b"\x92\xa6commit" + 20 * b"\x91" + b"\xc0")
     yield signed(b"\x92\xa6commit\xdf\xff\xff\xff\xff")
     yield signed(b"\x92\xa6commit\xc6\xff\xff\xff\xff")
-    for labels in (b"", bytes(31), bytes(33), bytes(544)):
+    for labels in (b"", bytes(31), bytes(33), bytes(4128)):
         yield signed(canonical.encode(["reveal", {"round": 3, "salt": bytes(32), "labels": labels}]))
     body = encode(MESSAGES[1])
     for seq in (-1, 2**63, 2**64, None, "5"):
@@ -102,10 +102,10 @@ def signed_but_wrong() -> Iterator[bytes]:
     yield signed(body, signature=bytes(64))
     yield signed(body, signature=bytes(63))
     yield signed(body, more=1)
-    yield signed(bytes(582))
-    yield signed(bytes(582), task=OTHER)  # too long for any task
-    yield signed(bytes(582), task=OTHER, seq=0)
-    yield signed(bytes(581), task=OTHER)
+    yield signed(bytes(4166))
+    yield signed(bytes(4166), task=OTHER)  # too long for any task
+    yield signed(bytes(4166), task=OTHER, seq=0)
+    yield signed(bytes(4165), task=OTHER)
     yield signed(body, task=bytes(31))
     yield signed(body, task=OTHER, signature=bytes(64))
 

@@ -242,7 +242,7 @@ def test_odd_keys_of_settings_are_refused_in_a_sentence(key: object) -> None:
         ("data.classes", 1, "data.classes is 1"),
         ("data.classes", 16, "data.classes is 16"),
         ("data.public", 0, "data.public is 0"),
-        ("data.public", 1025, "data.public is 1025"),
+        ("data.public", 8193, "data.public is 8193"),
         ("data.seed", -1, "data.seed is -1"),
         ("data.seed", 2**63, "data.seed"),
         ("rounds", 0, "task.rounds"),

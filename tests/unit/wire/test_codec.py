@@ -23,7 +23,7 @@ LARGEST: dict[str, Message] = {
     "commit": Commit(ROUND, Digest(b"c" * 32)),
     "hello": Hello(PEER, ACCOUNT, b"p" * 64, b"a" * 65),
     "reached": Reached(ROUND, Digest(b"w" * 32)),
-    "reveal": Reveal(ROUND, b"s" * 32, b"\x11" * 512),
+    "reveal": Reveal(ROUND, b"s" * 32, b"\x11" * 4096),
 }
 KINDS = pytest.mark.parametrize("kind", LARGEST)
 
@@ -116,9 +116,9 @@ def test_fields_that_are_no_map(fields: Any) -> None:
         ("commit", "commitment", b"c" * 31, "has 31 bytes, not 32"),
         ("commit", "commitment", b"", "has 0 bytes, not 32"),
         ("reveal", "salt", b"s" * 31, "has 31 bytes, not 32"),
-        ("reveal", "labels", b"", "has 0 bytes, not 32 to 512"),
+        ("reveal", "labels", b"", "has 0 bytes, not 32 to 4096"),
         ("reveal", "labels", b"x" * 33, "has 33 bytes, not a multiple of 32"),
-        ("reveal", "labels", b"x" * 544, "a reveal of 613 bytes"),
+        ("reveal", "labels", b"x" * 4128, "a reveal of 4197 bytes"),
         ("reached", "weights", b"w" * 31, "has 31 bytes, not 32"),
         ("hello", "by_peer", b"p" * 63, "has 63 bytes, not 64"),
         ("hello", "by_account", b"a" * 64, "has 64 bytes, not 65"),
@@ -198,7 +198,7 @@ def test_no_single_changed_byte_is_a_second_spelling(kind: str) -> None:
         Commit(RoundId(True), Digest(b"c" * 32)),
         Commit(RoundId(1), Digest(b"c" * 31)),
         Reveal(RoundId(1), b"", b"\0" * 32),
-        Reveal(RoundId(1), b"s" * 32, b"\0" * 544),
+        Reveal(RoundId(1), b"s" * 32, b"\0" * 4128),
         Reveal(RoundId(1), b"s" * 32, bytearray(32)),  # type: ignore[arg-type]
         Hello(PeerId("peer"), ACCOUNT, b"p" * 64, b"a" * 65),
         Hello(PEER, Account(ACCOUNT.upper()), b"p" * 64, b"a" * 65),

@@ -59,7 +59,7 @@ def test_sealing_again_gives_the_same_bytes() -> None:
 
 
 def test_the_largest_envelope_is_the_limit() -> None:
-    largest = Reveal(RoundId(2**32 - 1), b"s" * 32, b"\0" * 512)
+    largest = Reveal(RoundId(2**32 - 1), b"s" * 32, b"\0" * 4096)
     assert len(seal(largest, TASK, MAX_SEQ, ALICE.peer, ALICE.sign)) == MAX_ENVELOPE
 
 
