@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from p2pfd.settlement.artifacts import Artifact
 
@@ -63,13 +64,19 @@ def _hunks(lines: list[str]) -> Iterator[tuple[int, list[str], list[str]]]:
         yield int(place[1]), old, [line[1:] for line in body if line[0] in " +"]
 
 
-def _compiled(path: Path, sources: Path) -> Artifact:
+def building() -> ModuleType:
+    """A copy of the script that builds the contracts, as a module."""
     spec = importlib.util.spec_from_file_location("p2pfd_contracts_build", BUILD)
     assert spec is not None
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    build.SOURCES = sources
+    return build
+
+
+def _compiled(path: Path, sources: Path) -> Artifact:
+    build = building()
+    build.SOURCES = sources  # type: ignore[attr-defined]
     out = build.compiled(path)
     runtime = len(out["bytecode_runtime"]) // 2 - 1
     return Artifact(path.stem, tuple(out["abi"]), bytes.fromhex(out["bytecode"].removeprefix("0x")), runtime)

@@ -23,7 +23,7 @@ class Artifact:
 
 @cache
 def artifact(name: str) -> Artifact:
-    """The artifact of one of our contracts: ``Token`` or ``LabelMarket``."""
+    """The artifact of one of our contracts, by its name: ``Token``, ``LabelMarket``, and so on."""
     value = json.loads(files(__name__).joinpath(f"{name}.json").read_text())
     bytecode = bytes.fromhex(value["bytecode"].removeprefix("0x"))
     return Artifact(name, tuple(value["abi"]), bytecode, value["runtime_bytes"])
