@@ -24,13 +24,14 @@ from p2pfd.learning.adapter import Array, Budget, Contribution, Labels, Metrics,
 from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, check, choice, decimal, defaults, flag, whole
 from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
 from p2pfd.learning.model import Fit, Model, Replay, Weights
-from p2pfd.learning.votes import targets
+from p2pfd.learning.votes import TRUST, targets
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
         "replay": Decimal("1", "0", "10"),
         "weigh": Flag(True),
+        "trust": Choice("recall", tuple(sorted(TRUST))),
         "gate": Flag(True),
         "target": Choice("votes", ("votes", "squared")),
         "warm": Flag(True),
@@ -115,6 +116,7 @@ class Cfd:
             np.array([list(row) for row in votes], dtype=np.int64),
             state.classes,
             weigh=flag(KNOBS, settings, "weigh"),
+            trust=choice(KNOBS, settings, "trust"),
             gated=flag(KNOBS, settings, "gate"),
             squared=choice(KNOBS, settings, "target") == "squared",
         )

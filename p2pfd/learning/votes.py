@@ -6,6 +6,9 @@ others, so that there is nothing to lie about.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +22,10 @@ ONE = 1 << 10
 """A full weight. With at most 64 voters and 8,192 samples every product below stays under 2⁶³."""
 _MILLION = 1_000_000
 _ITERATIONS = 4
+_FINE = 1 << 16
+"""A full weight of `surplus`, whose shares may be small."""
+_CHANCE = 25
+"""A fair share over this is what counts differ by chance."""
 
 
 def one_hot(labels: Labels, classes: int) -> Whole:
@@ -78,21 +85,44 @@ def recall(labels: Labels, classes: int) -> Whole:
     return np.maximum(out, 1)
 
 
-def targets(labels: Labels, classes: int, *, weigh: bool, gated: bool, squared: bool) -> Array:
+def surplus(labels: Labels, classes: int) -> Whole:
+    """What a vote counts, from how often its voter names the class: up to `_FINE`, shape (voters, classes).
+
+    A model forgets the classes that its shard lacks, and names them less; so who names a class more often than the
+    median voter has learnt it from samples of its own, even where nobody else agrees. The cube lets holders of a class
+    outvote the many who only repeat what they were told, and its floor keeps chance from deciding where all know
+    alike. Who names a class for more samples than a fair share of all names it for many that it does not know, and
+    each of these votes says the less.
+    """
+    counts = one_hot(labels, classes).sum(axis=1)
+    fair = max(1, labels.shape[1] // classes)
+    ordered = np.sort(counts, axis=0)
+    median = (ordered[(len(counts) - 1) // 2] + ordered[len(counts) // 2]) // 2
+    more = np.clip(counts - median, 0, fair) ** 3 + max(1, fair // _CHANCE) ** 3
+    shares = more * _FINE // more.sum(axis=0)
+    out: Whole = np.maximum(shares * fair // np.maximum(counts, fair), 1)
+    return out
+
+
+def _by_recall(labels: Labels, classes: int) -> Whole:
+    trust = recall(labels, classes)
+    return np.maximum(trust * ONE // trust.sum(axis=0), 1)
+
+
+TRUST: Mapping[str, Callable[[Labels, int], Whole]] = MappingProxyType({"recall": _by_recall, "surplus": surplus})
+"""By its name, what each voter's vote for each class counts."""
+
+
+def targets(labels: Labels, classes: int, *, weigh: bool, gated: bool, squared: bool, trust: str = "recall") -> Array:
     """Soft targets, shape (samples, classes), rows summing to one.
 
-    ``weigh`` counts a vote by the voter's `recall` of that class, over all voters' recall of it; ``gated`` leaves out
-    who fails the `gate`; ``squared`` sharpens.
+    ``weigh`` counts a vote as `TRUST` says: by the voter's `recall` of that class over all voters' recall of it, or by
+    its `surplus`; ``gated`` leaves out who fails the `gate`; ``squared`` sharpens.
     """
     if gated:
         labels = labels[gate(labels, classes)]
     votes = one_hot(labels, classes)
-    if weigh:
-        trust = recall(labels, classes)
-        trust = trust * ONE // trust.sum(axis=0)
-        sums = (votes * np.maximum(trust, 1)[:, None, :]).sum(axis=0)
-    else:
-        sums = votes.sum(axis=0)
+    sums = (votes * TRUST[trust](labels, classes)[:, None, :]).sum(axis=0) if weigh else votes.sum(axis=0)
     if squared:
         sums = sums * sums
     shares: Array = (sums / sums.sum(axis=1, keepdims=True)).astype(np.float32)  # one division of exact numbers

@@ -11,7 +11,7 @@ from p2pfd_adapters.cfd import Cfd, CfdState
 from p2pfd.core.canonical import decode, encode
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
-from p2pfd.core.spec import TaskSpec
+from p2pfd.core.spec import MAX_PUBLIC, TaskSpec
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, Contribution, Labels, Payload, Split, Task, Tensors
 from p2pfd.learning.baseline import accuracy_alone
@@ -141,7 +141,7 @@ def test_settings_are_checked_by_name(settings: dict[str, int | str | bool], com
         ({"seed": 3}, "seed is not bytes"),
         ({"shape": [64]}, "without the shape"),
         ({"shape": [64, 1, 8, -8]}, "no sensible shape"),
-        ({"shape": [2000, 1, 8, 8]}, "at most 1024"),
+        ({"shape": [MAX_PUBLIC + 1, 1, 8, 8]}, f"at most {MAX_PUBLIC}"),
         ({"shape": [64, 1, 8, 7]}, "another size"),
         ({"public": b"\xff\xff\xff\xff" * 64 * 64}, "not all finite"),
         ({"targets": b"\0" * 4}, "targets have another size"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,14 +11,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from p2pfd.core.rng import Rng
-from p2pfd.learning.votes import ONE, gate, recall, serum, targets
+from p2pfd.learning.votes import ONE, TRUST, gate, recall, serum, surplus, targets
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 40))
-FLAGS = st.fixed_dictionaries({"weigh": st.booleans(), "gated": st.booleans(), "squared": st.booleans()})
+FLAGS = st.fixed_dictionaries(
+    {
+        "weigh": st.booleans(),
+        "gated": st.booleans(),
+        "squared": st.booleans(),
+        "trust": st.sampled_from(sorted(TRUST)),
+    }
+)
 
 
 @given(labels=arrays(np.int64, SHAPES, elements=st.integers(0, 4)), flags=FLAGS)
-def test_targets_are_distributions_over_what_was_voted(labels: np.ndarray, flags: dict[str, bool]) -> None:
+def test_targets_are_distributions_over_what_was_voted(labels: np.ndarray, flags: dict[str, Any]) -> None:
     shares = targets(labels, 5, **flags)
     assert shares.shape == (labels.shape[1], 5)
     assert shares.dtype == np.float32
@@ -26,7 +35,7 @@ def test_targets_are_distributions_over_what_was_voted(labels: np.ndarray, flags
 
 
 @given(labels=arrays(np.int64, SHAPES, elements=st.integers(0, 4)), flags=FLAGS)
-def test_unanimity_is_certainty(labels: np.ndarray, flags: dict[str, bool]) -> None:
+def test_unanimity_is_certainty(labels: np.ndarray, flags: dict[str, Any]) -> None:
     same = np.tile(labels[:1], (labels.shape[0], 1))
     assert np.array_equal(targets(same, 5, **flags), np.eye(5, dtype=np.float32)[labels[0]])
 
@@ -88,3 +97,36 @@ def test_the_largest_crowd_stays_in_sixty_four_bits() -> None:
     labels = np.zeros((64, 1024), dtype=np.int64)
     assert targets(labels, 15, weigh=True, gated=True, squared=True)[:, 0].min() == 1
     assert gate(labels, 15).all()
+
+
+def test_a_class_that_one_voter_alone_has_learnt_is_its_to_name() -> None:
+    truth = np.arange(1000) % 10
+    told = np.where(truth == 9, 7, truth)  # all others call a nine a seven
+    labels = np.array([truth, *[told] * 8])
+    by_recall = targets(labels, 10, weigh=True, gated=False, squared=True).argmax(axis=1)
+    by_surplus = targets(labels, 10, weigh=True, gated=False, squared=True, trust="surplus").argmax(axis=1)
+    assert not (by_recall == truth).all()
+    assert (by_surplus == truth).all()
+
+
+def test_where_all_know_alike_no_voter_has_much_more_than_its_share() -> None:
+    labels, _ = crowd(10, 0, samples=5000)
+    weights = surplus(labels, 10)
+    assert weights.max() < 5 * weights.min()
+
+
+def test_who_calls_everything_by_one_name_says_little() -> None:
+    truth = np.arange(1000) % 10
+    labels = np.array([*[truth] * 3, np.full(1000, 4)])
+    weights = surplus(labels, 10)
+    assert (targets(labels, 10, weigh=True, gated=False, squared=False, trust="surplus").argmax(axis=1) == truth).all()
+    assert weights.min() >= 1
+
+
+@pytest.mark.parametrize("trust", sorted(TRUST))
+def test_the_largest_task_stays_in_sixty_four_bits(trust: str) -> None:
+    labels = np.zeros((64, 8192), dtype=np.int64)
+    labels[0] = 1
+    shares = targets(labels, 2, weigh=True, gated=False, squared=True, trust=trust)
+    assert (shares >= 0).all()
+    assert np.allclose(shares.sum(axis=1), 1)
