@@ -209,7 +209,7 @@ def fraction(text: str, who: str, low: int, high: int) -> Fraction:
     """A decimal text above `low` and at most `high`; PlanError for anything else."""
     number = Fraction(text) if len(text) <= 20 and text.replace(".", "", 1).isdecimal() and text.isascii() else None
     if number is None or not low < number <= high:
-        raise PlanError(f"{who}:{text[:40]} is no such link", f"write a decimal above {low}, at most {high}")
+        raise PlanError(f"{who}:{text[:40]} is not a share", f"write a decimal above {low}, at most {high}")
     return number
 
 
