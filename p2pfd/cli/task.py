@@ -6,13 +6,12 @@ import argparse
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, one_of
 from p2pfd.cli.screen import Screen
-from p2pfd.core.spec import TaskSpec, from_plain
+from p2pfd.core.spec import TaskSpec, from_plain, in_hex, unhex
 from p2pfd.errors import PlanError
 from p2pfd.node import config
 
@@ -39,28 +38,16 @@ def _from_toml(path: Path) -> TaskSpec:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"it is not TOML: {error}", "a file that ends in .toml is read as TOML") from error
-    data = value.get("data")
-    try:
-        if isinstance(data, dict) and isinstance(data.get("sha256"), str):
-            data["sha256"] = bytes.fromhex(data["sha256"])
-    except ValueError as error:
-        raise PlanError("data.sha256 is not hexadecimal", "write 64 hex digits") from error
-    return from_plain(value)
-
-
-def to_json(spec: TaskSpec) -> dict[str, Any]:
-    """The task with its bytes as hexadecimal text."""
-    plain: dict[str, Any] = spec.to_plain()
-    return {**plain, "data": {**plain["data"], "sha256": spec.data.sha256.hex()}}
+    return from_plain(unhex(value))
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Read the file; say that it is a task and which, or show all of it."""
     spec = load(args.file)
     if args.action == "show":
-        screen.result({"id": spec.id.hex(), "task": to_json(spec)})
+        screen.result({"id": spec.id.hex(), "task": in_hex(spec)})
         if not screen.as_json:
-            screen.say(json.dumps(to_json(spec), indent=2))
+            screen.say(json.dumps(in_hex(spec), indent=2))
         return exits.OK.code
     screen.say(f"{spec.name}: {spec.rounds} rounds, {spec.seats} seats, {spec.adapter} on {spec.data.name}")
     screen.say(f"id {spec.id.hex()}")

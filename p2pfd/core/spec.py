@@ -33,6 +33,8 @@ class DataSpec:
     """Which data, how it is dealt out to the nodes, and the hash that every node checks its copy against.
 
     ``private`` is how many samples the nodes share out among themselves; 0 stands for all that are left.
+    ``public_from`` is where public samples come from, if they are not held out of the same data: another set, whose
+    hash is then ``public_sha256``, or a recipe.
     """
 
     name: str
@@ -44,6 +46,8 @@ class DataSpec:
     validation: int
     test: int
     private: int = 0
+    public_from: str = ""
+    public_sha256: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,34 @@ def from_plain(value: object) -> TaskSpec:
     return TaskSpec(**_typed(TaskSpec, fields, "task", skip={*nested, "codecs", "settings"}))
 
 
-LATER = frozenset({"private"})
+LATER = frozenset({"private", "public_from", "public_sha256"})
 """Keys of `DataSpec` that came later: at their defaults they are not written, so that older tasks keep their ids."""
+
+
+HASHES = ("sha256", "public_sha256")
+"""Keys of `DataSpec` that files for people hold as hexadecimal text."""
+
+
+def unhex(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A task as `from_plain` takes it, of one whose hashes are text; PlanError names the hash that is none."""
+    data = value.get("data")
+    if not isinstance(data, Mapping):
+        return value
+    read = dict(data)
+    for name in HASHES:
+        if isinstance(read.get(name), str):
+            try:
+                read[name] = bytes.fromhex(read[name])
+            except ValueError as error:
+                raise PlanError(f"data.{name} is not hexadecimal", "write 64 hex digits") from error
+    return {**value, "data": read}
+
+
+def in_hex(spec: TaskSpec) -> dict[str, Any]:
+    """A task as maps and lists, its hashes as hexadecimal text."""
+    value: dict[str, Any] = spec.to_plain()
+    value["data"].update((name, value["data"][name].hex()) for name in HASHES if name in value["data"])
+    return value
 
 
 def _plain(record: Any) -> dict[str, Plain]:
@@ -229,6 +259,10 @@ def _check(spec: TaskSpec) -> None:
     _within("data.validation", spec.data.validation, 0, 10**9)
     _within("data.test", spec.data.test, 0, 10**9)
     _within("data.private", spec.data.private, 0, 10**9)
+    if spec.data.public_from:
+        _name("data.public_from", spec.data.public_from)
+    hashed = len(spec.data.public_sha256)
+    _need(hashed in (0, 32), "data.public_sha256 is not 32 bytes", "write the hash of the set in data.public_from")
     _within("task.rounds", spec.rounds, 1, 10_000)
     _within("task.seats", spec.seats, 1, MAX_SEATS)
     _within("task.quorum", spec.quorum, 1, spec.seats)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pfd.core.spec import TaskSpec, from_plain
+from p2pfd.core.spec import TaskSpec, from_plain, in_hex, unhex
 from p2pfd.errors import PlanError
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.node.scrape import parse_endpoint
@@ -102,23 +102,17 @@ def load(path: Path) -> NodeConfig:
 def load_task(path: Path) -> TaskSpec:
     """The task in a JSON file, its data's hash as hexadecimal text."""
     value = _json(path)
-    data = value.get("data")
-    if isinstance(data, dict) and isinstance(data.get("sha256"), str):
-        try:
-            data["sha256"] = bytes.fromhex(data["sha256"])
-        except ValueError as error:
-            raise PlanError(f"{path}: data.sha256 is not hexadecimal") from error
-    return from_plain(value)
+    try:
+        plain = unhex(value)
+    except PlanError as error:
+        raise PlanError(f"{path}: {error.what}", error.fix) from error
+    return from_plain(plain)
 
 
 def save_task(spec: TaskSpec, path: Path) -> None:
     """Write a task file; a reader never sees half of it."""
-    value = spec.to_plain()
-    data = value["data"]
-    if isinstance(data, dict):
-        value["data"] = {**data, "sha256": spec.data.sha256.hex()}
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    draft.write_text(json.dumps(in_hex(spec), indent=2, sort_keys=True) + "\n")
     draft.replace(path)
 
 

@@ -84,6 +84,8 @@ CHANGES: dict[str, object] = {
     "data.validation": 101,
     "data.test": 301,
     "data.private": 400,
+    "data.public_from": "fashion",
+    "data.public_sha256": b"p" * 32,
     "adapter": "fedkd",
     "settings": {"epochs": 3, "rate": "0.05"},
     "settings.epochs": 4,

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from p2pfd.core.rng import Rng
 from p2pfd.errors import PlanError
-from p2pfd.learning.data.partition import FLOOR, partition
+from p2pfd.learning.data.partition import FLOOR, check, partition
 
-KINDS = st.sampled_from(["iid", "dirichlet:0.001", "dirichlet:0.5", "dirichlet:1", "dirichlet:1000"])
+KINDS = st.sampled_from(
+    ["iid", "dirichlet:0.001", "dirichlet:0.5", "dirichlet:1", "dirichlet:1000", "quantity:0.001", "quantity:2"]
+)
 
 
 @given(
@@ -42,6 +44,8 @@ LABELS = [place % 10 for place in range(1000)]
     [
         ("iid", "433768677579a89888bbe4e0e699774ffa0a57b53faeb95695ded3c27db3ebe3"),
         ("dirichlet:0.5", "3385d94a13039c94c7c2e0ac5876a0d54a477dd90204275a6d1c901b834f051a"),
+        ("quantity:0.5", "dafb4a7b7cd1454dd414b836ad7c37348fbe827b67916729e871d5d149738f7d"),
+        ("labels:2", "6ce6e5230103d8b45cf74ec4ace82c935525b0241c2cda047b861822ed5e0e5d"),
     ],
 )
 def test_the_hands_are_the_known_ones(kind: str, known: str) -> None:
@@ -82,11 +86,60 @@ def test_the_urn_has_the_moments_of_the_dirichlet_multinomial() -> None:
 
 @pytest.mark.parametrize(
     "text", ["", "iid:1", "dirichlet", "dirichlet:", "dirichlet:0", "dirichlet:-1", "dirichlet:1/2", "dirichlet:nan",
-             "dirichlet:1e9", "dirichlet:0.5:1", "shards:2", "dirichlet:" + "0" * 500]
+             "dirichlet:1e9", "dirichlet:0.5:1", "shards:2", "dirichlet:" + "0" * 500,
+             "labels", "labels:", "labels:0", "labels:-1", "labels:1.5", "labels:²", "labels:1000", "quantity:0",
+             "quantity:", "quantity:x", "files"]
 )  # fmt: skip
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(PlanError, match=r"data\.partition"):
         partition(text, LABELS, 10, Rng(1))
+
+
+@given(
+    shards=st.integers(1, 40),
+    kinds=st.integers(1, 10),
+    each=st.integers(1, 10),
+    seed=st.integers(0, 2**32),
+)
+def test_each_shard_has_so_many_labels_and_each_label_is_somewhere(
+    shards: int, kinds: int, each: int, seed: int
+) -> None:
+    labels = [place % kinds for place in range(kinds * 120)]
+    if each > kinds or each * shards < kinds:
+        with pytest.raises(PlanError, match="every class needs a shard"):
+            partition(f"labels:{each}", labels, shards, Rng(seed))
+        return
+    hands = partition(f"labels:{each}", labels, shards, Rng(seed))
+    assert sorted(place for hand in hands for place in hand) == list(range(len(labels)))
+    kept = [{labels[place] for place in hand} for hand in hands]
+    assert {len(held) for held in kept} == {each}
+    shared = Counter(label for held in kept for label in held)
+    assert max(shared.values()) - min(shared.values()) <= 1
+    assert len(shared) == kinds
+
+
+def test_labels_give_way_where_a_shard_would_be_empty() -> None:
+    labels = [0] * 97 + [1] * 3
+    hands = partition("labels:1", labels, 20, Rng(1))
+    assert min(map(len, hands)) >= FLOOR
+    assert sorted(place for hand in hands for place in hand) == list(range(100))
+
+
+def test_quantity_is_unequal_in_size_and_equal_in_classes() -> None:
+    hands = partition("quantity:0.5", LABELS, 10, Rng(5))
+    sizes = sorted(len(hand) for hand in hands)
+    assert sizes[-1] > 4 * sizes[0]
+    largest = Counter(LABELS[place] for place in max(hands, key=len))
+    assert min(largest.values()) * 2 > max(largest.values())
+    sizes_even = sorted(len(hand) for hand in partition("quantity:1000", LABELS, 10, Rng(5)))
+    assert sizes_even[-1] < 1.5 * sizes_even[0]
+
+
+@pytest.mark.parametrize("text", ["iid", "dirichlet:0.1", "quantity:3", "labels:2", "files"])
+def test_a_text_is_checked_without_data(text: str) -> None:
+    check(text)
+    with pytest.raises(PlanError, match=r"data\.partition"):
+        check(text + ":x")
 
 
 def test_more_shards_than_samples_are_refused() -> None:
