@@ -124,6 +124,11 @@ class AddressBook:
         rng.shuffle(able)
         return sorted(able, key=lambda peer: not self._known[peer].reached)
 
+    def by_date(self) -> list[list[str]]:
+        """Where each peer may be dialled, who answered last first."""
+        able = [known for known in self._known.values() if known.addresses]
+        return [known.dialable() for known in sorted(able, key=lambda known: -known.reached)]
+
     def introduce(
         self, reach: Reach, seconds: float, connected: Container[PeerId], but: PeerId, rng: Rng, count: int
     ) -> list[bytes | str]:

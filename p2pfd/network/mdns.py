@@ -7,6 +7,7 @@ hearsay. The library's own module keeps whatever a LAN tells it, in a registry t
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ SERVICE = "_p2p._udp.local."
 KEY = b"dnsaddr="
 NAME_BYTES = 20
 ASK_MS = 2000
+GROUP = "224.0.0.251"
 PORT = 4001
 """Stands in the announcement because something has to; the addresses say where to dial."""
 
@@ -105,6 +107,27 @@ async def announced(
         if zeroconf is not None:
             with trio.CancelScope(shield=True):  # says goodbye, and ends its threads: half a second
                 await trio.to_thread.run_sync(zeroconf.close)
+
+
+async def check_multicast(listen: str, seconds: float = 1.0) -> None:
+    """Say something to mDNS's group, at a port of our own, and hear it; EnvironmentProblem where that cannot be."""
+    host = listen.split("/")[2]
+    interface = socket.inet_aton("0.0.0.0" if ":" in host else host)  # noqa: S104 - for the kernel to choose
+    token = secrets.token_bytes(16)
+    fix = "use --bootstrap, or listen on another interface"
+    try:
+        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
+            await sock.bind(("", 0))
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUP) + interface)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
+            with trio.move_on_after(seconds):
+                await sock.sendto(token, (GROUP, sock.getsockname()[1]))
+                while await sock.recv(len(token)) != token:
+                    continue
+                return
+    except OSError as error:
+        raise EnvironmentProblem(f"no multicast on {host}: {error.strerror or error}", fix) from error
+    raise EnvironmentProblem(f"what is sent to {GROUP} on {host} does not come back", fix)
 
 
 def _open(host: str, everywhere: bool) -> Zeroconf:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Protocol
 
 import trio
 
+from p2pfd.core import boundedjson
 from p2pfd.errors import DecodeError, StorageError
 from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.conduct import Conduct
-from p2pfd.network.statefile import StateFile
+from p2pfd.network.statefile import LIMIT, StateFile
 
 PEERS = "peers.json"
 OFFENCES = "offences.json"
@@ -34,6 +36,30 @@ class Kept(Protocol):
     def restore(self, value: object) -> None:
         """Take a state over; DecodeError when it is none."""
         ...
+
+
+def known_peers(folder: Path) -> list[list[str]]:
+    """Where each peer may be dialled that a node keeps in this folder, who answered last first; nothing is changed.
+
+    StorageError or DecodeError when that cannot be read.
+    """
+    try:
+        with (folder / PEERS).open("rb") as file:
+            raw = file.read(LIMIT + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read {folder / PEERS}: {error.strerror}", "check its owner and mode") from error
+    book = AddressBook(lambda: math.inf)
+    try:
+        if len(raw) > LIMIT:
+            raise DecodeError(f"it has more than {LIMIT} bytes")
+        book.restore(boundedjson.loads(raw))
+    except (DecodeError, ValueError, RecursionError) as error:
+        why = error.what if isinstance(error, DecodeError) else str(error)
+        fix = "nothing need be done: a node puts it aside when it starts, and asks others again"
+        raise DecodeError(f"{folder / PEERS} is damaged: {why}", fix) from error
+    return book.by_date()
 
 
 class Remembrance:

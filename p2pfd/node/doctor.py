@@ -1,30 +1,26 @@
 """What may be wrong with a node, looked for before it runs: this machine, its files, its network and its chain.
 
 Nothing is changed, and nobody learns who the node is: whatever is dialled or asked is asked under keys made up for it.
+What is looked at beyond this machine is in `p2pfd.node.surroundings`.
 """
 
 from __future__ import annotations
 
+import importlib
 import platform
 import re
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import trio
 
 from p2pfd import plugins
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import EnvironmentProblem, NetworkError, P2pfdError
-from p2pfd.network.libp2p import open_transport
-from p2pfd.network.settings import NetworkSettings
+from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd.node import config, keys, keystore
+from p2pfd.node.findings import Finding, Tell, skipped, well, wrong
 from p2pfd.node.runtime import check_terms
-from p2pfd.node.scrape import open_listener
 from p2pfd.settlement import answers
 from p2pfd.settlement.profiles import Chain, open_chain, profile_of
 
@@ -32,52 +28,14 @@ PYTHONS = ((3, 11), (3, 14))
 DISK_BYTES = 1_000_000_000
 AHEAD_SECONDS = 30
 BEHIND_SECONDS = 120
-PATIENCE = NetworkSettings(connect_seconds=5.0)
-LISTEN = "/ip4/127.0.0.1/tcp/0"
 _BOUND = re.compile(r"(>=|<=|==|<|>)([0-9][0-9a-z.]*)")
-
-
-class State(Enum):
-    """How a check came out."""
-
-    WELL = "well"
-    WRONG = "wrong"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, in a line, and what to do about it when it is wrong."""
-
-    check: str
-    state: State
-    what: str
-    fix: str = ""
-
-
-Tell = Callable[[Finding], None]
-
-
-def well(check: str, what: str) -> Finding:
-    """All is well with it."""
-    return Finding(check, State.WELL, what)
-
-
-def wrong(check: str, error: P2pfdError) -> Finding:
-    """It is not as it should be."""
-    return Finding(check, State.WRONG, error.what, error.fix or "see the message")
-
-
-def skipped(check: str, why: str) -> Finding:
-    """There was nothing to look at."""
-    return Finding(check, State.SKIPPED, why)
 
 
 # --- This machine ----------------------------------------------------------------------------------------------------
 
 
 def machine(home: Path) -> Iterator[Finding]:
-    """Python, packages and disk."""
+    """Python, packages, torch and disk."""
     low, high = PYTHONS
     here = platform.python_version()
     if low <= sys.version_info[:2] < high:
@@ -86,6 +44,7 @@ def machine(home: Path) -> Iterator[Finding]:
         fix = f"use Python {low[0]}.{low[1]} to {high[0]}.{high[1] - 1}"
         yield wrong("python", EnvironmentProblem(f"this is Python {here}", fix))
     yield packages()
+    yield torch()
     yield disk(home)
 
 
@@ -102,6 +61,20 @@ def packages() -> Finding:
     if not needed:
         return skipped("packages", "p2pfd is not installed as a package here")
     return well("packages", f"{len(needed)} in versions that fit")
+
+
+def torch() -> Finding:
+    """Whether what learns can be loaded and can calculate: a package may be there and not fit this machine."""
+    fix = "run `make install`, or `pip install torch` in this environment"
+    try:
+        found = importlib.import_module("torch")
+        two = float(found.ones(2).sum())
+    except (ImportError, OSError, RuntimeError) as error:
+        return wrong("torch", EnvironmentProblem(f"torch cannot be used: {error}", fix))
+    if two != 2:
+        return wrong("torch", EnvironmentProblem(f"torch says that 1 + 1 is {two:g}", fix))
+    where = "with a GPU" if found.cuda.is_available() else "without a GPU"
+    return well("torch", f"{found.__version__}, {found.get_num_threads()} threads, {where}")
 
 
 def within(version: str, bounds: str) -> bool:
@@ -159,57 +132,6 @@ def files(home: Path) -> tuple[list[Finding], config.NodeConfig | None, TaskSpec
     except P2pfdError as error:
         found.append(wrong("keys", error))
     return found, settings, task
-
-
-# --- Its network -----------------------------------------------------------------------------------------------------
-
-
-async def network(settings: config.NodeConfig | None, tell: Tell) -> None:
-    """Whether it can listen, be reached, and reach others."""
-    listen = LISTEN if settings is None else settings.listen
-    bootstrap = () if settings is None else settings.bootstrap
-    async with open_transport(keys.fresh().peer_private, LISTEN, PATIENCE) as other:
-        try:
-            async with open_transport(keys.fresh().peer_private, listen, PATIENCE) as node:
-                tell(well("listen", listen))
-                for address in node.addresses:
-                    shown = address.split("/p2p/")[0]
-                    tell(await tried(f"reach {shown}", other.connect(address), "it can be dialled from here"))
-                    await other.disconnect(node.peer)
-        except P2pfdError as error:
-            tell(wrong("listen", error))
-        for address in bootstrap:
-            tell(await tried(f"peer {address.split('/p2p/')[0]}", other.connect(address), ""))
-    if settings is not None and settings.metrics:
-        tell(await metrics(settings.metrics))
-    looking = NetworkSettings().discover
-    if looking or bootstrap:
-        found = (
-            "it looks for more peers by itself" if looking else "off: its peers are those of --bootstrap, and who dials"
-        )
-        tell(well("discovery", found))
-    else:
-        tell(skipped("discovery", "off, and there is no peer to dial: others have to dial this node"))
-
-
-async def tried(check: str, dial: Awaitable[str], what: str) -> Finding:
-    """A dial: who answered, and how long it took."""
-    before = trio.current_time()
-    try:
-        peer = await dial
-    except NetworkError as error:
-        return wrong(check, error)
-    return well(check, what or f"{peer} answered within {1000 * (trio.current_time() - before):.0f} ms")
-
-
-async def metrics(endpoint: str) -> Finding:
-    """Whether metrics can be served where they are to be."""
-    try:
-        listener = await open_listener(endpoint)
-    except P2pfdError as error:
-        return wrong("metrics", error)
-    await listener.aclose()
-    return well("metrics", endpoint)
 
 
 # --- Its chain -------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from p2pfd.core.terms import terms_of
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.network.libp2p import open_transport
 from p2pfd.node import config, doctor, keys
-from p2pfd.node.doctor import State, within
+from p2pfd.node.doctor import within
+from p2pfd.node.findings import State
 from p2pfd.settlement.deploy import deploy
 from p2pfd.settlement.profiles import embedded_chain, open_chain
 from p2pfd.settlement.rpc import Rpc
@@ -128,12 +129,25 @@ def test_a_node_with_which_all_is_well(world: World, tmp_path: Path, capsys: pyt
         tmp_path / "node", world.task, bootstrap=(world.address,), chain_url=world.url, metrics="127.0.0.1:0"
     )
     checks = examine(capsys, str(home), code=0)
-    assert {name for name, each in checks.items() if each["state"] != "well"} <= {"packages"}
+    assert {name for name, each in checks.items() if each["state"] != "well"} <= {"packages", "mdns", "known"}
     place = world.address.split("/p2p/")[0]
     assert checks[f"peer {place}"]["what"].startswith(f"{world.peer} answered within")
     assert MINE.peer in checks["keys"]["what"]
     assert world.url in checks["chain"]["what"]
-    assert {"python", "disk", "config", "task", "listen", "metrics", "discovery", "terms", "clock"} <= set(checks)
+    assert checks[f"dial-back {place}"]["what"].startswith("it has dialled this node")
+    assert {
+        "python",
+        "torch",
+        "disk",
+        "config",
+        "task",
+        "listen",
+        "address",
+        "metrics",
+        "discovery",
+        "terms",
+        "clock",
+    } <= set(checks)
     assert any(name.startswith("reach /ip4/127.0.0.1/tcp/") for name in checks)
 
 
@@ -151,7 +165,7 @@ def test_a_node_with_which_much_is_wrong(world: World, tmp_path: Path, capsys: p
         (home / "keys" / keys.FILE).chmod(0o644)
         checks = examine(capsys, str(home), code=5)
     wrong = {name for name, each in checks.items() if each["state"] == "wrong"}
-    assert wrong == {"keys", "listen", "peer /ip4/127.0.0.1/tcp/1", "metrics", "terms"}
+    assert wrong == {"keys", "listen", "peer /ip4/127.0.0.1/tcp/1", "discovery", "metrics", "terms"}
     assert checks["keys"]["fix"] == f"run: chmod 600 {home / 'keys' / keys.FILE}"
     assert "in use" in checks["listen"]["what"]
 
@@ -226,6 +240,23 @@ async def test_a_clock_that_is_wrong_is_found(seconds: float, live: bool, state:
         caps = dataclasses.make_dataclass("Caps", ["live"])(live)
 
     assert (await doctor.timed(Chain(), Late(seconds))).state is state  # type: ignore[arg-type]
+
+
+def test_a_torch_that_cannot_be_loaded_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.torch().state is State.WELL
+
+    def refuse(_name: str) -> None:
+        raise ImportError("libtorch_cpu.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", refuse)
+    found = doctor.torch()
+    assert found.state is State.WRONG
+    assert "libtorch_cpu.so" in found.what
+
+
+def test_a_peer_that_is_none_is_refused_before_anything_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert PROGRAM.main(["doctor", "--peer", "192.0.2.1:4001"]) == 8
+    assert "is no address" in capsys.readouterr().err
 
 
 def test_little_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
