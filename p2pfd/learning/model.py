@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,7 @@ class Model:
         ``bias`` is added to the logits in training only: the logarithm of the class shares there leaves the net itself
         free of them.
         """
-        net, flat, gradient = self._scratch(weights)
+        net, flat, gradient = self.scratch(weights)
         velocity = torch.zeros_like(flat)
         inputs, goals = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
         offset = None if bias is None else torch.from_numpy(bias)
@@ -105,34 +106,34 @@ class Model:
         step = 0
         for epoch in range(plan.epochs):
             draw = rng.split("epoch", epoch)
-            order = _shuffled(draw.split("order"), len(x))
-            second = _shuffled(draw.split("replay"), len(replay.x), at_least=len(x)) if replay else []
+            order = shuffled(draw.split("order"), len(x))
+            second = shuffled(draw.split("replay"), len(replay.x), at_least=len(x)) if replay else []
             grain = draw.split("noise")
             for start in range(0, len(x), plan.batch):
                 picked = order[start : start + plan.batch]
-                logits = net(_noisy(inputs[picked], plan.noise, grain))
+                logits = net(noisy(inputs[picked], plan.noise, grain))
                 if offset is not None:
                     logits = logits + offset
                 loss = _cross_entropy(logits, goals[picked])
                 if again is not None and replay is not None:
                     drawn = second[start : start + plan.batch]
                     loss = loss + replay.weight * _cross_entropy(
-                        net(_noisy(again[0][drawn], plan.noise, grain)), again[1][drawn]
+                        net(noisy(again[0][drawn], plan.noise, grain)), again[1][drawn]
                     )
                 gradient.zero_()
                 loss.backward()  # type: ignore[no-untyped-call]
                 velocity.mul_(plan.momentum).add_(gradient).add_(flat, alpha=plan.decay)
                 flat.sub_(velocity, alpha=plan.rate * (1 - step / steps))
                 step += 1
-        return _numpy(flat)
+        return as_array(flat)
 
     def logits(self, weights: Weights, x: Array) -> Array:
         """The net's answers, one row a sample."""
-        net, _, _ = self._scratch(weights)
+        net, _, _ = self.scratch(weights)
         inputs = torch.from_numpy(np.ascontiguousarray(x))
         with torch.no_grad():
             return np.concatenate(
-                [_numpy(net(inputs[start : start + _AT_ONCE])) for start in range(0, max(1, len(x)), _AT_ONCE)]
+                [as_array(net(inputs[start : start + _AT_ONCE])) for start in range(0, max(1, len(x)), _AT_ONCE)]
             )
 
     def classes(self, weights: Weights, x: Array) -> npt.NDArray[np.int64]:
@@ -148,7 +149,7 @@ class Model:
 
     def to_bytes(self, weights: Weights) -> bytes:
         """Weights as safetensors; equal weights give equal bytes."""
-        out: bytes = safetensors.numpy.save(self._named(weights))
+        out: bytes = safetensors.numpy.save(self.named(weights))
         return out
 
     def from_bytes(self, raw: bytes) -> Weights:
@@ -160,12 +161,7 @@ class Model:
             arrays = safetensors.numpy.load(raw)
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise DecodeError(f"not safetensors: {error}") from error
-        found = {name: (array.dtype, array.shape) for name, array in arrays.items()}
-        if found != {name: (np.dtype(np.float32), shape) for name, shape in self._shapes.items()}:
-            raise DecodeError("the weights are not those of this task's net")
-        flat = np.concatenate([arrays[name].ravel() for name in self._shapes])
-        if not np.isfinite(flat).all():
-            raise DecodeError("the weights are not all finite")
+        flat = self.flat(arrays)
         if self.to_bytes(flat) != raw:
             raise DecodeError("the weights are not written in the one canonical way")
         return flat
@@ -177,7 +173,17 @@ class Model:
             start += self._sizes[name]
         return out
 
-    def _scratch(self, weights: Weights) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    def flat(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Weights:
+        """The inverse of `named`; DecodeError for anything but finite float32 arrays of exactly this net's shapes."""
+        found = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+        if found != {name: (np.dtype(np.float32), shape) for name, shape in self._shapes.items()}:
+            raise DecodeError("the weights are not those of this task's net")
+        flat: Weights = np.concatenate([arrays[name].ravel() for name in self._shapes]).astype(np.float32)
+        if not np.isfinite(flat).all():
+            raise DecodeError("the weights are not all finite")
+        return flat
+
+    def scratch(self, weights: Weights) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
         """A copy of the net whose parameters and gradients are views of one vector each, which makes a step cheap."""
         if weights.shape != (self.parameters,):
             raise ValueError(f"weights of shape {weights.shape}, {self.parameters} numbers are needed")
@@ -193,7 +199,8 @@ class Model:
         return net, flat, gradient
 
 
-def _numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+def as_array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    """A tensor's numbers, copied."""
     return np.array(tensor.detach().numpy(), dtype=np.float32)
 
 
@@ -203,7 +210,7 @@ def _uniform(rng: Rng, count: int) -> npt.NDArray[np.float32]:
     return bits.astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
 
 
-def _shuffled(rng: Rng, count: int, at_least: int = 0) -> list[int]:
+def shuffled(rng: Rng, count: int, at_least: int = 0) -> list[int]:
     """Whole shuffles of 0 … count − 1, one after another until there are enough."""
     out: list[int] = []
     while len(out) < max(at_least, count):
@@ -213,7 +220,8 @@ def _shuffled(rng: Rng, count: int, at_least: int = 0) -> list[int]:
     return out
 
 
-def _noisy(x: torch.Tensor, width: float, rng: Rng) -> torch.Tensor:
+def noisy(x: torch.Tensor, width: float, rng: Rng) -> torch.Tensor:
+    """Samples with uniform noise of this half-width on every pixel."""
     if not width:
         return x
     draws = np.frombuffer(rng.bytes(2 * x.numel()), dtype="<u2").astype(np.float32) * np.float32(2.0**-15)

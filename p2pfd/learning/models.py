@@ -59,10 +59,12 @@ NETS: Mapping[str, Builder] = MappingProxyType(
     {
         "linear8": partial(linear, 64),
         "mlp8": partial(mlp, 64, 96),
+        "tiny8": partial(mlp, 64, 8),
         "conv8": conv8,
         "linear28": partial(linear, 784),
         "mlp28": partial(mlp, 784, 128),
         "fast28": partial(fast, 28, 1, (16, 32), 32),
+        "tiny28": partial(fast, 28, 1, (4, 8), 12),
         "linear32": partial(linear, 3072),
         "mlp32": partial(mlp, 3072, 128),
         "fast32": partial(fast, 32, 3, (24, 48), 64),

@@ -104,8 +104,8 @@ class Trimmed:
 class Krum:
     """One of the contributions: the one whose nearest others are the nearest (Blanchard et al., 2017).
 
-    ``krum:0.2`` expects a fifth to be bad: of `n` with `f` bad ones the `n − f − 2` nearest count. A distance is between
-    all numbers at once. With fewer than `2f + 3` it expects as many as it can stand.
+    ``krum:0.2`` expects a fifth to be bad: of `n` with `f` bad ones the `n − f − 2` nearest count. A distance
+    is over all numbers. With fewer than `2f + 3` it expects as many as it can stand.
     """
 
     needs = frozenset({Need.BOUND})
