@@ -266,9 +266,7 @@ async def open_transport(
                     links.on_lost = finder.lost
                     nursery.start_soon(finder.run)
                 if settings.mdns:
-                    await stack.enter_async_context(
-                        announced(me, addresses, listen, rng.split("mdns"), finder.overhear)
-                    )
+                    await stack.enter_async_context(announced(addresses, listen, finder.overhear))
                 try:
                     yield transport
                 except Exception as error:  # noqa: BLE001 - held until all is closed: nurseries would wrap it in groups

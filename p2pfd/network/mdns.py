@@ -13,10 +13,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import trio
-from zeroconf import InterfaceChoice, NonUniqueNameException, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
+from zeroconf import (
+    InterfaceChoice,
+    NonUniqueNameException,
+    NotRunningException,
+    ServiceBrowser,
+    ServiceInfo,
+    ServiceListener,
+    Zeroconf,
+)
 
-from p2pfd.core.ids import PeerId
-from p2pfd.core.rng import Rng
 from p2pfd.errors import EnvironmentProblem
 from p2pfd.network.reach import ADDRESS_CHARS, ADDRESSES, Reach, reach_of
 
@@ -65,7 +71,10 @@ class _Ear(ServiceListener):
         """Somebody is there."""
         if name == self._mine:
             return
-        info = zc.get_service_info(type_, name, timeout=ASK_MS)
+        try:
+            info = zc.get_service_info(type_, name, timeout=ASK_MS)
+        except NotRunningException:
+            return  # closed while somebody was asked
         addresses = [] if info is None else read_text(info.text or b"")
         if addresses:
             try:
@@ -82,15 +91,13 @@ class _Ear(ServiceListener):
 
 
 @asynccontextmanager
-async def announced(
-    me: PeerId, addresses: tuple[str, ...], listen: str, rng: Rng, overheard: Overheard
-) -> AsyncGenerator[None]:
+async def announced(addresses: tuple[str, ...], listen: str, overheard: Overheard) -> AsyncGenerator[None]:
     """Be found on the LAN, and hear of others, for as long as the context lasts."""
     host = listen.split("/")[2]
     reach = min((reach_of(address) or Reach.MACHINE for address in addresses), default=Reach.MACHINE)
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     told = [address for address in addresses if not everywhere or (reach_of(address) or Reach.MACHINE) > Reach.MACHINE]
-    label = rng.bytes(NAME_BYTES).hex()
+    label = secrets.token_hex(NAME_BYTES)  # not of the seed: two meshes of one seed on a LAN would bear the same names
     text = write_text(told or list(addresses))
     name = f"{label}.{SERVICE}"
     info = ServiceInfo(SERVICE, name, port=PORT, properties=text, server=f"{label}.local.", addresses=[_any(reach)])
