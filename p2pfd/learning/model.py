@@ -166,7 +166,8 @@ class Model:
             raise DecodeError("the weights are not written in the one canonical way")
         return flat
 
-    def _named(self, weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
+    def named(self, weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
+        """The weights as arrays by name, in the order of the names."""
         out, start = {}, 0
         for name, shape in self._shapes.items():
             out[name] = weights[start : start + self._sizes[name]].reshape(shape)
