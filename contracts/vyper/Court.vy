@@ -143,7 +143,7 @@ def _check_chunk(chunk: Bytes[CHUNK_BYTES], samples: uint256):
     if used < 64:
         unused: uint256 = max_value(uint256) << (4 * used)
         last: uint256 = extract32(chunk, 32 * (length - 1), output_type=uint256)
-        assert last & unused == unused, "market: labels behind the last sample"
+        assert last & unused == unused, "market: labels past the samples"
 
 
 @internal

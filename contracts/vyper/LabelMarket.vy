@@ -185,7 +185,7 @@ def reveal(task: bytes32, round: uint256, salt: bytes32, labels: Bytes[MAX_LABEL
     if used < 64:
         unused = max_value(uint256) << (4 * used)
     last: uint256 = extract32(labels, 32 * (length - 1), output_type=uint256)
-    rounds._need(last & unused == unused, "market: labels behind the last sample")
+    rounds._need(last & unused == unused, "market: labels past the samples")
     bound: bytes32 = sha256(
         concat(
             DOMAIN,

@@ -304,7 +304,7 @@ def claim(task: bytes32, round: uint256, counted: uint256, amounts: DynArray[uin
     committed: uint256 = rounds._set(task, rounds.COMMITTED)
     rounds._need(counted & ~committed == 0, "market: not bound")
     if block.timestamp <= rounds._deadline(task):
-        rounds._need(counted == committed, "market: somebody may still reveal")
+        rounds._need(counted == committed, "market: others may still reveal")
     rounds._need(rounds._set(task, rounds.REVEALED) & ~counted == 0, "market: leaves out a reveal")
     number: uint256 = rounds._count(counted)
     rounds._need(number >= rounds._quorum(task), "market: too few")

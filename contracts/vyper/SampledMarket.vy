@@ -219,7 +219,7 @@ def reveal(
         here: uint256 = min(64, samples - 64 * place)
         if here < 64:
             unused: uint256 = max_value(uint256) << (4 * here)
-            rounds._need(word & unused == unused, "market: labels behind the last sample")
+            rounds._need(word & unused == unused, "market: labels past the samples")
         found: Node = self._climb(words[index], place, samples, classes, paths[index])
         rounds._need(found.hash == top.hash and found.counts == top.counts, "market: not in the tree")
         self._words[task][number][index] = word

@@ -212,7 +212,7 @@ def seats(task: bytes32, number: uint256) -> Seat:
 
 @internal
 @pure
-def _need(holds: bool, reason: String[40]):
+def _need(holds: bool, reason: String[32]):
     """
     @notice Refuse for a reason unless it holds: one place for it, because each `assert` with a reason takes a hundred bytes
             of code, and a contract may have 24,576.
@@ -401,7 +401,7 @@ def _check_seconds(length: uint256):
     """
     @notice Refuse a phase of no length or a very long one.
     """
-    self._need(1 <= length and length <= MAX_SECONDS, "market: phase length out of range")
+    self._need(1 <= length and length <= MAX_SECONDS, "market: seconds out of range")
 
 
 @internal

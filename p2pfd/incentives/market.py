@@ -98,7 +98,7 @@ class Market(Rounds):
             plain = unpack(labels, task.terms.samples, _ANY_NIBBLE)
         except DecodeError:
             plain = None
-        require(plain is not None, "market: labels behind the last sample")
+        require(plain is not None, "market: labels past the samples")
         assert plain is not None
         bound = commitment(task_id, rnd, sender, salt, labels)
         require(bound == task.committed[number], "market: not what was committed")

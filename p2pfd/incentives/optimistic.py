@@ -123,7 +123,7 @@ class OptimisticMarket(Rounds):
 
     def _check(self, terms: MarketTerms) -> None:
         for length in (terms.challenge_seconds, terms.dispute_seconds):
-            require(1 <= length <= MAX_SECONDS, "market: phase length out of range")
+            require(1 <= length <= MAX_SECONDS, "market: seconds out of range")
         require(terms.picks == 0, "market: picks out of range")
 
     def _in(self, task_id: TaskId, rnd: int, phases: tuple[Phase, ...], reason: str) -> tuple[Task, Play]:
@@ -199,7 +199,7 @@ class OptimisticMarket(Rounds):
         require(all(number in task.committed for number in seats), "market: not bound")
         counted = {number for number in seats if number is not None}
         if now <= task.deadline:
-            require(counted == task.committed.keys(), "market: somebody may still reveal")
+            require(counted == task.committed.keys(), "market: others may still reveal")
         require(task.revealed.keys() <= counted, "market: leaves out a reveal")
         require(len(counted) >= task.terms.quorum, "market: too few")
         require(len(claim.amounts) == len(counted), "market: lists differ in length")
@@ -353,4 +353,4 @@ def _plain(packed: bytes, samples: int) -> bytes:
     try:
         return unpack(packed, samples, _ANY_NIBBLE)
     except DecodeError as error:
-        raise Refused("market: labels behind the last sample") from error
+        raise Refused("market: labels past the samples") from error

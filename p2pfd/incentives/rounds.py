@@ -116,7 +116,7 @@ class Rounds:
         require(max(terms.pot, terms.rate, terms.bond, terms.stake) <= MAX_AMOUNT, "market: amount out of range")
         require(terms.forfeit <= terms.bond, "market: forfeit exceeds bond")
         for length in (terms.enrol_seconds, terms.commit_seconds, terms.reveal_seconds):
-            require(1 <= length <= MAX_SECONDS, "market: phase length out of range")
+            require(1 <= length <= MAX_SECONDS, "market: seconds out of range")
         self._check(terms)
         pots = terms.rounds * terms.pot
         self.staking.take(sender, pots)

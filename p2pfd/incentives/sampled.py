@@ -155,7 +155,7 @@ class SampledMarket(Rounds):
                 labels = unpack(word, here, _ANY_NIBBLE)
             except DecodeError:
                 labels = None
-            require(labels is not None, "market: labels behind the last sample")
+            require(labels is not None, "market: labels past the samples")
             assert labels is not None
             plain += labels
             require(_climb(word, place, terms, path) == claim.top, "market: not in the tree")

@@ -300,9 +300,9 @@ def test_numbers_that_are_too_large_are_refused(market: Artifact, number: int) -
         "rate": "market: amount out of range",
         "bond": "market: amount out of range",
         "forfeit": "market: forfeit exceeds bond",
-        "enrol_seconds": "market: phase length out of range",
-        "commit_seconds": "market: phase length out of range",
-        "reveal_seconds": "market: phase length out of range",
+        "enrol_seconds": "market: seconds out of range",
+        "commit_seconds": "market: seconds out of range",
+        "reveal_seconds": "market: seconds out of range",
     }.items():
         refuses(chain, BOSS, OpenTask(dataclasses.replace(fresh, **{field: number})), why)
     block, _ = chain.carry_out(THIEF, Deposit(Amount(number)))

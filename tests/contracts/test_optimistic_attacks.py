@@ -242,7 +242,7 @@ def test_who_disputes_with_itself_pays_the_others_for_the_delay(game: Game) -> N
 
 def test_claims_are_refused_until_all_are_in_or_the_time_is_over(game: Game) -> None:
     game.bind(*KEYS)
-    game.refuses(A, claiming(A, B, C), "market: somebody may still reveal")
+    game.refuses(A, claiming(A, B, C), "market: others may still reveal")
     game.does(D, shows(D))
     game.chain.now += 11
     game.refuses(A, claiming(A, B, C), "market: leaves out a reveal")

@@ -113,9 +113,9 @@ def test_every_reason_is_given_when_it_should_be() -> None:
         ("rate", 2**63 + 1): "market: amount out of range",
         ("bond", 2**63 + 1): "market: amount out of range",
         ("forfeit", 8): "market: forfeit exceeds bond",
-        ("enrol_seconds", 0): "market: phase length out of range",
-        ("commit_seconds", 30 * 86_400 + 1): "market: phase length out of range",
-        ("reveal_seconds", 0): "market: phase length out of range",
+        ("enrol_seconds", 0): "market: seconds out of range",
+        ("commit_seconds", 30 * 86_400 + 1): "market: seconds out of range",
+        ("reveal_seconds", 0): "market: seconds out of range",
         ("pot", 2**63): "staking: not enough free",
     }.items():
         at.refuses(0, OpenTask(dataclasses.replace(TERMS, **{wrong[0]: wrong[1]})), why)
@@ -147,7 +147,7 @@ def test_every_reason_is_given_when_it_should_be() -> None:
     at.refuses(1, RevealLabels(TASK, R0, SALT, LABELS * 2), "market: wrong length")
     at.refuses(1, RevealLabels(TASK, R0, SALT, b""), "market: wrong length")
     behind = bytes([0x10]) + LABELS[1:]
-    at.refuses(1, RevealLabels(TASK, R0, SALT, behind), "market: labels behind the last sample")
+    at.refuses(1, RevealLabels(TASK, R0, SALT, behind), "market: labels past the samples")
     at.refuses(1, RevealLabels(TASK, R0, b"\6" * 32, LABELS), "market: not what was committed")
     at.refuses(1, SettleRound(TASK, R0), "market: nothing to settle")
     at.does(1, RevealLabels(TASK, R0, SALT, LABELS))
