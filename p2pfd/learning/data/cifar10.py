@@ -10,7 +10,7 @@ import numpy as np
 
 from p2pfd.errors import StorageError
 from p2pfd.learning.data.fetch import Archive, files_hash, obtain
-from p2pfd.learning.data.source import Bytes, Source
+from p2pfd.learning.data.source import Bytes, Samples, Source
 
 _HOME = "https://www.cs.toronto.edu/~kriz"
 ARCHIVE = Archive(
@@ -43,7 +43,7 @@ def unpack(path: Path) -> tuple[Bytes, Bytes]:
     return np.ascontiguousarray(table[:, 1:]).reshape(-1, 3, 32, 32), np.ascontiguousarray(table[:, 0])
 
 
-def _read(given: Path | None) -> tuple[Bytes, Bytes]:
+def _read(given: Path | None) -> tuple[Samples, Bytes]:
     return unpack(obtain(ARCHIVE, given))
 
 
@@ -58,6 +58,7 @@ SOURCE = Source(
     about="CIFAR-10: colour photographs, the official files",
     licence="no licence stated; cite Krizhevsky 2009",
     home=f"{_HOME}/cifar.html",
+    places=((ARCHIVE.path,),),
     test=10_000,
     files=True,
 )

@@ -11,7 +11,7 @@ from p2pfd.errors import EnvironmentProblem, StorageError
 from p2pfd.learning.data.npz import read_arrays
 from p2pfd.learning.data.pictures import open_picture
 from p2pfd.learning.data.places import VARIABLE, folders
-from p2pfd.learning.data.source import Bytes, Source
+from p2pfd.learning.data.source import Bytes, Samples, Source
 
 NPZ = "cifar10_jpeg.npz"
 SIDE = 32
@@ -37,7 +37,7 @@ def unpack(path: Path) -> tuple[Bytes, Bytes]:
     return np.concatenate(pixels), np.concatenate(labels)
 
 
-def _read(given: Path | None) -> tuple[Bytes, Bytes]:
+def _read(given: Path | None) -> tuple[Samples, Bytes]:
     for folder in folders(given):
         if (folder / NPZ).is_file():
             return unpack(folder / NPZ)
@@ -58,5 +58,6 @@ SOURCE = Source(
     about="CIFAR-10, a lossy copy in JPEG: not comparable with cifar10",
     licence="no licence stated; cite Krizhevsky 2009",
     home="",
+    places=((NPZ,),),
     test=10_000,
 )

@@ -13,9 +13,9 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import DataSpec
 from p2pfd.errors import PlanError
 from p2pfd.learning.adapter import Array, Split
-from p2pfd.learning.data.partition import partition
-from p2pfd.learning.data.sets import read_set, scaled, source_of
-from p2pfd.learning.data.source import Source
+from p2pfd.learning.data.partition import FILES, check, partition
+from p2pfd.learning.data.public import public_samples
+from p2pfd.learning.data.sets import Loaded, open_set
 
 
 class Shards(Sequence[Split]):
@@ -57,48 +57,81 @@ def deal(spec: DataSpec, shards: int, cache: Path | None = None) -> Deal:
     The seed alone decides what is test, validation, public and private, so these do not depend on how many shards
     there are. A set with an official test part is tested on that part alone, and everything else comes from the rest.
     """
-    source = source_of(spec.name)
-    if spec.sha256 != source.sha256:
+    check(spec.partition)
+    found = open_set(spec.name, cache)
+    if spec.sha256 != found.sha256:
         raise PlanError(
-            f"the task's {spec.name} has the hash {spec.sha256.hex()}, the known one is {source.sha256.hex()}",
+            f"the task's {spec.name} has the hash {spec.sha256.hex()}, the known one is {found.sha256.hex()}",
             "write the known hash into data.sha256, or use the release that the task was made with",
         )
-    if spec.classes != source.classes:
-        raise PlanError(f"data.classes is {spec.classes}", f"{spec.name} has {source.classes}")
-    pixels, labels = read_set(source, cache)
+    if spec.classes != found.classes:
+        raise PlanError(f"data.classes is {spec.classes}", f"{spec.name} has {found.classes}")
     rng = Rng(spec.seed).split("deal", spec.name)
-    test, validation, public, private = _parts(spec, source, len(pixels), rng)
-    if len(private) < shards:
-        raise PlanError(
-            f"{spec.name} has {len(pixels)} samples: none are left for {shards} shards",
-            "make data.public, data.validation or data.test smaller",
-        )
-    hands = partition(spec.partition, labels[private].tolist(), shards, rng.split("shards", shards))
+    test, validation, public, private = _parts(spec, found, rng)
 
     def split(places: list[int]) -> Split:
-        return Split(x=scaled(pixels[places], source.brightest), y=labels[places].astype(np.int64))
+        return Split(x=found.scale(found.x[places]), y=found.y[places].astype(np.int64))
 
     return Deal(
-        public=scaled(pixels[public], source.brightest),
-        shards=Shards(shards, lambda at: split([private[place] for place in hands[at]])),
+        public=public_samples(spec, found, rng.split("public"), cache) if spec.public_from else split(public).x,
+        shards=_of_files(spec, found, shards)
+        if spec.partition == FILES
+        else _shared(spec, found, private, shards, rng, split),
         validation=split(validation),
         test=split(test),
     )
 
 
-def _parts(spec: DataSpec, source: Source, count: int, rng: Rng) -> tuple[list[int], list[int], list[int], list[int]]:
+def _shared(
+    spec: DataSpec, found: Loaded, private: list[int], shards: int, rng: Rng, split: Callable[[list[int]], Split]
+) -> Shards:
+    """The private samples, divided among the shards."""
+    if len(private) < shards:
+        raise PlanError(
+            f"{spec.name} has {len(found.x)} samples: none are left for {shards} shards",
+            "make data.public, data.validation or data.test smaller",
+        )
+    hands = partition(spec.partition, found.y[private].tolist(), shards, rng.split("shards", shards))
+    return Shards(shards, lambda at: split([private[place] for place in hands[at]]))
+
+
+def _of_files(spec: DataSpec, found: Loaded, shards: int) -> Shards:
+    """Each node's own files: only the node that has them can ask for its shard."""
+    more = found.more
+    if more is None:
+        raise PlanError(
+            f"data.partition is {FILES!r}, and {spec.name} is known to all",
+            "name your own files: docs/howto/your-own-data.md",
+        )
+    if spec.private:
+        raise PlanError(f"data.private is {spec.private}", f"with the partition {FILES!r} every node has what it has")
+
+    def read(at: int) -> Split:
+        x, y = more(at)
+        return Split(x=found.scale(x), y=y.astype(np.int64))
+
+    return Shards(shards, read)
+
+
+def _parts(spec: DataSpec, found: Loaded, rng: Rng) -> tuple[list[int], list[int], list[int], list[int]]:
     """The places that are test, validation, public and private."""
-    order = list(range(count - source.test))
+    count, held_out = len(found.x), 0 if spec.public_from else spec.public
+    order = list(range(count - found.test))
     rng.split("order").shuffle(order)
-    if source.test:
-        if spec.test > source.test:
-            raise PlanError(f"data.test is {spec.test}", f"the test part of {spec.name} has {source.test} samples")
-        official = list(range(count - source.test, count))
+    if found.test:
+        if spec.test > found.test:
+            raise PlanError(f"data.test is {spec.test}", f"the test part of {spec.name} has {found.test} samples")
+        official = list(range(count - found.test, count))
         rng.split("test").shuffle(official)
-        test = official[: spec.test]
-        validation, public, private = _cut(order, spec.validation, spec.public)
+        parts = [official[: spec.test], *_cut(order, spec.validation, held_out)]
     else:
-        test, validation, public, private = _cut(order, spec.test, spec.validation, spec.public)
+        parts = _cut(order, spec.test, spec.validation, held_out)
+    test, validation, public, private = parts
+    if len(test) < spec.test or len(validation) < spec.validation or len(public) < held_out:
+        raise PlanError(
+            f"{spec.name} has {count} samples: none are left for the shards",
+            "make data.public, data.validation or data.test smaller",
+        )
     if spec.private:
         if spec.private > len(private):
             raise PlanError(f"data.private is {spec.private}", f"{spec.name} has {len(private)} samples left for that")

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
-from p2pfd.errors import EnvironmentProblem
-from p2pfd.learning.data.source import Bytes, Source
+from p2pfd.learning.data.bundled import bundled
+from p2pfd.learning.data.source import Bytes, Samples, Source
 
 
-def _file() -> Path:
-    """Where scikit-learn keeps the table. Importing scikit-learn would cost each node a second and 70 MB for it."""
-    package = importlib.util.find_spec("sklearn")
-    for place in (package.submodule_search_locations or []) if package else []:
-        path = Path(place, "datasets", "data", "digits.csv.gz")
-        if path.is_file():
-            return path
-    raise EnvironmentProblem("scikit-learn and its digits are not installed", "pip install 'scikit-learn>=1.5,<2'")
-
-
-def _read(_given: Path | None) -> tuple[Bytes, Bytes]:
-    with gzip.open(_file(), "rt", encoding="ascii") as lines:
+def _read(_given: Path | None) -> tuple[Samples, Bytes]:
+    with gzip.open(bundled("digits.csv.gz"), "rt", encoding="ascii") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.float32).astype(np.uint8)
     return np.ascontiguousarray(table[:, :64].reshape(-1, 1, 8, 8)), np.ascontiguousarray(table[:, 64])
 

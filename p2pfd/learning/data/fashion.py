@@ -10,7 +10,7 @@ from p2pfd.learning.data.fetch import Archive
 from p2pfd.learning.data.idx import read_four
 from p2pfd.learning.data.npz import read_arrays
 from p2pfd.learning.data.places import folders
-from p2pfd.learning.data.source import Bytes, Source
+from p2pfd.learning.data.source import Bytes, Samples, Source
 
 NPZ = "fashion_mnist.npz"
 _HOME = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -25,7 +25,7 @@ ARCHIVES = tuple(
 )
 
 
-def _read(given: Path | None) -> tuple[Bytes, Bytes]:
+def _read(given: Path | None) -> tuple[Samples, Bytes]:
     for folder in folders(given):
         if (folder / NPZ).is_file():
             train, train_y, test, test_y = read_arrays(folder / NPZ, "x_train", "y_train", "x_test", "y_test")
@@ -46,5 +46,6 @@ SOURCE = Source(
     about="Fashion-MNIST: clothes in grey",
     licence="MIT",
     home=_HOME,
+    places=((NPZ,), tuple(archive.path for archive in ARCHIVES)),
     test=10_000,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from p2pfd.learning.data.fetch import Archive, files_hash
 from p2pfd.learning.data.idx import read_four
-from p2pfd.learning.data.source import Bytes, Source
+from p2pfd.learning.data.source import Bytes, Samples, Source
 
 _HOMES = ("https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist")
 ARCHIVES = tuple(
@@ -20,7 +20,7 @@ ARCHIVES = tuple(
 )
 
 
-def _read(given: Path | None) -> tuple[Bytes, Bytes]:
+def _read(given: Path | None) -> tuple[Samples, Bytes]:
     first, second, third, fourth = ARCHIVES
     return read_four((first, second, third, fourth), given)
 
@@ -36,6 +36,7 @@ SOURCE = Source(
     about="MNIST: handwritten digits in grey",
     licence="CC BY-SA 3.0",
     home=_HOMES[0],
+    places=(tuple(archive.path for archive in ARCHIVES),),
     test=10_000,
     files=True,
 )

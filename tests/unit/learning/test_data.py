@@ -41,6 +41,18 @@ def test_digits_are_scikit_learns() -> None:
     assert y.dtype == np.int64
 
 
+def test_tumours_are_scikit_learns_with_each_column_scaled() -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    x, y = load_set("breast-cancer")
+    theirs = load_breast_cancer()
+    low, high = theirs.data.min(axis=0), theirs.data.max(axis=0)
+    assert np.allclose(x, 2 * (theirs.data - low) / (high - low) - 1, atol=1e-5)
+    assert np.array_equal(y, theirs.target)
+    assert x.min(axis=0).tolist() == [-1] * 30
+    assert x.max(axis=0).tolist() == [1] * 30
+
+
 def test_the_known_hash_is_that_of_the_content() -> None:
     pixels, labels = SOURCE.read(None)
     assert content_hash(pixels, labels) == digest_of_set("digits")
