@@ -1,5 +1,5 @@
 # `make help` lists what can be done. PYTHON picks the interpreter (3.11 to 3.13), TORCH the build of torch, ARGS goes
-# to the command: make up ARGS="-n 4 --rounds 3".
+# to the command: make up ARGS="-n 4 --rounds 3". TABLE is for bench-learning: make bench-learning TABLE=headline.
 PYTHON ?= python3
 BIN := .venv/bin
 AT_ONCE := -n logical --maxprocesses 4 --dist loadgroup
@@ -49,7 +49,7 @@ bench: $(BENCHES:bench_%=bench-%) ## all measurements; one of them: make bench-N
 
 $(BENCHES:bench_%=bench-%): bench-%: install-dev
 	@echo "== $*"
-	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
+	@$(BIN)/python tests/bench/bench_$*.py $(TABLE) $(ARGS)
 
 clean: ## remove the environment, the caches and the local mesh
 	@if [ -x $(BIN)/localnet ] && [ -d .localnet ]; then $(BIN)/localnet down || true; fi

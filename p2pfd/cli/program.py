@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pfd.cli.app import Program
+from p2pfd.cli.bench import BENCH
 from p2pfd.cli.contracts import CONTRACTS
 from p2pfd.cli.doctor import DOCTOR
 from p2pfd.cli.evidence import EXPLAIN, VERIFY
@@ -24,6 +25,7 @@ PROGRAM = Program(
         RUN,
         SIM,
         INCENTIVES,
+        BENCH,
         TASK,
         BALANCE,
         STAKE,

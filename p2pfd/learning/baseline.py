@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,10 +28,10 @@ def accuracy_alone(task: Task, shard: Split, split: Split, rng: Rng) -> float:
     return model.accuracy(weights, split.x, split.y)
 
 
-def federated_average(
+def averages(
     model: Model, shards: Sequence[Split], rounds: int, plan: Fit, rng: Rng, priors: Sequence[Array] | None = None
-) -> Weights:
-    """FedAvg: each round everyone descends from the common weights, and they are averaged by the size of the shards.
+) -> Iterator[Weights]:
+    """FedAvg, the common weights after each round: all descend from them, and are averaged by the size of the shards.
 
     ``priors`` are added to each shard's logits in training: FedAvg with logit adjustment.
     """
@@ -44,4 +44,14 @@ def federated_average(
             own = model.fit(weights, shard.x, shard.y, plan, draws, bias=priors[place] if priors else None)
             mean += own.astype(np.float64) * (len(shard) / total)
         weights = mean.astype(np.float32)
+        yield weights
+
+
+def federated_average(
+    model: Model, shards: Sequence[Split], rounds: int, plan: Fit, rng: Rng, priors: Sequence[Array] | None = None
+) -> Weights:
+    """The last of the `averages`; the first weights where there is no round."""
+    weights = model.init(rng.split("init"))
+    for later in averages(model, shards, rounds, plan, rng, priors):
+        weights = later
     return weights

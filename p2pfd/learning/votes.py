@@ -106,7 +106,8 @@ def surplus(labels: Labels, classes: int) -> Whole:
 
 def _by_recall(labels: Labels, classes: int) -> Whole:
     trust = recall(labels, classes)
-    return np.maximum(trust * ONE // trust.sum(axis=0), 1)
+    out: Whole = np.maximum(trust * ONE // trust.sum(axis=0), 1)
+    return out
 
 
 TRUST: Mapping[str, Callable[[Labels, int], Whole]] = MappingProxyType({"recall": _by_recall, "surplus": surplus})

@@ -1,12 +1,14 @@
 """Ten nodes on the digits: alone, together, FedAvg and central. `--choose` compares settings on validation data.
 
-The last line is one JSON object. Test data is only looked at with the adapter's default settings.
+The last line is one JSON object. Test data is only looked at with the adapter's default settings. With the name of a
+table (`headline`, `skew`, `attack`, `bits`) first, this is `p2pfd bench learning` with all that follows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +17,7 @@ from statistics import fmean
 import numpy as np
 from p2pfd_adapters.cfd import Cfd, CfdState
 
+from p2pfd.cli.program import PROGRAM
 from p2pfd.core.ids import Amount, RoundId
 from p2pfd.core.labels import packed_size
 from p2pfd.core.rng import Rng
@@ -165,6 +168,8 @@ def choose(seeds: Sequence[int], nodes: int, rounds: int, partition: str, replay
 
 def main() -> None:
     """Measure and print."""
+    if sys.argv[1:] and not sys.argv[1].startswith("-"):
+        sys.exit(PROGRAM.main(["bench", "learning", *sys.argv[1:]]))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--choose", action="store_true", help="compare settings on validation data")
     parser.add_argument("--nodes", type=int, default=10)

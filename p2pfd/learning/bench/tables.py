@@ -1,0 +1,148 @@
+"""The tables: which meshes they compare, and how they are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from types import MappingProxyType
+
+from p2pfd.errors import PlanError
+from p2pfd.learning.bench.cell import ATTACKS, Cell, Result
+from p2pfd.learning.recipes import Recipe
+
+Row = tuple[str, Callable[[int], Cell]]
+"""What the row is called, and its mesh for a seed."""
+Measured = Mapping[str, Sequence[Result]]
+"""For each row, in the order of the table, a result for each seed."""
+_METHODS = (("cfd", "cfd"), ("FedAvg", "fedavg"), ("FedAvg, adjusted", "fedavg-adjusted"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A name, what it shows, its rows, and how its figures are written: Markdown, and keys with numbers."""
+
+    name: str
+    about: str
+    rows: tuple[Row, ...]
+    markdown: Callable[[Measured], str]
+    figures: Callable[[Measured], dict[str, object]]
+
+    def cells(self, seeds: Sequence[int]) -> list[tuple[str, Cell]]:
+        """Every mesh of the table with its row, seed after seed: what is there first is a whole table of one seed."""
+        return [(name, make(seed)) for seed in seeds for name, make in self.rows]
+
+
+def table_of(name: str, recipe: Recipe) -> Table:
+    """The table of this name; PlanError lists the names that exist."""
+    if name not in TABLES:
+        raise PlanError(f"there is no table {name!r}", f"choose one of {', '.join(TABLES)}")
+    return TABLES[name](recipe)
+
+
+def mean_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and the standard deviation from one seed to the next; none of one seed."""
+    return fmean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text and the others are numbers."""
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _score(results: Sequence[Result]) -> str:
+    mean, sd = mean_sd([result.accuracy for result in results])
+    return f"{mean:.3f} ± {sd:.3f}".replace("0.", ".")
+
+
+def _kilobytes(results: Sequence[Result]) -> str:
+    return f"{fmean(result.bytes for result in results) / 1000:,.1f}"
+
+
+def _listing(measured: Measured) -> str:
+    rows = [
+        (name, _score(found), _kilobytes(found), f"{fmean(result.seconds for result in found):.0f}")
+        for name, found in measured.items()
+    ]
+    return grid(("mesh", "accuracy", "kB sent by a node", "seconds"), rows)
+
+
+def _key(name: str) -> str:
+    letters = (letter if letter.isalnum() else " " for letter in name.lower().replace("α", "alpha"))
+    return "_".join("".join(letters).split())
+
+
+def _each(measured: Measured) -> dict[str, object]:
+    out: dict[str, object] = {}
+    for name, found in measured.items():
+        mean, sd = mean_sd([result.accuracy for result in found])
+        out |= {f"{_key(name)}_accuracy": round(mean, 4), f"{_key(name)}_sd": round(sd, 4)}
+        out[f"{_key(name)}_kb"] = round(fmean(result.bytes for result in found) / 1000, 2)
+    return out
+
+
+def _headline(recipe: Recipe) -> Table:
+    rows = tuple((name, _make(recipe, method=method)) for name, method in _METHODS)
+    about = f"{recipe.data}, 10 nodes, dirichlet:0.1, {recipe.rounds} rounds"
+    return Table("headline", about, rows, _listing, _each)
+
+
+def _skew(recipe: Recipe) -> Table:
+    meshes = [("iid", "iid", 10), ("α = 1", "dirichlet:1", 10), ("α = 0.1", "dirichlet:0.1", 10)]
+    meshes.append(("α = 0.1, 20 nodes", "dirichlet:0.1", 20))
+    rows = tuple(
+        (f"{words}: {name}", _make(recipe, method=method, partition=partition, nodes=nodes))
+        for words, partition, nodes in meshes
+        for name, method in _METHODS
+    )
+
+    def markdown(measured: Measured) -> str:
+        lines = [
+            (
+                words,
+                *(_score(measured[f"{words}: {name}"]) for name, _ in _METHODS),
+                _kilobytes(measured[f"{words}: cfd"]),
+            )
+            for words, _, _ in meshes
+        ]
+        return grid(("private data", *(name for name, _ in _METHODS), "kB, cfd"), lines)
+
+    return Table("skew", f"{recipe.data}, {recipe.rounds} rounds, by how classes are spread", rows, markdown, _each)
+
+
+def _attack(recipe: Recipe) -> Table:
+    lies = [(attack, liars) for attack in ATTACKS[1:] for liars in (2, 4)]
+    meshes = [("nobody lies", _make(recipe, partition="dirichlet:1"))]
+    meshes += [
+        (f"{liars} of 10: {attack}", _make(recipe, partition="dirichlet:1", attack=attack, liars=liars))
+        for attack, liars in lies
+    ]
+    return Table("attack", f"{recipe.data}, 10 nodes, dirichlet:1, liars among them", tuple(meshes), _listing, _each)
+
+
+def _bits(recipe: Recipe) -> Table:
+    rows = (("cfd", _make(recipe)),)
+
+    def markdown(measured: Measured) -> str:
+        results = measured["cfd"]
+        lines = []
+        for rnd in range(recipe.rounds):
+            points = [result.curve[rnd] for result in results]
+            means = [fmean(getattr(point, name) for point in points) for name in ("sent", "entropy", "changed")]
+            accuracy = f"{fmean(point.accuracy for point in points):.3f}".replace("0.", ".")
+            lines.append((str(rnd + 1), *(f"{mean:.3f}" for mean in means), accuracy))
+        head = ("round", "bits sent per label", "entropy of the labels", "entropy of the changes", "accuracy")
+        return grid(head, lines)
+
+    return Table("bits", f"{recipe.data}, 10 nodes, dirichlet:0.1, what a label costs", rows, markdown, _each)
+
+
+def _make(recipe: Recipe, **more: object) -> Callable[[int], Cell]:
+    return lambda seed: Cell(recipe, seed, **more)  # type: ignore[arg-type]
+
+
+TABLES: Mapping[str, Callable[[Recipe], Table]] = MappingProxyType(
+    {"headline": _headline, "skew": _skew, "attack": _attack, "bits": _bits}
+)
+"""By name."""
