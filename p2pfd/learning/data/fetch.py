@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TextIO
 
@@ -67,39 +71,60 @@ def _check(archive: Archive, path: Path) -> None:
         )
 
 
+class _LostError(Exception):
+    """A home did not send the file; the text says why."""
+
+
 def _download(archive: Archive, target: Path, out: TextIO) -> None:
     """Fetch from the first home that has it, going on where an earlier attempt broke off."""
-    part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        reason = "it has no home"
-        for home in archive.homes:
-            try:
-                _pull(home, archive, part, out)
-            except (urllib.error.URLError, OSError) as error:
-                if (
-                    isinstance(error, OSError)
-                    and error.filename is not None
-                    and not isinstance(error, urllib.error.URLError)
-                ):
-                    raise  # of the disk, not of the network
-                reason = str(error.reason if isinstance(error, urllib.error.URLError) else error)
-                continue
-            found = file_hash(part)
-            if found == archive.sha256:
-                part.replace(target)
-                return
-            part.unlink()
-            reason = f"what {home} sent has the SHA-256 {found}, not {archive.sha256}"
+        with _alone_in(target.parent):
+            if target.is_file():  # another process was faster
+                return _check(archive, target)
+            reason = _try(archive, target, out)
     except OSError as error:
         raise StorageError(
             f"cannot write {target}: {error.strerror}", f"set {VARIABLE} to a folder with room"
         ) from error
-    raise EnvironmentProblem(
-        f"{archive.path} is not here and cannot be downloaded: {reason}",
-        f"put {archive.homes[0]} at {target} (SHA-256 {archive.sha256[:16]}…), "
-        f"or set {VARIABLE} to a folder that has it",
-    )
+    if reason:
+        raise EnvironmentProblem(
+            f"{archive.path} is not here and cannot be downloaded: {reason}",
+            f"put {archive.homes[0]} at {target} (SHA-256 {archive.sha256[:16]}…), "
+            f"or set {VARIABLE} to a folder that has it",
+        )
+    return None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else downloads into this folder meanwhile: the nodes of a mesh all start at once."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try(archive: Archive, target: Path, out: TextIO) -> str:
+    """Put the file in place and return nothing, or return why that was not possible."""
+    part = target.with_name(target.name + ".part")
+    reason = "it has no home"
+    homes = archive.homes[:1] + archive.homes if part.is_file() else archive.homes  # the part itself may be damaged
+    for home in homes:
+        try:
+            _pull(home, archive, part, out)
+        except _LostError as error:
+            reason = f"{home}: {error}"
+            continue
+        found = file_hash(part)
+        if found == archive.sha256:
+            part.replace(target)
+            return ""
+        part.unlink()
+        reason = f"what {home} sent has the SHA-256 {found}, not {archive.sha256}"
+    return reason
 
 
 def _pull(home: str, archive: Archive, part: Path, out: TextIO) -> None:
@@ -110,31 +135,52 @@ def _pull(home: str, archive: Archive, part: Path, out: TextIO) -> None:
     if have == archive.size:
         return
     request = urllib.request.Request(home, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - our own list of addresses
+    with _losing(), urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - our own addresses
         if answer.status != _RANGE_HONOURED:
             have = 0
+        progress = _Progress(archive, home, have, out)
         with part.open("ab" if have else "wb") as file:
-            progress = _Progress(archive, have, out)
             while chunk := answer.read(_CHUNK):
                 have += len(chunk)
                 if have > archive.size:
-                    raise urllib.error.URLError(f"more than the {archive.size} bytes that the file has")
-                file.write(chunk)
+                    raise _LostError(f"more than the {archive.size} bytes that the file has")
+                try:
+                    file.write(chunk)
+                except OSError as error:
+                    raise _full(part, error) from error
                 progress.at(have)
-            progress.end()
+        progress.end()
     if have < archive.size:
-        raise urllib.error.URLError(f"the connection ended after {have} of {archive.size} bytes")
+        raise _LostError(f"the connection ended after {have} of {archive.size} bytes")
+
+
+@contextmanager
+def _losing() -> Iterator[None]:
+    """What goes wrong with a home is a `_LostError`."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _LostError(f"status {error.code}") from error
+    except urllib.error.URLError as error:
+        raise _LostError(str(error.reason)) from error
+    except (OSError, HTTPException) as error:
+        raise _LostError(str(error) or type(error).__name__) from error
+
+
+def _full(part: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot write {part}: {error.strerror}", f"set {VARIABLE} to a folder with room")
 
 
 class _Progress:
     """One line on a terminal that is rewritten, and elsewhere two lines."""
 
-    def __init__(self, archive: Archive, have: int, out: TextIO) -> None:
+    def __init__(self, archive: Archive, home: str, have: int, out: TextIO) -> None:
         self._size, self._out, self._shown = archive.size, out, -1
         self._live = out.isatty()
         self._name = archive.path
         if not self._live:
-            out.write(f"downloading {archive.path}, {_mib(archive.size - have)} from {archive.homes[0]}\n")
+            out.write(f"downloading {archive.path}, {_mib(archive.size - have)} from {home}\n")
 
     def at(self, have: int) -> None:
         """So many bytes are here."""
