@@ -4,26 +4,39 @@
         check_adapter(MyAdapter, some_task, some_shards)
 
 where the task is small, since a round is computed several times, and there are at least two shards. An adapter that
-also has ``student``, ``adopt`` and ``parameters`` is held to what `ConsensusAdapter` promises. AssertionError names
-what was not kept.
+also has ``student``, ``adopt`` and ``parameters`` is held to what `ConsensusAdapter` promises, and one that has
+``request`` to what `EncounterAdapter` does. AssertionError names what was not kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError
-from p2pfd.learning.adapter import Budget, Contribution, Labels, LearningAdapter, Payload, Split, Task, Tensors
+from p2pfd.learning.adapter import (
+    Budget,
+    Contribution,
+    EncounterAdapter,
+    Labels,
+    LearningAdapter,
+    Payload,
+    Split,
+    Task,
+    Tensors,
+)
+from p2pfd.testing.codec import same
+from p2pfd.testing.encounter import broken_payloads, check_encounters
 
 Factory = Callable[[], LearningAdapter[Any]]
 
 _ROUNDS = 2
+_GROWTH = 64
 _BUDGET = Budget(epochs=1)
 
 
@@ -44,8 +57,13 @@ def check_adapter(factory: Factory, task: Task, shards: Sequence[Split]) -> None
     _check_dumps(adapter, factory(), state, task, shards[0])
     _check_garbage(adapter, adapter.dump(state))
     _check_small_shards(adapter, task, shards[0])
+    _check_budget(adapter, task, shards[0])
+    _check_bad_peers(adapter, task, shards)
+    _check_growth(adapter, task, shards)
     if hasattr(adapter, "student"):
         _check_consensus(adapter, task, shards)
+    if hasattr(adapter, "request"):
+        check_encounters(cast("EncounterAdapter[Any]", adapter), task, shards)
 
 
 def _check_beginnings(factory: Factory, task: Task) -> None:
@@ -133,7 +151,8 @@ def _check_dumps(
     assert fresh.dump(back) == raw, "load and dump do not give the same bytes"
     went_on = adapter.dump(adapter.train(state, shard, _BUDGET, Rng(4)))
     assert fresh.dump(fresh.train(back, shard, _BUDGET, Rng(4))) == went_on, "a loaded state learns otherwise"
-    assert fresh.share(back, task, RoundId(1)) == adapter.share(state, task, RoundId(1)), "a loaded state shares else"
+    told = fresh.share(back, task, RoundId(1)), adapter.share(state, task, RoundId(1))
+    assert same(*told), "a loaded state shares something else"
 
 
 def _check_garbage(adapter: LearningAdapter[Any], raw: bytes) -> None:
@@ -152,9 +171,49 @@ def _check_garbage(adapter: LearningAdapter[Any], raw: bytes) -> None:
 
 
 def _check_small_shards(adapter: LearningAdapter[Any], task: Task, shard: Split) -> None:
-    for count in (0, 1, 3):
-        state = adapter.train(adapter.init(task, Rng(1)), Split(shard.x[:count], shard.y[:count]), _BUDGET, Rng(2))
+    """Shards of nothing, of little, and of one class; and a node that hears nobody but itself."""
+    one_class = np.flatnonzero(shard.y == shard.y[0])
+    for places in (np.arange(0), np.arange(1), np.arange(3), one_class):
+        state = adapter.train(adapter.init(task, Rng(1)), Split(shard.x[places], shard.y[places]), _BUDGET, Rng(2))
         _check_payload(adapter.share(state, task, RoundId(0)), task)
+        state = adapter.absorb(state, _heard(adapter, [state], task, RoundId(0)), RoundId(0), Rng(3))
+        _check_metrics(adapter, adapter.train(state, shard, _BUDGET, Rng(4)), shard)
+
+
+def _check_budget(adapter: LearningAdapter[Any], task: Task, shard: Split) -> None:
+    start = adapter.init(task, Rng(1))
+    spent = [adapter.dump(adapter.train(start, shard, Budget(epochs), Rng(2))) for epochs in (1, 2)]
+    assert spent[0] != spent[1], "a budget of two epochs is spent like one of one"
+
+
+def _check_bad_peers(adapter: LearningAdapter[Any], task: Task, shards: Sequence[Split]) -> None:
+    """What is broken counts for nothing, nor does a sender's second word; who is late is merely behind."""
+    states = [_trained(adapter, task, shards, place) for place in range(len(shards))]
+    heard = _heard(adapter, states, task, RoundId(0))
+    wanted = adapter.dump(adapter.absorb(states[0], heard, RoundId(0), Rng(3)))
+    broken = broken_payloads(heard[0].payload)
+    junk = [Contribution(f"{place:03} broken", payload) for place, payload in enumerate(broken)]
+    second = Contribution(heard[0].sender, heard[1].payload)
+    for extra in ([*heard, *junk, second], [*junk, *heard]):
+        got = adapter.dump(adapter.absorb(states[0], extra, RoundId(0), Rng(3)))
+        assert got == wanted, "broken contributions, or a second one of a sender, change what is learned"
+    adapter.absorb(states[0], junk, RoundId(0), Rng(3))
+    ahead = adapter.absorb(states[0], heard, RoundId(0), Rng(3))
+    late = [Contribution("late", adapter.share(adapter.init(task, Rng(1)), task, RoundId(0))), *heard[1:]]
+    _check_metrics(adapter, adapter.absorb(ahead, late, RoundId(1), Rng(3)), shards[0])
+
+
+def _check_growth(adapter: LearningAdapter[Any], task: Task, shards: Sequence[Split]) -> None:
+    """What a node keeps does not grow with the rounds."""
+    states = [adapter.init(task, Rng(1)) for _ in shards]
+    few = Split(shards[0].x[:8], shards[0].y[:8])
+    sizes = []
+    for number in range(8):
+        states = [adapter.train(state, few, _BUDGET, Rng(2).split(number)) for state in states]
+        heard = _heard(adapter, states, task, RoundId(number))
+        states = [adapter.absorb(state, heard, RoundId(number), Rng(3)) for state in states]
+        sizes.append(len(adapter.dump(states[0])))
+    assert max(sizes[4:]) <= max(sizes[:4]) + _GROWTH, f"a state grows from round to round: {sizes}"
 
 
 def _check_consensus(adapter: Any, task: Task, shards: Sequence[Split]) -> None:

@@ -10,6 +10,7 @@ from p2pfd_adapters.cfd import Cfd, CfdState
 from p2pfd import plugins
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
+from p2pfd.core.spec import Setting
 from p2pfd.errors import DecodeError
 from p2pfd.learning.adapter import Labels, Split, Task
 from p2pfd.learning.data import deal
@@ -17,15 +18,32 @@ from p2pfd.testing.adapter import check_adapter
 from tests.unit.learning.tasks import digits_task
 
 
-def materials() -> tuple[Task, tuple[Split, ...]]:
-    spec = digits_task(public=40, distil_epochs=2)
+def materials(**settings: Setting) -> tuple[Task, tuple[Split, ...]]:
+    spec = digits_task(public=40, **(settings or {"distil_epochs": 2}))
     dealt = deal(spec.data, 3)
-    return Task(spec, dealt.public), dealt.shards
+    return Task(spec, dealt.public), tuple(Split(shard.x[:150], shard.y[:150]) for shard in dealt.shards)
 
 
 @pytest.mark.parametrize("name", plugins.names("p2pfd.adapters"))
 def test_installed_adapters_conform(name: str) -> None:
-    task, shards = materials()
+    task, shards = materials(**({"distil_epochs": 2} if name == "cfd" else {"batch": 32}))
+    check_adapter(plugins.load("p2pfd.adapters", name), task, shards)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("gossip", {"merge": "limited", "limit": 3, "replay": "0", "variance": True}),
+        ("gossip", {"merge": "krum", "distil_epochs": 1}),
+        ("gossip", {"merge": "trimmed", "adjust": False}),
+        ("oppcl", {"goal": "all", "memory": 0}),
+        ("oppcl", {"goal": "0,1,2", "least": "0.1"}),
+        ("fedkd", {"replay": "0", "mentee": "linear8"}),
+        ("fedavg", {"cap": "1"}),
+    ],
+)
+def test_adapters_conform_with_other_settings(name: str, settings: dict[str, Setting]) -> None:
+    task, shards = materials(batch=32, **settings)
     check_adapter(plugins.load("p2pfd.adapters", name), task, shards)
 
 

@@ -1,0 +1,140 @@
+"""`FedKd`: a large mentor that stays at home, and a small mentee that travels; they teach one another.
+
+From Wu, Wu, Lyu, Huang, Xie, "Communication-efficient federated learning via knowledge distillation" (Nature
+Communications 13:2032, 2022). Mentor and mentee descend together on the shard. Each one's loss is its cross-entropy,
+and its divergence from the other over the sum of both cross-entropies: what is not known yet is not taught yet. Only
+the mentee is sent, with singular values cut at a share of their energy that grows over the rounds: the codec that
+`codec_of` names. The mentor answers.
+
+What differs: there is no server, so every node averages the mentees that it hears. The mentee's weights travel as the
+difference to the frame before, so that what a cut loses is in the next difference. No hidden layers are compared, for
+the two nets have none of the same width. The denominators and the teaching side are constants in each step; otherwise a
+net could lower its divergence by raising its cross-entropy. Divergences are between the plain logits, while the
+cross-entropy has the logit adjustment.
+
+And something is added. Where a shard lacks classes, no mentee can teach them on its samples: with ``replay`` both also
+learn how the averaged mentee sees the public samples. Without it mentors know their shard's classes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from p2pfd.core.ids import RoundId
+from p2pfd.core.rng import Rng
+from p2pfd.core.spec import TaskSpec
+from p2pfd.errors import DecodeError, PlanError
+from p2pfd.learning.adapter import Budget, Contribution, Metrics, Split, Task, Tensors
+from p2pfd.learning.knobs import Choice, Decimal, Knob, choice, decimal, defaults
+from p2pfd.learning.local import LOCAL, local_fit, log_shares
+from p2pfd.learning.model import Model, Replay
+from p2pfd.learning.models import NETS, model_of
+from p2pfd_adapters._mutual import Pupil, descend_both
+from p2pfd_adapters._net import NetAdapter, heard_from, mean_of, shapes_of, softened, steps, weights_of
+from p2pfd_adapters._records import MOST_AGE, NetState
+
+KNOBS: Mapping[str, Knob] = MappingProxyType(
+    {
+        **LOCAL,
+        "mentee": Choice("tiny8", tuple(sorted(NETS))),
+        "teach": Decimal("1", "0", "10"),
+        "replay": Decimal("1", "0", "10"),
+        "energy_first": Decimal("0.95", "0.1", "1"),
+        "energy_last": Decimal("0.98", "0.1", "1"),
+    }
+)
+
+
+class FedKd(NetAdapter):
+    """Federated knowledge distillation between a mentor and a mentee."""
+
+    name = "fedkd"
+    knobs = KNOBS
+    defaults = defaults(KNOBS)
+
+    def init(self, task: Task, rng: Rng) -> NetState:
+        """Both nets before the first round, and the public samples if they are replayed."""
+        state = super().init(task, rng.split("mentor"))
+        extra = {"mentee": _mentee(state).init(rng.split("mentee"))}
+        if _replays(state):
+            extra["public"] = np.ascontiguousarray(task.public, dtype=np.float32)
+        return replace(state, extra=extra)
+
+    def train(self, state: NetState, shard: Split, budget: Budget, rng: Rng) -> NetState:
+        """Both descend on the shard and teach one another; and on public samples, which the averaged mentee teaches."""
+        if not len(shard):
+            return state
+        settings = state.settings
+        plan = local_fit(settings, budget.epochs)
+        shares = state.extra.get("shares")
+        replay = None
+        if shares is not None and _replays(state):
+            replay = Replay(state.extra["public"], shares, decimal(KNOBS, settings, "replay"))
+        mentor, mentee = descend_both(
+            Pupil(state.model, state.weights),
+            Pupil(_mentee(state), state.extra["mentee"]),
+            shard,
+            plan,
+            rng,
+            bias=log_shares(settings, shard, state.classes),
+            replay=replay,
+            teach=decimal(KNOBS, settings, "teach"),
+        )
+        age = min(MOST_AGE, state.age + steps(plan, len(shard)))
+        return replace(state, weights=mentor, age=age, extra={**state.extra, "mentee": mentee})
+
+    def share(self, state: NetState, task: Task, rnd: RoundId) -> Tensors:
+        """The mentee."""
+        return Tensors(_mentee(state).named(state.extra["mentee"]), state.age)
+
+    def absorb(self, state: NetState, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> NetState:
+        """The mean of all mentees becomes the mentee, and what it says of the public samples is what they are."""
+        model = _mentee(state)
+        kept = heard_from(heard, shapes_of(model))
+        if not kept:
+            return state
+        mentee = mean_of([weights_of(model, one.payload) for one in kept], [1.0] * len(kept))
+        extra = {**state.extra, "mentee": mentee}
+        if _replays(state):
+            extra["shares"] = softened(model.logits(mentee, state.extra["public"]))
+        return replace(state, extra=extra)
+
+    def evaluate(self, state: NetState, split: Split) -> Metrics:
+        """``accuracy`` of the mentor, which answers, and ``mentee_accuracy``."""
+        mentee = _mentee(state).accuracy(state.extra["mentee"], split.x, split.y)
+        return {**super().evaluate(state, split), "mentee_accuracy": mentee}
+
+    def checked(self, state: NetState) -> NetState:
+        """The state, if it has a mentee, and public samples exactly where they are replayed."""
+        names = {"mentee", "public"} if _replays(state) else {"mentee"}
+        if set(state.extra) - {"shares"} != names or ("shares" in state.extra and not _replays(state)):
+            raise DecodeError("a state of fedkd with other arrays than its settings say")
+        if state.extra["mentee"].shape != (_mentee(state).parameters,):
+            raise DecodeError("a state of fedkd whose mentee is of another net")
+        public, shares = state.extra.get("public"), state.extra.get("shares")
+        if public is not None and public.ndim < 2:
+            raise DecodeError("a state of fedkd whose public samples are none")
+        if public is not None and shares is not None and shares.shape != (len(public), state.classes):
+            raise DecodeError("a state of fedkd whose shares are not of its public samples")
+        return state
+
+
+def codec_of(spec: TaskSpec) -> str:
+    """The codec for the mentees of a task: the share of the energy that is kept moves over the rounds."""
+    first, last = (spec.settings.get(name, KNOBS[name].default) for name in ("energy_first", "energy_last"))
+    for name, value in (("energy_first", first), ("energy_last", last)):
+        if KNOBS[name].read(value) is None:
+            raise PlanError(f"settings.{name} is {value!r}", f"it must be {KNOBS[name].legal}")
+    return f"delta+svd:{first}:{last}:{max(1, spec.rounds - 1)}+fp16"
+
+
+def _mentee(state: NetState) -> Model:
+    return model_of(choice(KNOBS, state.settings, "mentee"), state.classes)
+
+
+def _replays(state: NetState) -> bool:
+    return decimal(KNOBS, state.settings, "replay") > 0
