@@ -9,13 +9,13 @@ import numpy as np
 
 from p2pfd.core.spec import Setting
 from p2pfd.learning.adapter import Array, Split
-from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, choice, decimal, flag, whole
+from p2pfd.learning.knobs import Decimal, Flag, Knob, Whole, choice, decimal, flag, whole
 from p2pfd.learning.model import Fit, Model
-from p2pfd.learning.models import NETS, model_of
+from p2pfd.learning.models import NetName, model_of
 
 LOCAL: Mapping[str, Knob] = MappingProxyType(
     {
-        "net": Choice("mlp8", tuple(sorted(NETS))),
+        "net": NetName("mlp8"),
         "epochs": Whole(10, 1, 1000),
         "batch": Whole(16, 1, 4096),
         "rate": Decimal("0.05", "0.00001", "10"),

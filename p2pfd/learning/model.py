@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,35 +20,14 @@ from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning._torch import nn, torch
 from p2pfd.learning.adapter import Array
+from p2pfd.learning.learner import Fit, Replay
+
+__all__ = ["Fit", "Model", "Replay", "Weights"]
 
 Weights = npt.NDArray[np.float32]
 """Flat: shape (number of parameters,)."""
 _AT_ONCE = 2048
 """So many samples are answered together: what lies between the layers must not fill the memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How to descend: SGD with momentum and weight decay, at a rate that falls linearly to nothing.
-
-    ``noise`` is the half-width of uniform noise that is added to every pixel, anew each time it is seen.
-    """
-
-    epochs: int
-    batch: int
-    rate: float
-    momentum: float = 0.9
-    decay: float = 5e-4
-    noise: float = 0.0
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Further samples with soft targets, of which each step sees a batch; ``weight`` is their part in the loss."""
-
-    x: Array
-    targets: Array
-    weight: float
 
 
 class Model:

@@ -39,7 +39,7 @@ def trained_hash(net: str) -> str:
     return hashlib.sha256(model.to_bytes(weights)).hexdigest()
 
 
-@pytest.mark.parametrize("net", ["conv8", "linear8", "mlp8"])
+@pytest.mark.parametrize("net", ["conv8", "mlp8"])
 def test_training_is_the_same_in_another_process(net: str) -> None:
     code = (
         "import torch, numpy; torch.manual_seed(9); numpy.random.seed(9)\n"

@@ -18,7 +18,6 @@ from p2pfd.learning.data import SETS, cifar10, cifar10_jpeg, deal, digest_of_set
 from p2pfd.learning.data.idx import read_idx
 from p2pfd.learning.data.sets import read_set, source_of
 from p2pfd.learning.data.source import Source, content_hash
-from p2pfd.learning.models import NETS, model_of
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -213,21 +212,6 @@ def test_what_was_read_cannot_be_written_to() -> None:
     pixels, _ = read_set(source_of("digits"))
     with pytest.raises(ValueError, match="read-only"):
         pixels[0] = 1
-
-
-@pytest.mark.parametrize("name", sorted(NETS))
-def test_each_net_fits_the_side_that_its_name_ends_in(name: str) -> None:
-    side = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
-    x = np.zeros((3, 3 if side == 32 else 1, side, side), dtype=np.float32)
-    model = model_of(name, 7)
-    from p2pfd.core.rng import Rng
-
-    assert model.logits(model.init(Rng(1)), x).shape == (3, 7)
-
-
-def test_the_fast_nets_have_the_size_that_is_said() -> None:
-    assert model_of("fast28", 10).parameters == 55_690
-    assert model_of("fast32", 10).parameters == 209_706
 
 
 real = pytest.mark.skipif(not os.environ.get("P2PFD_DATA"), reason="P2PFD_DATA names no folder with real data")
