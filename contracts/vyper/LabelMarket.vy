@@ -71,8 +71,8 @@ event WorkerPaid:
 # What binds a seat in the present round.
 commitments: public(HashMap[bytes32, HashMap[uint256, bytes32]])
 
-# The labels that a seat showed last; each round overwrites them, which is cheaper than a fresh place.
-words: HashMap[bytes32, HashMap[uint256, uint256[MAX_WORDS]]]
+# The labels that each seat showed last, sixteen words a seat; each round overwrites them, which is cheaper than a fresh place.
+words: HashMap[bytes32, uint256[MAX_SEATS * MAX_WORDS]]
 
 
 @deploy
@@ -198,7 +198,7 @@ def reveal(task: bytes32, round: uint256, salt: bytes32, labels: Bytes[MAX_LABEL
     )
     rounds._need(bound == self.commitments[task][number], "market: not what was committed")
     for at: uint256 in range(length, bound=MAX_WORDS):
-        self.words[task][number][at] = extract32(labels, 32 * at, output_type=uint256)
+        self.words[task][MAX_WORDS * number + at] = extract32(labels, 32 * at, output_type=uint256)
     rounds._add(task, rounds.REVEALED, 1 << number)
     log LabelsRevealed(task=task, round=round, worker=msg.sender, labels=labels)
     if rounds._set(task, rounds.REVEALED) == rounds._set(task, rounds.COMMITTED):
@@ -244,8 +244,10 @@ def settle(task: bytes32, round: uint256):
     workers: uint256 = 0
     for number: uint256 in range(MAX_SEATS):
         if (revealed >> number) & 1 == 1:
+            kept: uint256 = MAX_WORDS * number
+            place: uint256 = MAX_WORDS * workers
             for at: uint256 in range(length, bound=MAX_WORDS):
-                words[MAX_WORDS * workers + at] = self.words[task][number][at]
+                words[unsafe_add(place, at)] = self.words[task][unsafe_add(kept, at)]
             workers += 1
     sums: uint256[MAX_SEATS * serum.MAX_CLASSES] = serum._tally(words, workers, length, classes)
     scores: int256[MAX_SEATS] = serum._scores(sums, sums, workers, samples, classes)

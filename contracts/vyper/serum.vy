@@ -210,87 +210,68 @@ def _tally(
             r1: uint256 = h ^ r3
             r2: uint256 = i ^ r3
             r0: uint256 = ~(h | i)
-            said: uint256 = 0
-            heard: uint256 = 0
-            # In bytes at most 64 + 64 votes; in units of sixteen bits twice that; a number modulo 2**16 - 1 is the sum of
-            # those units, and one modulo 255 the sum of its bytes, as long as the sum is smaller.
-            h = p0 & q0
-            i = r0 & s0
-            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255))
-            h = unsafe_add(h & e0, i & o0)
-            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535))
-            h = p0 & q1
-            i = r0 & s1
-            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 17)
-            h = unsafe_add(h & e1, i & o1)
-            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 17)
-            h = p0 & q2
-            i = r0 & s2
-            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 34)
-            h = unsafe_add(h & e2, i & o2)
-            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 34)
-            h = p0 & q3
-            i = r0 & s3
-            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 51)
-            h = unsafe_add(h & e3, i & o3)
-            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 51)
-            h = p1 & q0
-            i = r1 & s0
-            said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 68)
-            h = unsafe_add(h & e4, i & o4)
-            heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 68)
+            # One expression for five classes, because to write a variable costs as much as to read it twice. In bytes at most
+            # 64 + 64 votes; in units of sixteen bits twice that; a number modulo 2**16 - 1 is the sum of those units, and
+            # one modulo 255 the sum of its bytes, as long as the sum is smaller.
+            t0: uint256 = unsafe_add(p0 & q0 & e0, r0 & s0 & o0)
+            t1: uint256 = unsafe_add(p0 & q1 & e1, r0 & s1 & o1)
+            t2: uint256 = unsafe_add(p0 & q2 & e2, r0 & s2 & o2)
+            t3: uint256 = unsafe_add(p0 & q3 & e3, r0 & s3 & o3)
+            t4: uint256 = unsafe_add(p1 & q0 & e4, r1 & s0 & o4)
+            said: uint256 = (
+                (unsafe_add(p0 & q0 & BYTES, r0 & s0 & BYTES) % 255)
+                | ((unsafe_add(p0 & q1 & BYTES, r0 & s1 & BYTES) % 255) << 17)
+                | ((unsafe_add(p0 & q2 & BYTES, r0 & s2 & BYTES) % 255) << 34)
+                | ((unsafe_add(p0 & q3 & BYTES, r0 & s3 & BYTES) % 255) << 51)
+                | ((unsafe_add(p1 & q0 & BYTES, r1 & s0 & BYTES) % 255) << 68)
+            )
+            heard: uint256 = (
+                (unsafe_add(t0 & LOW_8_OF_16, (t0 >> 8) & LOW_8_OF_16) % 65535)
+                | ((unsafe_add(t1 & LOW_8_OF_16, (t1 >> 8) & LOW_8_OF_16) % 65535) << 17)
+                | ((unsafe_add(t2 & LOW_8_OF_16, (t2 >> 8) & LOW_8_OF_16) % 65535) << 34)
+                | ((unsafe_add(t3 & LOW_8_OF_16, (t3 >> 8) & LOW_8_OF_16) % 65535) << 51)
+                | ((unsafe_add(t4 & LOW_8_OF_16, (t4 >> 8) & LOW_8_OF_16) % 65535) << 68)
+            )
             if classes > 5:
-                h = p1 & q1
-                i = r1 & s1
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 85)
-                h = unsafe_add(h & e5, i & o5)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 85)
-                h = p1 & q2
-                i = r1 & s2
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 102)
-                h = unsafe_add(h & e6, i & o6)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 102)
-                h = p1 & q3
-                i = r1 & s3
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 119)
-                h = unsafe_add(h & e7, i & o7)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 119)
-                h = p2 & q0
-                i = r2 & s0
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 136)
-                h = unsafe_add(h & e8, i & o8)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 136)
-                h = p2 & q1
-                i = r2 & s1
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 153)
-                h = unsafe_add(h & e9, i & o9)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 153)
+                t0 = unsafe_add(p1 & q1 & e5, r1 & s1 & o5)
+                t1 = unsafe_add(p1 & q2 & e6, r1 & s2 & o6)
+                t2 = unsafe_add(p1 & q3 & e7, r1 & s3 & o7)
+                t3 = unsafe_add(p2 & q0 & e8, r2 & s0 & o8)
+                t4 = unsafe_add(p2 & q1 & e9, r2 & s1 & o9)
+                said |= (
+                    ((unsafe_add(p1 & q1 & BYTES, r1 & s1 & BYTES) % 255) << 85)
+                    | ((unsafe_add(p1 & q2 & BYTES, r1 & s2 & BYTES) % 255) << 102)
+                    | ((unsafe_add(p1 & q3 & BYTES, r1 & s3 & BYTES) % 255) << 119)
+                    | ((unsafe_add(p2 & q0 & BYTES, r2 & s0 & BYTES) % 255) << 136)
+                    | ((unsafe_add(p2 & q1 & BYTES, r2 & s1 & BYTES) % 255) << 153)
+                )
+                heard |= (
+                    ((unsafe_add(t0 & LOW_8_OF_16, (t0 >> 8) & LOW_8_OF_16) % 65535) << 85)
+                    | ((unsafe_add(t1 & LOW_8_OF_16, (t1 >> 8) & LOW_8_OF_16) % 65535) << 102)
+                    | ((unsafe_add(t2 & LOW_8_OF_16, (t2 >> 8) & LOW_8_OF_16) % 65535) << 119)
+                    | ((unsafe_add(t3 & LOW_8_OF_16, (t3 >> 8) & LOW_8_OF_16) % 65535) << 136)
+                    | ((unsafe_add(t4 & LOW_8_OF_16, (t4 >> 8) & LOW_8_OF_16) % 65535) << 153)
+                )
             if classes > 10:
-                h = p2 & q2
-                i = r2 & s2
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 170)
-                h = unsafe_add(h & e10, i & o10)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 170)
-                h = p2 & q3
-                i = r2 & s3
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 187)
-                h = unsafe_add(h & e11, i & o11)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 187)
-                h = p3 & q0
-                i = r3 & s0
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 204)
-                h = unsafe_add(h & e12, i & o12)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 204)
-                h = p3 & q1
-                i = r3 & s1
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 221)
-                h = unsafe_add(h & e13, i & o13)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 221)
-                h = p3 & q2
-                i = r3 & s2
-                said = unsafe_add(said, (unsafe_add(h & BYTES, i & BYTES) % 255) << 238)
-                h = unsafe_add(h & e14, i & o14)
-                heard = unsafe_add(heard, (unsafe_add(h & LOW_8_OF_16, (h >> 8) & LOW_8_OF_16) % 65535) << 238)
+                t0 = unsafe_add(p2 & q2 & e10, r2 & s2 & o10)
+                t1 = unsafe_add(p2 & q3 & e11, r2 & s3 & o11)
+                t2 = unsafe_add(p3 & q0 & e12, r3 & s0 & o12)
+                t3 = unsafe_add(p3 & q1 & e13, r3 & s1 & o13)
+                t4 = unsafe_add(p3 & q2 & e14, r3 & s2 & o14)
+                said |= (
+                    ((unsafe_add(p2 & q2 & BYTES, r2 & s2 & BYTES) % 255) << 170)
+                    | ((unsafe_add(p2 & q3 & BYTES, r2 & s3 & BYTES) % 255) << 187)
+                    | ((unsafe_add(p3 & q0 & BYTES, r3 & s0 & BYTES) % 255) << 204)
+                    | ((unsafe_add(p3 & q1 & BYTES, r3 & s1 & BYTES) % 255) << 221)
+                    | ((unsafe_add(p3 & q2 & BYTES, r3 & s2 & BYTES) % 255) << 238)
+                )
+                heard |= (
+                    ((unsafe_add(t0 & LOW_8_OF_16, (t0 >> 8) & LOW_8_OF_16) % 65535) << 170)
+                    | ((unsafe_add(t1 & LOW_8_OF_16, (t1 >> 8) & LOW_8_OF_16) % 65535) << 187)
+                    | ((unsafe_add(t2 & LOW_8_OF_16, (t2 >> 8) & LOW_8_OF_16) % 65535) << 204)
+                    | ((unsafe_add(t3 & LOW_8_OF_16, (t3 >> 8) & LOW_8_OF_16) % 65535) << 221)
+                    | ((unsafe_add(t4 & LOW_8_OF_16, (t4 >> 8) & LOW_8_OF_16) % 65535) << 238)
+                )
             own[w] = unsafe_add(own[w], said)
             votes[w] = unsafe_add(votes[w], heard)
     sums: uint256[MAX_WORKERS * MAX_CLASSES] = empty(uint256[MAX_WORKERS * MAX_CLASSES])

@@ -13,7 +13,7 @@ from p2pfd.incentives.market import MAX_SAMPLES, MAX_SEATS
 from p2pfd.settlement import contracts
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.testing.settlement import BOND, terms
+from p2pfd.testing.settlement import BOND, SECONDS, terms
 from tests.contracts.chain import BOSS, Contracts, everyone_deposits, key
 
 TASK = TaskId(b"\1" * 32)
@@ -51,7 +51,7 @@ def answer(worker: int) -> bytes:
 
 def test_everyone_absent(full: tuple[Contracts, list[AccountKey]]) -> None:
     chain, workers = full
-    chain.now += 1_000
+    chain.now += SECONDS + 1
     fits(chain, BOSS, Advance(TASK))
     assert [chain.balances(who.account).free for who in workers] == [5_000] * MAX_SEATS
 
@@ -61,7 +61,7 @@ def test_everyone_there_and_all_but_one_silent(full: tuple[Contracts, list[Accou
     for number, who in enumerate(workers):
         fits(chain, who, CommitLabels(TASK, R0, commitment(TASK, R0, who.account, SALT, answer(number))))
     fits(chain, workers[0], RevealLabels(TASK, R0, SALT, answer(0)))
-    chain.now += 1_000
+    chain.now += SECONDS + 1
     fits(chain, BOSS, Advance(TASK))
     assert chain.balances(workers[0].account).free == 5_000 - BOND + BOND * (MAX_SEATS - 1)
     fits(chain, BOSS, SettleRound(TASK, R0))
