@@ -25,7 +25,7 @@ from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
 from p2pfd.settlement.profiles import PROFILES, open_settlement
 from p2pfd.settlement.rpc import Rpc
-from p2pfd_localnet.plan import Plan, is_url
+from p2pfd_localnet.plan import DataFacts, Plan, is_url
 from p2pfd_localnet.spawner import last_line
 from p2pfd_localnet.state import State
 
@@ -42,7 +42,7 @@ class Ledger(Protocol):
         """Where nodes reach it; empty when there is none."""
         ...
 
-    async def open(self, plan: Plan, sha256: bytes) -> TaskSpec:
+    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """Deploy, fund, and open the task."""
         ...
 
@@ -68,9 +68,9 @@ class NoLedger:
 
     url = ""
 
-    async def open(self, plan: Plan, sha256: bytes) -> TaskSpec:
+    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """The task, which settles nowhere."""
-        return plan.task(sha256)
+        return plan.task(facts)
 
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
         """Nobody owns anything."""
@@ -103,7 +103,7 @@ class ChainLedger:
         """Where nodes reach it."""
         return self._chain.url
 
-    async def open(self, plan: Plan, sha256: bytes) -> TaskSpec:
+    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """Deploy token and market, give every node its bond, set the pots aside and open the task."""
         workers = accounts(plan)
         supply = plan.budget() + plan.money.bond * len(workers)
@@ -115,7 +115,7 @@ class ChainLedger:
             self._spec = spec
         finally:
             await rpc.aclose()
-        task = plan.task(sha256, spec)
+        task = plan.task(facts, spec)
         async with open_settlement(spec, self.url, self._requester) as settlement:
             pots = (Deposit(Amount(plan.budget())),) if plan.budget() else ()  # the chain takes no deposit of nothing
             for claim in (*pots, OpenTask(terms_of(task))):

@@ -20,7 +20,7 @@ from p2pfd_localnet import topology
 from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.homes import furnish
-from p2pfd_localnet.plan import Plan
+from p2pfd_localnet.plan import DataFacts, Plan
 from p2pfd_localnet.report import render
 from p2pfd_localnet.spawner import Spawner, last_line
 from p2pfd_localnet.state import Lock, State, write
@@ -47,7 +47,7 @@ class Mesh:
     state: State
     lock: Lock
     words: Words
-    sha256: bytes
+    facts: DataFacts
     start_timeout: float
     port: int = 0
     entry: str = ENTRY
@@ -84,7 +84,7 @@ class Mesh:
     async def _work(self) -> Summary:
         began = trio.current_time()
         plan, state = self.plan, self.state
-        save_task(plan.task(self.sha256), state.task)  # as long as nobody knows its chain, to warm up with
+        save_task(plan.task(self.facts), state.task)  # as long as nobody knows its chain, to warm up with
         warm = (str(state.task),) if self.entry == ENTRY else ()
         spawner = Spawner(state.zygote_log, (self.lock.fd,), self.entry, warm)
         self._spawner = spawner
@@ -124,7 +124,7 @@ class Mesh:
 
     async def _found(self, ledger: Ledger) -> TaskSpec:
         """Found the task: on the chain if there is one, and in its file."""
-        task = await ledger.open(self.plan, self.sha256)
+        task = await ledger.open(self.plan, self.facts)
         save_task(task, self.state.task)
         return task
 

@@ -21,6 +21,7 @@ from p2pfd.node.scrape import parse_endpoint
 
 CHAINS = ("embedded", "anvil", "ganache", "none")
 AGGREGATORS = ("serum",)
+DEFAULT_ADAPTER = "cfd"
 MAX_HELD = 1_000_000
 MAX_ROUNDS = 10_000
 UNIT = 10**6
@@ -36,6 +37,19 @@ class DataPlan:
     public: int = 320
     validation: int = 150
     test: int = 300
+    private: int = 0
+    """How many samples the nodes share; 0 stands for all that are left."""
+    public_from: str = ""
+    """Where public samples come from, if not out of the same set."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What a task says of its data and only the data knows."""
+
+    sha256: bytes
+    classes: int = 10
+    public_sha256: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,9 @@ class Plan:
     rounds: int = 10
     seed: int = 7
     chain: str = "embedded"
-    adapter: str = "cfd"
+    adapter: str = DEFAULT_ADAPTER
+    partners: int = 0
+    """With how many others a node merges in a round, where there is no common student; 0 stands for all."""
     aggregator: str = "serum"
     codecs: tuple[str, ...] = ()
     metrics: str = ""
@@ -73,13 +89,23 @@ class Plan:
         """What the requester sets aside."""
         return self.money.pot * self.rounds
 
-    def task(self, sha256: bytes, chain: ChainSpec = NO_CHAIN, classes: int = 10) -> TaskSpec:
+    def task(self, facts: DataFacts, chain: ChainSpec = NO_CHAIN) -> TaskSpec:
         """The task of this mesh; PlanError names what cannot be."""
         data = self.data
         return TaskSpec(
             name=f"{self.name}-{self.seed}",
             data=DataSpec(
-                data.name, sha256, classes, data.partition, self.seed, data.public, data.validation, data.test
+                name=data.name,
+                sha256=facts.sha256,
+                classes=facts.classes,
+                partition=data.partition,
+                seed=self.seed,
+                public=data.public,
+                validation=data.validation,
+                test=data.test,
+                private=data.private,
+                public_from=data.public_from,
+                public_sha256=facts.public_sha256,
             ),
             adapter=self.adapter,
             settings=self.settings,
@@ -91,13 +117,16 @@ class Plan:
             phases=self.phases,
             money=self.money,
             chain=chain,
+            partners=self.partners,
         )
 
     def command(self) -> str:
         """What to type for this very plan: its source, and what options made of it."""
         base = next((preset for preset in PRESETS if preset.name == self.source), None)  # a file may change meanwhile
         words = ["localnet up"] if base is PRESETS[0] else ["localnet up", shlex.quote(self.source)]
-        for key, flag in (("nodes", "-n"), ("rounds", "--rounds"), ("seed", "--seed"), ("chain", "--chain")):
+        flags = {"nodes": "-n", "adapter": "--adapter", "partners": "--partners"}
+        for key in ("nodes", "rounds", "seed", "adapter", "partners", "chain"):
+            flag = flags.get(key, f"--{key}")
             if base is None or getattr(self, key) != getattr(base, key):
                 words += [flag, str(getattr(self, key))]
         return " ".join(words)
@@ -117,6 +146,13 @@ PRESETS: tuple[Plan, ...] = (
         name="equal",
         summary="as digits-1bit, but every node has the same mix of classes",
         data=DataPlan(partition="iid"),
+    ),
+    Plan(
+        name="gossip",
+        summary="ten nodes that merge models with four others a round, and settle nowhere",
+        adapter="gossip",
+        partners=4,
+        chain="none",
     ),
 )
 
@@ -195,8 +231,7 @@ def check(plan: Plan) -> None:
         raise PlanError(f"metrics is {plan.metrics!r}", "every node needs a port of its own: write 127.0.0.1:0")
     if not plan.name:
         raise PlanError("name is empty", "leave it out: the file's own name stands for it")
-    if plan.codecs:
-        raise PlanError(f"there is no codec {plan.codecs[0]!r}", "labels are packed as they are: leave codecs empty")
+    within("partners", plan.partners, 0, MAX_SEATS)
 
 
 def _changed(record: Any, values: Mapping[str, Any], where: str) -> Any:
@@ -237,8 +272,8 @@ def _need(holds: bool, what: str, fix: str) -> None:
         raise PlanError(what, fix)
 
 
-def check_data(plan: Plan) -> bytes:
-    """The hash of the plan's data, once it is known that data and adapter are here, and that it can be dealt."""
+def check_data(plan: Plan) -> DataFacts:
+    """What there is to know of the plan's data, once data and adapter are here and fit together."""
     from p2pfd.core.rng import Rng
     from p2pfd.learning import data  # scikit-learn takes its time, and no other command needs it
     from p2pfd.learning.adapter import Task
@@ -246,10 +281,42 @@ def check_data(plan: Plan) -> bytes:
     adapters = plugins.names("p2pfd.adapters")
     if plan.adapter not in adapters:
         raise PlanError(f"there is no adapter {plan.adapter!r}", did_you_mean(plan.adapter, adapters))
-    sha256 = data.digest_of_set(plan.data.name)
-    task = plan.task(sha256)
+    elsewhere = plan.data.public_from
+    facts = DataFacts(
+        data.digest_of_set(plan.data.name),
+        data.classes_of_set(plan.data.name),
+        data.digest_of_set(elsewhere) if elsewhere and not elsewhere.startswith("synthetic") else b"",
+    )
+    task = plan.task(facts)
     dealt = data.deal(task.data, plan.nodes)
-    if plan.settings:  # the adapter knows what they may be; the defaults need no check, and torch takes its time
+    if (plan.adapter, plan.settings, plan.codecs, plan.partners) != (DEFAULT_ADAPTER, {}, (), 0):
+        # The adapter knows what they may be; the defaults need no check, and torch takes its time.
         adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
         adapter().init(Task(task, dealt.public), Rng(0))
-    return sha256
+        _check_kind(plan, common=hasattr(adapter, "student"))
+    return facts
+
+
+def _check_kind(plan: Plan, *, common: bool) -> None:
+    """An adapter with a common student votes with labels, which can be settled; any other exchanges contributions."""
+    from p2pfd.learning.codecs import parse
+
+    if common:
+        _need(
+            not plan.codecs,
+            f"codecs is {plan.codecs[0]!r}" if plan.codecs else "",
+            f"the labels of {plan.adapter} are packed as they are: leave codecs empty",
+        )
+        _need(
+            not plan.partners,
+            f"partners is {plan.partners}",
+            f"all hear all with {plan.adapter}: leave it 0",
+        )
+        return
+    _need(
+        plan.chain == "none",
+        f"what the adapter {plan.adapter} shares cannot be settled: there is no common student",
+        "run it without a chain (--chain none)",
+    )
+    if plan.codecs:
+        parse("+".join(plan.codecs))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from p2pfd import plugins
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of, seconds
@@ -32,6 +33,15 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--rounds", type=number(1, plan.MAX_ROUNDS), metavar="R", help="how many rounds")
     parser.add_argument(
         "--seed", type=number(0, 2**63 - 1), metavar="S", help="decides accounts, data, network, training"
+    )
+    parser.add_argument(
+        "--adapter", metavar="NAME", help="the learning algorithm: " + ", ".join(plugins.names("p2pfd.adapters"))
+    )
+    parser.add_argument(
+        "--partners",
+        type=number(0, MAX_SEATS),
+        metavar="K",
+        help="with how many others a node merges in a round, where there is no common student; 0 stands for all",
     )
     parser.add_argument(
         "--chain",
@@ -66,17 +76,25 @@ def add_state(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     """Check, start, watch, report."""
-    chosen = plan.change(plan.find(args.plan), nodes=args.nodes, rounds=args.rounds, seed=args.seed, chain=args.chain)
+    chosen = plan.change(
+        plan.find(args.plan),
+        nodes=args.nodes,
+        rounds=args.rounds,
+        seed=args.seed,
+        adapter=args.adapter,
+        partners=args.partners,
+        chain=args.chain,
+    )
     with plan.blaming(chosen):
         plan.check(chosen)
     home = state.State(args.state)
     machine.check(chosen.nodes, args.state, chain=chosen.chain != "none", port=args.port)
     with plan.blaming(chosen):
-        sha256 = plan.check_data(chosen)
+        facts = plan.check_data(chosen)
     words = Words(screen, args.state)
     if args.dry_run:
         words.plan(chosen, dry=True)
-        screen.result({"plan": chosen.to_plain(), "task": chosen.task(sha256).id.hex(), "state": str(args.state)})
+        screen.result({"plan": chosen.to_plain(), "task": chosen.task(facts).id.hex(), "state": str(args.state)})
         return exits.OK.code
     lock = state.claim(home, fresh=args.fresh)
     try:
@@ -86,7 +104,7 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
             if isinstance(side, detach.Waiting):
                 return _left_running(home, side, screen)
             ready = partial(_behind, screen, side)
-        summary = _supervise(chosen, home, lock, words, sha256, args, entry, ready)
+        summary = _supervise(chosen, home, lock, words, facts, args, entry, ready)
     finally:
         lock.release()
     words.end(summary)
@@ -100,7 +118,7 @@ def _supervise(
     home: state.State,
     lock: state.Lock,
     words: Words,
-    sha256: bytes,
+    facts: plan.DataFacts,
     args: argparse.Namespace,
     entry: str,
     ready: Callable[[], None],
@@ -109,7 +127,7 @@ def _supervise(
 
     state.write(home.supervisor, {"schema": 1, "pid": os.getpid(), "started": SystemClock().now()})
     words.plan(chosen)
-    mesh = Mesh(chosen, home, lock, words, sha256, args.start_timeout, args.port, entry, on_ready=ready)
+    mesh = Mesh(chosen, home, lock, words, facts, args.start_timeout, args.port, entry, on_ready=ready)
     return trio.run(mesh.run)
 
 

@@ -57,11 +57,12 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """How many of a round's workers have committed, revealed and absorbed, as far as anybody saw."""
+    """How many of a round's workers have committed, revealed or offered something, as far as anybody saw."""
 
     workers: int = 0
     committed: int = 0
     revealed: int = 0
+    offered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ class MeshView:
         """How many nodes have learned from a round."""
         return sum(rnd in node.accuracy for node in self.nodes.values())
 
+    def exchanges(self) -> bool:
+        """Whether the nodes offer contributions, and do not vote."""
+        return any(phase.offered for phase in self.phases.values())
+
     def bury(self, names: Iterable[str]) -> None:
         """These have no process any more. One that was killed could write nothing of its end."""
         for name in names:
@@ -151,10 +156,16 @@ class MeshView:
     def _revealed(self, _node: NodeView, event: NodeEvent) -> None:
         self._progress(event.whole("round"), Phase(0, 0, event.whole("have")))
 
+    def _offered(self, _node: NodeView, event: NodeEvent) -> None:
+        self._progress(event.whole("round"), Phase(event.whole("of"), offered=event.whole("have")))
+
     def _progress(self, rnd: int, new: Phase) -> None:
         old = self.phases.get(rnd, Phase())
         self.phases[rnd] = Phase(
-            max(old.workers, new.workers), max(old.committed, new.committed), max(old.revealed, new.revealed)
+            max(old.workers, new.workers),
+            max(old.committed, new.committed),
+            max(old.revealed, new.revealed),
+            max(old.offered, new.offered),
         )
 
     def _absorbed(self, node: NodeView, event: NodeEvent) -> None:
@@ -209,6 +220,7 @@ _HANDLERS: Mapping[str, Any] = MappingProxyType(
         "round.opened": MeshView._opened,
         "round.committed": MeshView._committed,
         "round.revealed": MeshView._revealed,
+        "round.offered": MeshView._offered,
         "round.absorbed": MeshView._absorbed,
         "round.paid": MeshView._paid,
         "round.settled": MeshView._settled,

@@ -8,7 +8,7 @@ from p2pfd.cli.screen import Screen, shorten, size
 from p2pfd_localnet.plan import UNIT, Plan
 from p2pfd_localnet.state import option
 from p2pfd_localnet.summary import Summary
-from p2pfd_localnet.view import GONE, Life, MeshView, NodeView
+from p2pfd_localnet.view import GONE, Life, MeshView, NodeView, Phase
 
 BAR = 20
 
@@ -112,7 +112,8 @@ class Words:
         self.screen.say()
         traffic = ""
         if summary.sent:
-            traffic = f" · {size(summary.sent)} sent per node, of which labels {size(summary.labels)}"
+            traffic = f" · {size(summary.sent)} sent per node"
+            traffic += f", of which labels {size(summary.labels)}" if summary.labels else ""
             traffic += f" (FedAvg's weights: {size(summary.fedavg)})" if summary.fedavg else ""
         accuracy = f"accuracy alone {percent(summary.alone)} → together {percent(summary.together)}"
         seconds = f"{summary.seconds:.{0 if summary.seconds >= 10 else 1}f}"
@@ -158,7 +159,7 @@ class Words:
             phase, result = view.phases.get(rnd), view.settled.get(rnd)
             parts = []
             if phase and phase.workers:
-                parts.append(f"commit {phase.committed}/{phase.workers}  reveal {phase.revealed}/{phase.workers}")
+                parts.append(self._acts(view, rnd, phase, phase.workers))
             parts.append(f"accuracy {percent(view.accuracy(rnd))}")
             if result is not None:
                 parts.append(f"paid {tokens(result.paid)}" if result.counted else "not counted: too few revealed")
@@ -170,15 +171,22 @@ class Words:
         rnd = view.opened - 1
         phase = view.phases[rnd]
         workers = phase.workers or len(view.nodes)
-        done = (phase.committed + phase.revealed + view.absorbed(rnd)) / (3 * workers)
+        steps = 2 if view.exchanges() else 3
+        done = (phase.committed + phase.revealed + phase.offered + view.absorbed(rnd)) / (steps * workers)
         full = round(BAR * min((rnd + done) / view.rounds, 1))
         bar = "█" * full + "░" * (BAR - full)
         learned = [known for r in sorted(view.phases) if (known := view.accuracy(r)) is not None]
         accuracy = f"   mesh accuracy {percent(learned[-1])}" if learned else ""
-        acts = f"commit {phase.committed}/{workers}  reveal {phase.revealed}/{workers}"
+        acts = self._acts(view, rnd, phase, workers)
         head = "round".ljust(8)
         text = self.screen.fit(f"{head}{rnd + 1}/{view.rounds}".ljust(16) + f"{bar}  {acts}{accuracy}")
         return self.screen.style(text[: len(head)], "bold") + text[len(head) :]
+
+    @staticmethod
+    def _acts(view: MeshView, rnd: int, phase: Phase, workers: int) -> str:
+        if view.exchanges():
+            return f"offered {phase.offered}/{workers}  merged {view.absorbed(rnd)}/{workers}"
+        return f"commit {phase.committed}/{workers}  reveal {phase.revealed}/{workers}"
 
     def _clear(self) -> None:
         if self._open:

@@ -99,6 +99,8 @@ class TaskSpec:
     phases: PhaseSpec
     money: MoneySpec
     chain: ChainSpec = field(default=NO_CHAIN)
+    partners: int = 0
+    """With how many others a node merges in a round, where there is no common student; 0 stands for all."""
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -123,7 +125,7 @@ class TaskSpec:
 
 def from_plain(value: object) -> TaskSpec:
     """The spec that `to_plain` wrote; PlanError names the key that is wrong, missing or unknown."""
-    fields = _record(TaskSpec, value, "task", optional={"chain", "version"})
+    fields = _record(TaskSpec, value, "task", optional={"chain", "version", *LATER})
     nested = {"data": DataSpec, "phases": PhaseSpec, "money": MoneySpec, "chain": ChainSpec}
     for key, kind in nested.items():
         if key in fields:
@@ -137,8 +139,8 @@ def from_plain(value: object) -> TaskSpec:
     return TaskSpec(**_typed(TaskSpec, fields, "task", skip={*nested, "codecs", "settings"}))
 
 
-LATER = frozenset({"private", "public_from", "public_sha256"})
-"""Keys of `DataSpec` that came later: at their defaults they are not written, so that older tasks keep their ids."""
+LATER = frozenset({"private", "public_from", "public_sha256", "partners"})
+"""Keys that came later: at their defaults they are not written, so that older tasks keep their ids."""
 
 
 HASHES = ("sha256", "public_sha256")
@@ -266,6 +268,7 @@ def _check(spec: TaskSpec) -> None:
     _within("task.rounds", spec.rounds, 1, 10_000)
     _within("task.seats", spec.seats, 1, MAX_SEATS)
     _within("task.quorum", spec.quorum, 1, spec.seats)
+    _within("task.partners", spec.partners, 0, MAX_SEATS)
     _within("phases.enrol_seconds", spec.phases.enrol_seconds, 1, 30 * 86_400)
     _within("phases.commit_seconds", spec.phases.commit_seconds, 1, 30 * 86_400)
     _within("phases.reveal_seconds", spec.phases.reveal_seconds, 1, 30 * 86_400)

@@ -17,13 +17,13 @@ from p2pfd.core.ids import PeerId, TaskId
 from p2pfd.core.ticks import Tick
 from p2pfd.core.verdict import Reject, Verdict
 from p2pfd.errors import DecodeError, P2pfdError
-from p2pfd.network.api import Cid, Delivery, Topic, Transport
+from p2pfd.network.api import Delivery, Topic, Transport
 from p2pfd.node.keys import NodeKeys, verify
 from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import Saved, Store
 from p2pfd.node.telemetry import Emitter
-from p2pfd.node.workbench import Workbench
-from p2pfd.roles.work import Absorb, Adopt, Conclude
+from p2pfd.node.workbench import Bench
+from p2pfd.roles.work import Conclude
 from p2pfd.settlement.accounts import recover
 from p2pfd.settlement.api import GENESIS
 from p2pfd.wire.envelope import judge, open_envelope, seal
@@ -60,7 +60,7 @@ class NodePorts:
         keys: NodeKeys,
         transport: Transport,
         chain: ChainSide | None,
-        bench: Workbench,
+        bench: Bench,
         store: Store,
         emit: Emitter,
         nursery: trio.Nursery,
@@ -161,13 +161,7 @@ class NodePorts:
             outcome: Outcome | None = None
             failure = ""
             try:
-                if isinstance(work, Adopt):
-                    student = await self._transport.get(Cid(work.weights), len(self._bench.student))  # the same net
-                    outcome = await in_thread(self._bench.adopt, work, student)
-                else:
-                    outcome = await in_thread(self._bench.do, work)
-                if isinstance(work, (Absorb, Adopt)):
-                    await self._transport.put(self._bench.student)
+                outcome = await self._bench.perform(work, self._transport, in_thread)
             except P2pfdError as error:
                 if isinstance(work, Conclude):
                     raise  # nothing comes after it: without its figures the task never ends

@@ -16,11 +16,12 @@ from p2pfd import plugins
 from p2pfd.core.agenda import Kind
 from p2pfd.core.canonical import digest_of
 from p2pfd.core.events import Restored, Started
+from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import ChainError, DecodeError, NetworkError, StorageError
+from p2pfd.errors import ChainError, DecodeError, NetworkError, PlanError, StorageError
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
@@ -34,11 +35,13 @@ from p2pfd.node.metrics import CONTENT_TYPE, Watch, exposition
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
 from p2pfd.node.scrape import address_of, open_listener, serve
 from p2pfd.node.settling import ChainSide
+from p2pfd.node.sharing import SharingBench
 from p2pfd.node.store import AFRESH, Saved, Store
 from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.node.telemetry import Emitter
-from p2pfd.node.workbench import MILLION, Materials, Workbench
-from p2pfd.roles.distill import DistillRound, GossipDistill, Seat, SettledDistill
+from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench
+from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
+from p2pfd.roles.exchange import Exchange
 from p2pfd.settlement.api import GENESIS, Settlement
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
 from p2pfd.settlement.profiles import open_settlement
@@ -85,7 +88,7 @@ async def _take_part(
     bench = await in_thread(_workbench, spec, config, keys)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store(home / STORE_FILE))
-        machine = machine_for(spec, keys)
+        machine = machine_for(spec, keys, exchange=isinstance(bench, SharingBench))
         saved = store.load(spec.id)
         if saved is not None:
             await in_thread(_restore, home / STORE_FILE, saved, machine, bench)
@@ -116,7 +119,7 @@ async def _take_part(
             dialled = trio.Event()
             nursery.start_soon(_dial, dials, transport, dialled, emit, report)
             nursery.start_soon(ports.run_listening)
-            await transport.put(bench.student)
+            await bench.begin(transport)
             if config.bootstrap or spec.seats == 1:
                 dialled.set()
             await dialled.wait()
@@ -135,7 +138,7 @@ async def _take_part(
             nursery.start_soon(_finish, ports, spec, transport, emit, report)
 
 
-def _restore(path: Path, saved: Saved, machine: DistillRound, bench: Workbench) -> None:
+def _restore(path: Path, saved: Saved, machine: Machine, bench: Bench) -> None:
     try:
         machine.restore(saved.machine)
         bench.restore(saved.learner)
@@ -170,8 +173,8 @@ async def check_terms(settlement: Settlement, spec: TaskSpec) -> None:
         )
 
 
-def machine_for(spec: TaskSpec, keys: NodeKeys) -> DistillRound:
-    """The distillation round of a task, for a node with these keys."""
+def machine_for(spec: TaskSpec, keys: NodeKeys, *, exchange: bool = False) -> Machine:
+    """The distillation round of a task, or its exchange of contributions, for a node with these keys."""
     settled = spec.chain.profile != "none"
     seat = Seat(
         task=spec.id,
@@ -189,10 +192,12 @@ def machine_for(spec: TaskSpec, keys: NodeKeys) -> DistillRound:
         bond=spec.money.bond,
         hello=vouch(spec.id, keys),
     )
+    if exchange:
+        return Exchange(seat, spec.partners)
     return SettledDistill(seat) if settled else GossipDistill(seat)
 
 
-def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Workbench:
+def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Bench:
     adapter = plugins.load(ADAPTERS, spec.adapter)()
     dealt = deal(spec.data, config.shards, Path(config.data_dir) if config.data_dir else None)
     task = Task(spec, dealt.public)
@@ -201,7 +206,15 @@ def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Workbench:
     plan = spec.to_plain()
     del plan["chain"]
     shared = Rng(digest_of("learning", plan)).split(config.seed)
-    return Workbench(adapter, materials, Rng(secret_of(keys)).split("learning"), shared)
+    private = Rng(secret_of(keys)).split("learning")
+    if hasattr(adapter, "student"):
+        return Workbench(adapter, materials, private, shared)
+    if spec.chain.profile != "none":
+        raise PlanError(
+            f"what the adapter {spec.adapter} shares cannot be settled: there is no common student",
+            "run it without a chain (--chain none)",
+        )
+    return SharingBench(adapter, materials, private, shared, keys.account.account)
 
 
 async def _obey(

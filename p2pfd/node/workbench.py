@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from p2pfd.core.effects import Work
 from p2pfd.core.events import Outcome
@@ -12,10 +13,13 @@ from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, ConsensusAdapter, Contribution, Labels, Metrics, Split, Task
 from p2pfd.learning.baseline import accuracy_alone
+from p2pfd.network.api import Cid, Transport
 from p2pfd.network.manifest import cid_of
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 
 MILLION = 1_000_000
+Aside = Callable[..., Awaitable[Any]]
+"""Calls a function somewhere else than on the event loop."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,27 @@ class Materials:
     shard: Split
     validation: Split
     test: Split
+
+
+class Bench(Protocol):
+    """Where works are done: what a role asks to have computed, and what of it others may fetch."""
+
+    @property
+    def saved(self) -> bytes:
+        """The state after the last work, for the store."""
+        ...
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from a saved state; nothing saved means the state before the first round."""
+        ...
+
+    async def begin(self, transport: Transport) -> None:
+        """Hold what others may ask for before anything is computed."""
+        ...
+
+    async def perform(self, work: Work, transport: Transport, aside: Aside) -> Outcome:
+        """What comes of a work; a `P2pfdError` where it cannot be done."""
+        ...
 
 
 class Workbench:
@@ -52,6 +77,21 @@ class Workbench:
             self._state = self._adapter.load(saved)
             self.saved = saved
             self.student = self._adapter.student(self._state)
+
+    async def begin(self, transport: Transport) -> None:
+        """The student before the first round, or the one that was saved."""
+        await transport.put(self.student)
+
+    async def perform(self, work: Work, transport: Transport, aside: Aside) -> Outcome:
+        """Do a work aside; an adopted student is fetched first, and the student after it is held for others."""
+        if isinstance(work, Adopt):
+            student = await transport.get(Cid(work.weights), len(self.student))  # the same net
+            outcome: Outcome = await aside(self.adopt, work, student)
+        else:
+            outcome = await aside(self.do, work)
+        if isinstance(work, (Absorb, Adopt)):
+            await transport.put(self.student)
+        return outcome
 
     def do(self, work: Work) -> Outcome:
         """What comes of a work."""

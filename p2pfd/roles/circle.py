@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from p2pfd.core.canonical import Plain
 from p2pfd.core.events import Message
 from p2pfd.core.ids import Account, PeerId
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
-from p2pfd.wire.messages import Commit, Hello, Reveal
+from p2pfd.wire.messages import Commit, Hello, Offer, Reveal
 
 MOST_STRANGERS = 64
 MOST_MEMBERS = 1024
 """So many peers are known at most where a chain says who takes part: it has fewer seats."""
 MOST_KEPT = 4
-Said = tuple[Commit | Reveal, bytes]
+Said = tuple[Commit | Reveal | Offer, bytes]
 """A message, and the bytes that its sender signed."""
+_KINDS: Mapping[str, Any] = MappingProxyType({"commit": Commit, "reveal": Reveal, "offer": Offer})
 _FULL = Ignore("all seats are taken")
 
 
 class Circle:
     """A bond of peer and account is for good: the first one that is heard counts."""
 
-    __slots__ = ("_me", "_room", "accounts", "strangers")
+    __slots__ = ("_keeps", "_me", "_room", "accounts", "strangers")
 
-    def __init__(self, members: Mapping[PeerId, Account], room: int) -> None:
-        """Those who are known in advance, this node as the last; there is room for so many in all."""
+    def __init__(
+        self, members: Mapping[PeerId, Account], room: int, keeps: tuple[type[Message], ...] = (Commit, Reveal)
+    ) -> None:
+        """Those who are known in advance, this node as the last; there is room for so many in all.
+
+        Of what strangers say, messages of the kinds in ``keeps`` are remembered.
+        """
         self.accounts: dict[PeerId, Account] = dict(members)
         self._me = next(reversed(self.accounts), None)
         self._room = max(room, len(members))
+        self._keeps = keeps
         self.strangers: dict[PeerId, list[Said]] = {}
         """What peers said before their hello was heard: so much, of so many, and no more."""
 
@@ -72,7 +80,7 @@ class Circle:
 
     def keep(self, stranger: PeerId, message: Message, raw: bytes) -> None:
         """Remember what a stranger says, for the case that it introduces itself later."""
-        if isinstance(message, (Commit, Reveal)):
+        if isinstance(message, self._keeps) and isinstance(message, (Commit, Reveal, Offer)):
             kept = self.strangers.get(stranger)
             if kept is None and len(self.strangers) < MOST_STRANGERS:
                 kept = self.strangers[stranger] = []
@@ -97,12 +105,15 @@ class Circle:
         """Take over what `to_plain` wrote; the caller minds what a damaged value raises."""
         self.accounts = dict(value["accounts"])
         self.strangers = {
-            peer: [(Commit(*said) if kind == "commit" else Reveal(*said), raw) for kind, *said, raw in kept]
-            for peer, kept in value["strangers"]
+            peer: [(_KINDS[kind](*said), raw) for kind, *said, raw in kept] for peer, kept in value["strangers"]
         }
 
 
-def _plain(message: Commit | Reveal) -> list[Plain]:
-    if isinstance(message, Commit):
-        return ["commit", message.round, message.commitment]
-    return ["reveal", message.round, message.salt, message.labels]
+def _plain(message: Commit | Reveal | Offer) -> list[Plain]:
+    match message:
+        case Commit():
+            return ["commit", message.round, message.commitment]
+        case Reveal():
+            return ["reveal", message.round, message.salt, message.labels]
+        case Offer():
+            return ["offer", message.round, message.blob, message.size]

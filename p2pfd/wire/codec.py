@@ -19,11 +19,12 @@ from p2pfd.errors import DecodeError
 from p2pfd.wire.limits import (
     ACCOUNT_SIGNATURE_BYTES,
     MAX_LABEL_BYTES,
+    MAX_OFFERED,
     MESSAGE_LIMITS,
     MIN_LABEL_BYTES,
     PEER_SIGNATURE_BYTES,
 )
-from p2pfd.wire.messages import Commit, Hello, Message, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
 
 Check = Callable[[object], None]
 """Returns for a value that may stand in a field, and raises a DecodeError that completes "the field …" otherwise."""
@@ -127,6 +128,7 @@ _KINDS = (
             "by_account": raw_bytes(ACCOUNT_SIGNATURE_BYTES),
         },
     ),
+    _Kind("offer", Offer, {"round": _ROUND, "blob": _DIGEST, "size": integer(1, MAX_OFFERED)}),
     _Kind("reached", Reached, {"round": _ROUND, "weights": _DIGEST}),
     _Kind(
         "reveal",

@@ -27,6 +27,9 @@ MIN_LABEL_BYTES = WORD_BYTES
 MAX_SEQ = 2**63 - 1
 """A node keeps the numbers it has seen in a database whose integers have 64 bits and a sign."""
 
+MAX_OFFERED = 64 * 2**20
+"""No contribution is larger: it has to be held in memory by everyone who merges it."""
+
 _NAME = 1
 _ROUND = _NAME + len("round") + 5  # 32 bits
 _BYTES_HEADER = 2  # up to 255 bytes
@@ -46,6 +49,9 @@ MESSAGE_LIMITS: Mapping[str, int] = MappingProxyType(
             + (_NAME + len("by_account") + _BYTES_HEADER + ACCOUNT_SIGNATURE_BYTES)
             + (_NAME + len("by_peer") + _BYTES_HEADER + PEER_SIGNATURE_BYTES)
             + (_NAME + len("peer") + _BYTES_HEADER + PEER_TEXT)
+        ),
+        "offer": (
+            _kind("offer") + (_NAME + len("blob") + _BYTES_HEADER + DIGEST_BYTES) + _ROUND + (_NAME + len("size") + 5)
         ),
         "reached": _kind("reached") + _ROUND + _NAME + len("weights") + _BYTES_HEADER + DIGEST_BYTES,
         "reveal": (

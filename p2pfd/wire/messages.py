@@ -47,4 +47,13 @@ class Reached(MessageBase):
     weights: Digest
 
 
-Message = Hello | Commit | Reveal | Reached
+@dataclass(frozen=True, slots=True)
+class Offer(MessageBase):
+    """The sender's contribution to a round: a blob of this hash and size, which it holds for whoever asks."""
+
+    round: RoundId
+    blob: Digest
+    size: int
+
+
+Message = Hello | Commit | Reveal | Reached | Offer

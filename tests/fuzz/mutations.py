@@ -12,7 +12,7 @@ import msgpack
 from p2pfd.core import canonical
 from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
 from p2pfd.wire import codec, envelope
-from p2pfd.wire.messages import Commit, Hello, Message, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
 
 TASK = TaskId(hashlib.sha256(b"the fuzzer's task").digest())
 PEER = PeerId("12D3KooWDaBG8xBmhKNJtSn78g9pq8fcubExgzJ6iGS9ranTLQ9Y")
@@ -75,6 +75,7 @@ def messages() -> list[Message]:
         Commit(RoundId(0), digest),
         Commit(RoundId(2**32 - 1), digest),
         Reached(RoundId(200), digest),
+        Offer(RoundId(7), digest, 2**20),
         Reveal(RoundId(1), b"s" * 32, b"\x10" * 32),
         Reveal(RoundId(2**16), b"s" * 32, b"\x10" * 4096),
     ]

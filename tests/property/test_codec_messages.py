@@ -12,7 +12,7 @@ from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId, peer_id_of
 from p2pfd.errors import DecodeError
 from p2pfd.wire import codec, envelope
 from p2pfd.wire.limits import MAX_ENVELOPE, MAX_SEQ, MESSAGE_LIMITS
-from p2pfd.wire.messages import Commit, Hello, Message, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
 
 ROUNDS = st.integers(0, 2**32 - 1).map(RoundId)
 DIGESTS = st.binary(min_size=32, max_size=32).map(Digest)
@@ -23,6 +23,7 @@ HELLOS = st.builds(Hello, PEERS, ACCOUNTS, st.binary(min_size=64, max_size=64), 
 SAYINGS = (
     st.builds(Commit, ROUNDS, DIGESTS)
     | st.builds(Reached, ROUNDS, DIGESTS)
+    | st.builds(Offer, ROUNDS, DIGESTS, st.integers(1, 2**26))
     | st.builds(Reveal, ROUNDS, st.binary(min_size=32, max_size=32), LABELS)
 )
 MESSAGES: st.SearchStrategy[Message] = HELLOS | SAYINGS

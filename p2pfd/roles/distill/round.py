@@ -18,7 +18,7 @@ from p2pfd.roles.ballot import EARLY, Ballot
 from p2pfd.roles.circle import MOST_MEMBERS, Circle
 from p2pfd.roles.distill.seat import Phase, Seat
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
-from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Offer, Reached, Reveal
 
 GREET = "greet"
 GREET_AFTER = 1 * SECOND
@@ -249,7 +249,7 @@ class DistillRound:
             effects.append(SetTimer(GREET, after(now, GREET_AFTER)))
         effects += self._met(now)
         for message, raw in self.circle.recall(hello.peer):  # it counts now as if it had been said now
-            if self.ballot.hear(hello.account, message, raw) is ACCEPT:
+            if not isinstance(message, Offer) and self.ballot.hear(hello.account, message, raw) is ACCEPT:
                 effects += self._took(now, hello.account, message.round)
         return tuple(effects)
 

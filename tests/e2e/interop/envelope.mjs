@@ -7,7 +7,7 @@ import { NotCanonical, decode, encode } from './canonical.mjs'
 
 const VERSION = 1
 const MAX_ENVELOPE = 4364
-const MESSAGE_LIMITS = new Map([['commit', 65], ['hello', 271], ['reached', 63], ['reveal', 4165]])
+const MESSAGE_LIMITS = new Map([['commit', 65], ['hello', 271], ['offer', 68], ['reached', 63], ['reveal', 4165]])
 const MAX_MESSAGE = Math.max(...MESSAGE_LIMITS.values())
 const MAX_SEQ = 2n ** 63n - 1n
 
@@ -32,6 +32,7 @@ const ROUND = integer(0, 2 ** 32 - 1)
 const MESSAGES = new Map([
   ['commit', { commitment: bytes(32), round: ROUND }],
   ['hello', { account: isAccount, by_account: bytes(65), by_peer: bytes(64), peer: isPeer }],
+  ['offer', { blob: bytes(32), round: ROUND, size: integer(1, 2 ** 26) }],
   ['reached', { round: ROUND, weights: bytes(32) }],
   ['reveal', { labels: bytes(32, 4096, 32), round: ROUND, salt: bytes(32) }]
 ])

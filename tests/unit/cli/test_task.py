@@ -1,13 +1,13 @@
 import json
 
 import pytest
-from p2pfd_localnet.plan import PRESETS
+from p2pfd_localnet.plan import PRESETS, DataFacts
 
 from p2pfd.cli.program import PROGRAM
 from p2pfd.core.spec import TaskSpec
 from p2pfd.node.config import save_task
 
-SPEC: TaskSpec = PRESETS[0].task(bytes(range(32)))
+SPEC: TaskSpec = PRESETS[0].task(DataFacts(bytes(range(32))))
 
 
 def toml_of(value):

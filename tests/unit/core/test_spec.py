@@ -86,6 +86,7 @@ CHANGES: dict[str, object] = {
     "data.private": 400,
     "data.public_from": "fashion",
     "data.public_sha256": b"p" * 32,
+    "partners": 4,
     "adapter": "fedkd",
     "settings": {"epochs": 3, "rate": "0.05"},
     "settings.epochs": 4,
@@ -158,13 +159,14 @@ def test_a_spec_can_be_copied_and_sent_to_another_process() -> None:
 
 
 def test_what_came_later_is_written_only_where_it_is_used() -> None:
-    data = {entry.name: entry for entry in dataclasses.fields(DataSpec)}
-    assert {name for name, entry in data.items() if entry.default is not dataclasses.MISSING} == LATER
-    assert not LATER & set(PLAIN["data"])  # type: ignore[call-overload, arg-type]
-    for name in LATER:
-        given = from_plain(_with(f"data.{name}", data[name].default))
-        assert given.id == SPEC.id
-        changed = from_plain(_with(f"data.{name}", CHANGES[f"data.{name}"]))
+    data = {f"data.{entry.name}": entry for entry in dataclasses.fields(DataSpec)}
+    task = {entry.name: entry for entry in dataclasses.fields(TaskSpec) if entry.name not in ("chain", "version")}
+    later = {path: each for path, each in (data | task).items() if each.default is not dataclasses.MISSING}
+    assert {path.removeprefix("data.") for path in later} == LATER
+    assert not LATER & (set(PLAIN["data"]) | set(PLAIN))  # type: ignore[call-overload]
+    for path, entry in later.items():
+        assert from_plain(_with(path, entry.default)).id == SPEC.id
+        changed = from_plain(_with(path, CHANGES[path]))
         assert from_plain(changed.to_plain()) == changed
 
 

@@ -6,7 +6,7 @@ from p2pfd.core.spec import MAX_SEATS
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import PlanError
 
-SHA = bytes(32)
+FACTS = plan.DataFacts(bytes(32))
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -81,7 +81,6 @@ def test_a_file_that_is_not_there(tmp_path):
         ("quorum", 11),
         ("chain", "embeded"),
         ("aggregator", "sirum"),
-        ("codec", ("zip",)),
         ("name", ""),
         ("validation", plan.DataPlan(validation=0)),
         ("test", plan.DataPlan(test=0)),
@@ -115,7 +114,9 @@ def test_the_command_for_the_same_run_can_be_typed(tmp_path):
     path.write_text("nodes = 3")
     found = find(str(path))
     path.unlink()
-    assert found.command() == f"localnet up '{path}' -n 3 --rounds 10 --seed 7 --chain embedded"
+    assert (
+        found.command() == f"localnet up '{path}' -n 3 --rounds 10 --seed 7 --adapter cfd --partners 0 --chain embedded"
+    )
 
 
 def test_more_shards_than_samples_is_found_before_anything_starts():
@@ -125,6 +126,21 @@ def test_more_shards_than_samples_is_found_before_anything_starts():
 
 
 def test_the_seed_is_the_datas_seed_and_the_task_differs_by_it():
-    one, other = change(PRESETS[0], seed=1).task(SHA), change(PRESETS[0], seed=2).task(SHA)
+    one, other = change(PRESETS[0], seed=1).task(FACTS), change(PRESETS[0], seed=2).task(FACTS)
     assert one.data.seed == 1
     assert one.id != other.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"adapter": "gossip"}, "cannot be settled"),
+        ({"adapter": "gosip"}, "there is no adapter 'gosip'"),
+        ({"partners": 2}, "partners is 2"),
+        ({"codecs": ("fp16",)}, "codecs is 'fp16'"),
+        ({"adapter": "gossip", "chain": "none", "codecs": ("fp17",)}, "fp17"),
+    ],
+)
+def test_an_adapter_and_what_it_needs_fit_together(changes, what):
+    with pytest.raises(PlanError, match=what):
+        plan.check_data(change(PRESETS[0], **changes))

@@ -14,7 +14,7 @@ from p2pfd.core.ids import Account, Digest, PeerId, RoundId
 from p2pfd.errors import DecodeError
 from p2pfd.wire import codec
 from p2pfd.wire.limits import MAX_MESSAGE, MESSAGE_LIMITS
-from p2pfd.wire.messages import Commit, Hello, Message, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
 
 PEER = PeerId("12D3KooWDaBG8xBmhKNJtSn78g9pq8fcubExgzJ6iGS9ranTLQ9Y")
 ACCOUNT = Account("0x43f5c1e413042a3e5aa61106074e2ec7a10ab0c5")
@@ -22,6 +22,7 @@ ROUND = RoundId(2**32 - 1)
 LARGEST: dict[str, Message] = {
     "commit": Commit(ROUND, Digest(b"c" * 32)),
     "hello": Hello(PEER, ACCOUNT, b"p" * 64, b"a" * 65),
+    "offer": Offer(ROUND, Digest(b"b" * 32), 2**26),
     "reached": Reached(ROUND, Digest(b"w" * 32)),
     "reveal": Reveal(ROUND, b"s" * 32, b"\x11" * 4096),
 }
