@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from p2pfd_adapters._records import NetState
 from p2pfd_adapters.cfd import Cfd, CfdState
+from p2pfd_adapters.gossip import Gossip
 
 from p2pfd import plugins
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import Setting
 from p2pfd.errors import DecodeError
-from p2pfd.learning.adapter import Labels, Split, Task
+from p2pfd.learning.adapter import Budget, Contribution, Judgement, Labels, Payload, Split, Task, Tensors
 from p2pfd.learning.data import deal
 from p2pfd.testing.adapter import check_adapter
 from tests.unit.learning.tasks import digits_task
@@ -104,5 +107,72 @@ class Headstrong(Cfd):
 )
 def test_the_kit_notices(adapter: type[Cfd], complaint: str) -> None:
     task, shards = materials()
+    with pytest.raises(AssertionError, match=complaint):
+        check_adapter(adapter, task, shards)
+
+
+class Rude(Gossip):
+    """Serves whatever it is sent."""
+
+    def serve(self, state: NetState, request: Payload, shard: Split, budget: Budget, rng: Rng) -> Tensors:
+        try:
+            return super().serve(state, request, shard, budget, rng)
+        except DecodeError:
+            return self.share(state, Task(digits_task(), shard.x), RoundId(0))
+
+
+class Lenient(Gossip):
+    """Finds everything good."""
+
+    def judge(self, state: NetState, before: Payload, after: Payload, probe: Split, tolerance: float) -> Judgement:
+        return Judgement(True, 0.5, 0.5)
+
+
+class Ungrateful(Gossip):
+    """Takes nothing over."""
+
+    def accept(self, state: NetState, after: Payload) -> NetState:
+        return state
+
+
+class Hoarder(Gossip):
+    """Keeps everything that it ever heard."""
+
+    def absorb(self, state: NetState, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> NetState:
+        taken = super().absorb(state, heard, rnd, rng)
+        return replace(taken, extra={**taken.extra, **state.extra, f"heard {rnd}": taken.weights})
+
+    def checked(self, state: NetState) -> NetState:
+        return state
+
+
+class Hasty(Gossip):
+    """One epoch is enough."""
+
+    def train(self, state: NetState, shard: Split, budget: Budget, rng: Rng) -> NetState:
+        return super().train(state, shard, Budget(1), rng)
+
+
+class Credulous(Gossip):
+    """Hears a sender as often as it speaks."""
+
+    def absorb(self, state: NetState, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> NetState:
+        renamed = [replace(one, sender=f"{place}") for place, one in enumerate(heard)]
+        return super().absorb(state, renamed, rnd, rng)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "complaint"),
+    [
+        (Rude, "serve takes what is no payload"),
+        (Lenient, "two samples are enough"),
+        (Ungrateful, "leaves the learner as it was"),
+        (Hoarder, "grows from round to round"),
+        (Hasty, "two epochs"),
+        (Credulous, "second one of a sender"),
+    ],
+)
+def test_the_kit_notices_gossips_that_err(adapter: type[Gossip], complaint: str) -> None:
+    task, shards = materials(batch=32, merge="mean")
     with pytest.raises(AssertionError, match=complaint):
         check_adapter(adapter, task, shards)
