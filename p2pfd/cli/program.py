@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from p2pfd.cli.adapters import ADAPTERS
 from p2pfd.cli.app import Program
 from p2pfd.cli.bench import BENCH
 from p2pfd.cli.contracts import CONTRACTS
+from p2pfd.cli.data import DATA
 from p2pfd.cli.doctor import DOCTOR
 from p2pfd.cli.evidence import EXPLAIN, VERIFY
 from p2pfd.cli.incentives import INCENTIVES
@@ -26,6 +28,8 @@ PROGRAM = Program(
         SIM,
         INCENTIVES,
         BENCH,
+        DATA,
+        ADAPTERS,
         TASK,
         BALANCE,
         STAKE,

@@ -26,8 +26,8 @@ __all__ = ["Fit", "Model", "Replay", "Weights"]
 
 Weights = npt.NDArray[np.float32]
 """Flat: shape (number of parameters,)."""
-_AT_ONCE = 2048
-"""So many samples are answered together: what lies between the layers must not fill the memory."""
+_AT_ONCE = 128
+"""So many samples are answered together: what lies between the layers then stays in the processor's cache."""
 
 
 class Model:

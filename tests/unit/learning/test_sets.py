@@ -155,7 +155,7 @@ def test_the_lossy_copy_is_read_picture_by_picture(tmp_path: Path) -> None:
     for place, colour in enumerate(colours):
         assert np.abs(pixels[place].astype(int) - np.array(colour)[:, None, None]).max() < 6
     np.savez(path, **{**arrays, "j_test": np.zeros_like(stream)})
-    with pytest.raises(StorageError, match="picture 0 of test is not a picture"):
+    with pytest.raises(PlanError, match="picture 0 of test is not a picture"):
         cifar10_jpeg.unpack(path)
     np.savez(path, **{**arrays, "y_train": y[:2]})
     with pytest.raises(StorageError, match="2 labels and 4 bounds"):
