@@ -291,9 +291,12 @@ def check_data(plan: Plan) -> DataFacts:
     dealt = data.deal(task.data, plan.nodes)
     if (plan.adapter, plan.settings, plan.codecs, plan.partners) != (DEFAULT_ADAPTER, {}, (), 0):
         # The adapter knows what they may be; the defaults need no check, and torch takes its time.
+        from p2pfd.node.workbench import votes
+
         adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
-        adapter().init(Task(task, dealt.public), Rng(0))
-        _check_kind(plan, common=hasattr(adapter, "student"))
+        made, there = adapter(), Task(task, dealt.public)
+        made.init(there, Rng(0))
+        _check_kind(plan, common=votes(made, there))
     return facts
 
 
@@ -315,7 +318,7 @@ def _check_kind(plan: Plan, *, common: bool) -> None:
         return
     _need(
         plan.chain == "none",
-        f"what the adapter {plan.adapter} shares cannot be settled: there is no common student",
+        f"what the adapter {plan.adapter} shares cannot be settled: they are no labels of a common student",
         "run it without a chain (--chain none)",
     )
     if plan.codecs:

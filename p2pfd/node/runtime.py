@@ -39,7 +39,7 @@ from p2pfd.node.sharing import SharingBench
 from p2pfd.node.store import AFRESH, Saved, Store
 from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.node.telemetry import Emitter
-from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench
+from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench, votes
 from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
 from p2pfd.roles.exchange import Exchange
 from p2pfd.settlement.api import GENESIS, Settlement
@@ -207,11 +207,11 @@ def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Bench:
     del plan["chain"]
     shared = Rng(digest_of("learning", plan)).split(config.seed)
     private = Rng(secret_of(keys)).split("learning")
-    if hasattr(adapter, "student"):
+    if votes(adapter, task):
         return Workbench(adapter, materials, private, shared)
     if spec.chain.profile != "none":
         raise PlanError(
-            f"what the adapter {spec.adapter} shares cannot be settled: there is no common student",
+            f"what the adapter {spec.adapter} shares cannot be settled: they are no labels of a common student",
             "run it without a chain (--chain none)",
         )
     return SharingBench(adapter, materials, private, shared, keys.account.account)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from p2pfd.core.effects import Work
 from p2pfd.core.events import Outcome
-from p2pfd.core.ids import Digest
+from p2pfd.core.ids import Digest, RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, ConsensusAdapter, Contribution, Labels, Metrics, Split, Task
@@ -30,6 +30,14 @@ class Materials:
     shard: Split
     validation: Split
     test: Split
+
+
+def votes(adapter: Any, task: Task) -> bool:
+    """Whether nodes with this adapter vote with labels and have a common student; else they exchange contributions."""
+    if not hasattr(adapter, "student"):
+        return False
+    first = adapter.init(task, Rng(0))
+    return isinstance(adapter.share(first, task, RoundId(0)), Labels)
 
 
 class Bench(Protocol):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -40,30 +41,66 @@ _GROWTH = 64
 _BUDGET = Budget(epochs=1)
 
 
+@dataclass(frozen=True)
+class Law:
+    """One thing that an adapter has to do; `check` raises an AssertionError that says what was not kept."""
+
+    name: str
+    check: Callable[[], None]
+
+
 def check_adapter(factory: Factory, task: Task, shards: Sequence[Split]) -> None:
     """Hold an adapter to the laws of its interface."""
+    for law in laws(factory, task, shards):
+        law.check()
+
+
+def laws(factory: Factory, task: Task, shards: Sequence[Split]) -> tuple[Law, ...]:
+    """What this adapter has to do, law by law."""
     assert len(shards) >= 2, "the kit needs two shards or more"
-    adapter = factory()
+    adapter, shard = factory(), shards[0]
+    found = [
+        Law("has a name", lambda: _check_name(adapter)),
+        Law("begins alike from the same rng, and otherwise from another", lambda: _check_beginnings(factory, task)),
+        Law("plays the same rounds twice alike", lambda: _check_determinism(factory, task, shards)),
+        Law("changes nothing that it is given", lambda: _check_inputs_untouched(factory(), task, shard)),
+        Law("shares what the others can read", lambda: _check_shares(adapter, task, shards)),
+        Law("evaluates between 0 and 1", lambda: _check_metrics(adapter, _trained(adapter, task, shards), shard)),
+        Law("goes on without some or all of the others", lambda: _check_order(adapter, task, shards)),
+        Law(
+            "dumps, loads, and goes on as if nothing had been",
+            lambda: _check_dumps(adapter, factory(), _trained(adapter, task, shards), task, shard),
+        ),
+        Law("refuses damaged states", lambda: _check_garbage(adapter, adapter.dump(_trained(adapter, task, shards)))),
+        Law("takes shards of no, one and three samples", lambda: _check_small_shards(adapter, task, shard)),
+        Law("keeps to its budget", lambda: _check_budget(adapter, task, shard)),
+        Law("is unmoved by broken contributions", lambda: _check_bad_peers(adapter, task, shards)),
+        Law("does not grow from round to round", lambda: _check_growth(adapter, task, shards)),
+    ]
+    if hasattr(adapter, "student"):
+        found.append(Law("has one student on all nodes", lambda: _check_consensus(adapter, task, shards)))
+    if hasattr(adapter, "request"):
+        found.append(
+            Law(
+                "keeps to the steps of an encounter",
+                lambda: check_encounters(cast("EncounterAdapter[Any]", adapter), task, shards),
+            )
+        )
+    return tuple(found)
+
+
+def _check_name(adapter: LearningAdapter[Any]) -> None:
     assert isinstance(adapter.name, str), "name is text"
     assert adapter.name, "name is not empty"
-    _check_beginnings(factory, task)
+
+
+def _check_determinism(factory: Factory, task: Task, shards: Sequence[Split]) -> None:
     first, second = _play(factory, task, shards), _play(factory, task, shards)
     assert first == second, "the same rounds twice, in two instances, end in different states"
-    _check_inputs_untouched(factory(), task, shards[0])
-    state = _trained(adapter, task, shards)
-    _check_payload(adapter.share(state, task, RoundId(0)), task)
-    _check_metrics(adapter, state, shards[0])
-    _check_order(adapter, task, shards)
-    _check_dumps(adapter, factory(), state, task, shards[0])
-    _check_garbage(adapter, adapter.dump(state))
-    _check_small_shards(adapter, task, shards[0])
-    _check_budget(adapter, task, shards[0])
-    _check_bad_peers(adapter, task, shards)
-    _check_growth(adapter, task, shards)
-    if hasattr(adapter, "student"):
-        _check_consensus(adapter, task, shards)
-    if hasattr(adapter, "request"):
-        check_encounters(cast("EncounterAdapter[Any]", adapter), task, shards)
+
+
+def _check_shares(adapter: LearningAdapter[Any], task: Task, shards: Sequence[Split]) -> None:
+    _check_payload(adapter.share(_trained(adapter, task, shards), task, RoundId(0)), task)
 
 
 def _check_beginnings(factory: Factory, task: Task) -> None:
