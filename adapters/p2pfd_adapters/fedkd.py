@@ -43,6 +43,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         "mentee": Choice("tiny8", tuple(sorted(NETS))),
         "teach": Decimal("1", "0", "10"),
         "replay": Decimal("1", "0", "10"),
+        "teacher": Choice("average", ("average", "ensemble")),
         "energy_first": Decimal("0.95", "0.1", "1"),
         "energy_last": Decimal("0.98", "0.1", "1"),
     }
@@ -97,10 +98,13 @@ class FedKd(NetAdapter):
         kept = heard_from(heard, shapes_of(model))
         if not kept:
             return state
-        mentee = mean_of([weights_of(model, one.payload) for one in kept], [1.0] * len(kept))
+        rows = [weights_of(model, one.payload) for one in kept]
+        mentee = mean_of(rows, [1.0] * len(rows))
         extra = {**state.extra, "mentee": mentee}
         if _replays(state):
-            extra["shares"] = softened(model.logits(mentee, state.extra["public"]))
+            teachers = [mentee] if choice(KNOBS, state.settings, "teacher") == "average" else rows
+            views = [softened(model.logits(teacher, state.extra["public"])) for teacher in teachers]
+            extra["shares"] = np.asarray(np.mean(views, axis=0, dtype=np.float64), dtype=np.float32)
         return replace(state, extra=extra)
 
     def evaluate(self, state: NetState, split: Split) -> Metrics:
