@@ -59,6 +59,8 @@ def _splits(path: Path) -> list[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise StorageError(f"cannot read {path}: it is no file", _FIX)
         if path.stat().st_size > _MOST_JSON:
             raise PlanError(f"{path} is too large", _FIX)
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -85,6 +87,8 @@ def _table(path: Path) -> Any:
         raise PlanError(f"{path / 'state.json'} names no files", _FIX)
     tables = []
     for name in names:
+        if not (path / name).is_file():
+            raise StorageError(f"{path / name} is not there, or no file", _FIX)
         try:
             with (path / name).open("rb") as file, arrow.ipc.open_stream(file) as stream:
                 table = stream.read_all()

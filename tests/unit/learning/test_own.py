@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from p2pfd.core.spec import DataSpec
 from p2pfd.errors import EnvironmentProblem, PlanError, StorageError
@@ -122,6 +126,41 @@ def test_a_table_that_cannot_be_text(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(table_module, "MOST_BYTES", 100)
     with pytest.raises(PlanError, match="at most 0 MiB"):
         read_table(path, "quality")
+
+
+@given(st.one_of(st.binary(max_size=300), st.text(alphabet='ay,;\t"\n\r1.-e \0é', max_size=300).map(str.encode)))
+def test_any_file_is_a_table_or_a_sentence(raw: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "t.csv")
+        path.write_bytes(b"a,y\n1,x\n" + raw)
+        try:
+            content = read_table(path, "y")
+        except PlanError as error:
+            said = error
+        else:
+            assert np.isfinite(content.x).all()
+            assert len(content.x) == len(content.y) > 1
+            return
+    assert str(path) in said.what
+    assert said.fix
+
+
+@given(st.one_of(st.text(max_size=40), st.text(alphabet="csvarowfolde:0123456789grey./\\", max_size=40)))
+def test_any_name_is_read_or_refused(name: str) -> None:
+    if is_own(name):
+        try:
+            own = parsed(name)
+        except PlanError:
+            return
+        assert parsed(own.name()) == own
+        assert "/" not in own.file
+        assert not own.file.startswith(".")
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(home: Path) -> None:
+    os.mkfifo(home / "wine.csv")
+    with pytest.raises(StorageError, match="it is no file"):
+        digest_of_set("csv:wine.csv:quality")
 
 
 def test_a_table_is_dealt_and_scaled(home: Path) -> None:

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from p2pfd.core.rng import Rng
 from p2pfd.core.spec import DataSpec
 from p2pfd.errors import EnvironmentProblem, PlanError, StorageError
 from p2pfd.learning.data import SETS, cifar10, cifar10_jpeg, deal, digest_of_set, fashion
 from p2pfd.learning.data.idx import read_idx
 from p2pfd.learning.data.sets import read_set, source_of
 from p2pfd.learning.data.source import Source, content_hash
+from p2pfd.learning.model import Fit
+from p2pfd.learning.models import model_of
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -226,5 +229,15 @@ def test_the_real_sets_have_their_known_content(name: str) -> None:
     assert content_hash(pixels, labels) == source.sha256
     assert pixels.shape == (source.samples, *source.shape)
     assert np.bincount(labels[-source.test :]).tolist() == [1000] * 10
-    dealt = deal(DataSpec(name, source.sha256, 10, "dirichlet:0.1", 1, 1000, 1000, 10_000, 20_000), 10)
+    dealt = deal(DataSpec(name, source.sha256, 10, "dirichlet:0.1", 1, 5000, 1000, 10_000, 20_000), 10)
     assert sum(map(len, dealt.shards)) == 20_000
+    assert len(dealt.public) == 5000
+
+
+@real
+@pytest.mark.long
+def test_the_fast_net_learns_fashion() -> None:
+    dealt = deal(DataSpec("fashion", digest_of_set("fashion"), 10, "iid", 1, 1, 1000, 10_000, 10_000), 1)
+    model, shard = model_of("fast28", 10), dealt.shards[0]
+    weights = model.fit(model.init(Rng(1)), shard.x, shard.y, Fit(epochs=3, batch=64, rate=0.05), Rng(2))
+    assert model.accuracy(weights, dealt.test.x, dealt.test.y) > 0.82
