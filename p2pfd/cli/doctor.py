@@ -11,8 +11,7 @@ from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
-from p2pfd.network.reach import parse_address
-from p2pfd.node import config, doctor, surroundings
+from p2pfd.node import config
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.findings import Finding, State, skipped
 
@@ -33,6 +32,10 @@ def _doctor(args: argparse.Namespace, screen: Screen) -> int:
 
 
 async def _examine(named: Path | None, chain_url: str, peers: tuple[str, ...], screen: Screen) -> list[Finding]:
+    # They take libp2p and torch with them: seconds that no other command should take.
+    from p2pfd.network.reach import parse_address
+    from p2pfd.node import doctor, surroundings
+
     found: list[Finding] = []
 
     def tell(finding: Finding) -> None:

@@ -11,7 +11,7 @@ from p2pfd.errors import UsageError
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.swarmkey import read_key
 
-_OF_THE_NODE = ("state_directory", "announce", "network_key")
+_OF_THE_NODE = ("state_directory", "announce", "network_key", "via")
 """Settings that the node decides itself, or that have an option of their own."""
 
 
@@ -23,6 +23,11 @@ def options(parser: Parser) -> None:
     parser.add_argument("--mdns", action="store_true", help="find others on the LAN, and be found there")
     parser.add_argument(
         "--announce", action="append", default=[], metavar="ADDR", help="tell others this address instead; several"
+    )
+    parser.add_argument("--upnp", action="store_true", help="ask the router for a port, so that others can dial this")
+    parser.add_argument("--relay", action="store_true", help="carry connections for others, within limits")
+    parser.add_argument(
+        "--via", action="append", default=[], metavar="ADDR", help="be reached through this relay; several"
     )
     parser.add_argument(
         "--network", action="append", default=[], metavar="NAME=VALUE", help="another of the network's settings"
@@ -40,6 +45,16 @@ def settings_of(args: argparse.Namespace) -> dict[str, object]:
         found["network_key"] = str(args.swarm_key.absolute())
     if args.mdns:
         found["mdns"] = True
+    if args.upnp:
+        found["upnp"] = True
+    if args.relay:
+        found["relay"] = True
+    if args.via:
+        from p2pfd.network.reach import parse_address  # libp2p takes a second to import, and most commands need none
+
+        for address in args.via:
+            parse_address(address)
+        found["via"] = list(args.via)
     if args.announce:
         found["announce"] = list(args.announce)
     return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from p2pfd.core.ids import PeerId, peer_id
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError
-from p2pfd.network.reach import ADDRESSES, Reach, reach_of, read_record, whole
+from p2pfd.network.reach import ADDRESSES, Reach, reach_of, read_record, relay_in, whole
 from p2pfd.network.statefile import finite
 
 PEERS = 1024
@@ -41,8 +41,8 @@ class Known:
         return max(self.addresses.values(), default=0.0)
 
     def dialable(self) -> list[str]:
-        """Its addresses, the one that answered last first."""
-        return sorted(self.addresses, key=lambda address: -self.addresses[address])
+        """Its addresses, the one that answered last first; of those that never did, the direct ones first."""
+        return sorted(self.addresses, key=lambda address: (-self.addresses[address], relay_in(address) is not None))
 
 
 class AddressBook:

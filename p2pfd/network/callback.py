@@ -22,7 +22,7 @@ from p2pfd.core.ids import PeerId
 from p2pfd.core.ticks import Clock
 from p2pfd.errors import DecodeError, NetworkError
 from p2pfd.network.links import Links
-from p2pfd.network.reach import ADDRESS_CHARS, parse_address, whole
+from p2pfd.network.reach import ADDRESS_CHARS, parse_address, relay_in, whole
 from p2pfd.network.recent import Recent
 
 PROTOCOL = "reach"
@@ -55,7 +55,8 @@ class View:
 
 def write_question(addresses: tuple[str, ...]) -> bytes:
     """The question on the wire."""
-    return canonical.encode(list(addresses[:ASKED]))
+    direct = [address for address in addresses if relay_in(address) is None]
+    return canonical.encode(direct[:ASKED])
 
 
 def _read_question(raw: bytes, asker: PeerId) -> list[str]:
@@ -63,7 +64,7 @@ def _read_question(raw: bytes, asker: PeerId) -> list[str]:
     if not isinstance(value, list) or len(value) > ASKED or not all(isinstance(each, str) for each in value):
         raise DecodeError("a question about being reached that is no list of addresses")
     found = [whole(str(each), asker) for each in value]
-    return [address for address in found if address is not None]
+    return [address for address in found if address is not None and relay_in(address) is None]
 
 
 def read_view(raw: bytes) -> View:

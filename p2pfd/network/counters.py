@@ -45,6 +45,8 @@ class Drop(Enum):
     SLOW_READER = "slow_reader", "a stream whose reader took no 64 KiB of what it had asked for within stall_seconds"
     WRONG_BLOB = "wrong_blob", "a piece or a manifest that is not what was asked for"
     WINDOW = "window", "a connection on which a peer sent more than its window, or broke yamux otherwise"
+    RELAY = "relay", "something asked of this relay that is above its limits, or of a peer that has no place on it"
+    CIRCUIT = "circuit", "a connection carried for others that has used up its bytes or its time"
     CONNECTIONS = "connections", "a connection above the limit, or with no descriptor left for it"
     HANDSHAKE = "handshake", "a connection whose handshake failed or took too long"
     REFUSED = "refused", "a connection of a peer that is refused"

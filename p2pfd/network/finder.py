@@ -31,6 +31,8 @@ from p2pfd.network.settings import NetworkSettings, degrees
 
 DIALLED = 3
 """Addresses of one peer that are tried at one time."""
+HEAD_START = 1.0
+"""Seconds until the next of a peer's addresses is dialled: a router that drops packets does not say so."""
 HEARSAY = 64
 LIES = 8
 """So many dials in vain on one peer's word, and it is not asked for `LIE_SECONDS`."""
@@ -148,14 +150,9 @@ class Finder:
     async def _dial(self, peer: PeerId) -> None:
         told = self._hearsay.pop(peer, None) if peer not in self._book else None
         addresses = self._book.of(peer) if told is None else list(told[0].addresses)
-        for address in addresses[:DIALLED]:
-            try:
-                await self._links.connect(address)
-            except NetworkError as error:
-                log.debug("looking for peers: %s", error.what)
-            else:
-                self._failures.pop(peer, None)
-                return
+        if await self._try(addresses[:DIALLED]):
+            self._failures.pop(peer, None)
+            return
         if told is not None:
             self._blame(told[1])
         count = self._failures.pop(peer, 0) + 1
@@ -163,6 +160,29 @@ class Finder:
         if len(self._failures) > REMEMBERED:
             self._failures.popitem(last=False)
         self._resting.add(peer, min(self._settings.redial_max_seconds * 2 ** min(count, 12), LATELY))
+
+    async def _try(self, addresses: list[str]) -> bool:
+        """Dial one after the other, and the next one as well when one lets us wait; whether any is answered."""
+        answered = False
+
+        async def dial(address: str, failed: trio.Event) -> None:
+            nonlocal answered
+            try:
+                await self._links.connect(address)
+            except NetworkError as error:
+                log.debug("looking for peers: %s", error.what)
+                failed.set()
+            else:
+                answered = True
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                failed = trio.Event()
+                nursery.start_soon(dial, address, failed)
+                with trio.move_on_after(HEAD_START):
+                    await failed.wait()
+        return answered
 
     def _blame(self, teller: PeerId) -> None:
         count = self._lies.pop(teller, 0) + 1

@@ -22,7 +22,7 @@ from p2pfd.network.counters import Drop
 from p2pfd.network.links import Links
 from p2pfd.network.muxstream import PING, SYN
 from p2pfd.network.settings import NetworkSettings
-from p2pfd.network.sockets import CountedStream, socket_of
+from p2pfd.network.sockets import Wire, socket_of
 
 PATIENCE_OF_THE_DIALLED = 1.25
 OVERSLEPT = 0.25
@@ -37,7 +37,7 @@ log = logging.getLogger("p2pfd.network")
 class Pulse:
     """What is known of one connection."""
 
-    def __init__(self, socket: CountedStream, patience: float) -> None:
+    def __init__(self, socket: Wire, patience: float) -> None:
         self.socket = socket
         self.patience = patience
         self.asked: float | None = None

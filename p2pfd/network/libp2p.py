@@ -24,10 +24,12 @@ from p2pfd.network import callback, patches
 from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.api import Cid, Progress, Topic, Traffic
 from p2pfd.network.assembly import build, identity
+from p2pfd.network.behind import Behind
 from p2pfd.network.blobs import BlobStore, open_store
 from p2pfd.network.catchup import QUESTION_BYTES, SERVICE, CatchUp
 from p2pfd.network.conduct import Conduct
 from p2pfd.network.counters import Counters, Drop
+from p2pfd.network.direct import Direct
 from p2pfd.network.exchange import Exchange
 from p2pfd.network.finder import Finder
 from p2pfd.network.gossip import Gossip
@@ -40,12 +42,14 @@ from p2pfd.network.manifest import PIECE, named
 from p2pfd.network.mdns import announced
 from p2pfd.network.pull import Pull, Pulls
 from p2pfd.network.reach import parse_address, reason_of
+from p2pfd.network.relay import Relay
 from p2pfd.network.remembrance import Remembrance
 from p2pfd.network.sealed import SealedStream
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Meter, accept, addresses_of, bind
 from p2pfd.network.swarmkey import read_key
+from p2pfd.network.upnp import Forwarded, ask_router
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
 GREETING_SECONDS = 2.0
@@ -74,6 +78,8 @@ class Libp2pTransport:
         self.counters = counters
         self._pulls = Pulls(settings.blob_pulls)
         self.keepalive = Keepalive(links, settings)
+        self.relay: Relay | None = None
+        self.behind: Behind | None = None
 
     @property
     def peer(self) -> PeerId:
@@ -207,7 +213,7 @@ async def open_transport(
     """
     patches.silence(settings.debug)
     patches.apply()
-    for address in bootstrap:
+    for address in (*bootstrap, *settings.via):
         parse_address(address)
     pair, me = identity(private_key)
     rng = rng or Rng(private_key).split("network")
@@ -220,6 +226,7 @@ async def open_transport(
     if network_key is not None:
         meter.wrap = partial(SealedStream, meter=meter, key=network_key)
     body: Exception | None = None
+    router: Forwarded | None = None
     try:
         now = trio.current_time if clock is None else partial(_seconds, clock)
         book, conduct = AddressBook(now), Conduct(settings, now)
@@ -228,6 +235,9 @@ async def open_transport(
             remembrance = Remembrance(Path(settings.state_directory), book, conduct)
             await remembrance.read()
         bound = list(settings.announce) or addresses_of(listener)
+        if settings.upnp and (router := await ask_router(listen, listener.socket.getsockname()[1])) is not None:
+            bound.append(router.address)
+        bound += [f"{relay}/p2p-circuit" for relay in settings.via]
         shares = Shares(settings)
         host = build(pair, [Multiaddr(address) for address in bound], meter, settings, shares)
         async with trio.open_nursery() as nursery:
@@ -248,10 +258,17 @@ async def open_transport(
                 me, links, book, exchange, lambda: env_to_send_in_RPC(host)[0], nursery, settings, rng.split("finder")
             )
             exchange.serve(callback.PROTOCOL, callback.QUESTION_BYTES, callback.Callback(links, clock).answer)
+            direct = Direct(host, links, settings, tuple(bound), nursery)
+            behind = Behind(me, host, links, settings, meter, nursery, rng.split("relays"), direct)
+            if router is not None:
+                nursery.start_soon(router.keep)
             if remembrance is not None:
                 nursery.start_soon(remembrance.run)
             addresses = tuple(f"{address}/p2p/{me}" for address in bound)
             transport = Libp2pTransport(me, addresses, gossip, links, exchange, meter, store, settings, counters)
+            transport.behind = behind
+            if settings.relay:
+                transport.relay = Relay(host, links, settings, counters, addresses, clock)
             services = (host.get_network(), gossip, gossip.router)
             async with contextlib.AsyncExitStack() as stack:
                 for service in services:
@@ -262,6 +279,8 @@ async def open_transport(
                 nursery.start_soon(catchup.run, gossip.meetings, gossip.changed)
                 for address in bootstrap:
                     links.keep(address)
+                for address in settings.via:
+                    nursery.start_soon(behind.hold, address)
                 if settings.discover:
                     links.on_lost = finder.lost
                     nursery.start_soon(finder.run)
@@ -291,6 +310,8 @@ async def open_transport(
     finally:
         meter.cut()  # what was being dialled while the rest was closed
         listener.socket.close()
+        if router is not None:
+            await router.close()
     if body is not None:
         raise body
 

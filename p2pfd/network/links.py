@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee, IRawConnection
+from libp2p.connection_types import ConnectionType
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.io.exceptions import IncompleteReadError
 from libp2p.network.swarm import Swarm
@@ -22,7 +23,7 @@ from p2pfd.errors import DecodeError, NetworkError
 from p2pfd.network.addressbook import AddressBook
 from p2pfd.network.conduct import Conduct
 from p2pfd.network.counters import Counters, Drop
-from p2pfd.network.reach import causes_of, parse_address, reason_of
+from p2pfd.network.reach import causes_of, parse_address, reason_of, relay_in
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import socket_of
 
@@ -64,6 +65,7 @@ class Links(INotifee):  # type: ignore[misc]
         self._revival = trio.Event()
         self._revived = -math.inf
         self.on_lost: Callable[[PeerId], None] = self.forget
+        self.relayed: Callable[[str], Awaitable[IRawConnection]] = self.no_relay
         swarm.register_notifee(self)
 
     def peers(self) -> tuple[PeerId, ...]:
@@ -73,6 +75,10 @@ class Links(INotifee):  # type: ignore[misc]
 
     def forget(self, peer: PeerId) -> None:
         """What is done about a lost peer where nothing is."""
+
+    async def no_relay(self, address: str) -> IRawConnection:
+        """How peers behind a relay are dialled where nobody can."""
+        raise NetworkError(f"{address} leads through a relay, and this node dials none")
 
     def note_connected(self) -> None:
         """Whoever is in the address book and connected was seen just now."""
@@ -93,6 +99,11 @@ class Links(INotifee):  # type: ignore[misc]
                 return host
         return None
 
+    def is_relayed(self, peer: PeerId) -> bool:
+        """Whether a peer is connected, and through relays alone."""
+        links = [link for link in self._swarm.connections.get(ID.from_base58(peer), ()) if not link.is_closed]
+        return bool(links) and all(link.get_connection_type() is ConnectionType.RELAYED for link in links)
+
     def connections(self) -> list[INetConn]:
         """The connections that are up."""
         return [link for links in self._swarm.connections.values() for link in links if not link.is_closed]
@@ -110,7 +121,10 @@ class Links(INotifee):  # type: ignore[misc]
             with trio.fail_after(self._settings.connect_seconds):
                 # Not `host.connect`: that would choose among all addresses it ever heard of, and after one failure
                 # refuse to dial the peer for a minute.
-                await self._swarm.dial_addr(maddr, ID.from_base58(peer))
+                if relay_in(address) is None:
+                    await self._swarm.dial_addr(maddr, ID.from_base58(peer))
+                else:
+                    await self._swarm.upgrade_outbound_raw_conn(await self.relayed(address), ID.from_base58(peer))
         except trio.TooSlowError:
             seconds = self._settings.connect_seconds
             self._book.failed(address, peer)
@@ -135,10 +149,13 @@ class Links(INotifee):  # type: ignore[misc]
         why = f"no answer within {self._settings.connect_seconds:g} s"
         try:
             with trio.move_on_after(self._settings.connect_seconds):
-                raw = await self._swarm.transport_manager.transport_for_dialing(maddr).dial(maddr)
+                if relay_in(address) is None:
+                    raw = await self._swarm.transport_manager.transport_for_dialing(maddr).dial(maddr)
+                else:
+                    raw = await self.relayed(address)
                 await self._swarm.upgrader.upgrade_security(raw, True, ID.from_base58(peer))
                 why = ""
-        except (BaseLibp2pError, OSError, ValueError) as error:
+        except (BaseLibp2pError, OSError, ValueError, NetworkError) as error:
             why = reason_of(error) or "the handshake failed"
             log.debug("%s is not answered by %s: %s", address, peer, why)
         finally:
@@ -150,6 +167,10 @@ class Links(INotifee):  # type: ignore[misc]
         else:
             self._book.reached(address, peer)
         return why
+
+    def vouch(self, address: str, peer: PeerId) -> None:
+        """The peer can be reached there: this node is the relay in between."""
+        self._book.reached(address, peer)
 
     def keep(self, address: str) -> None:
         """Dial an address until it is connected, and again whenever the connection is lost."""

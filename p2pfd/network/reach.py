@@ -19,6 +19,8 @@ ADDRESS_CHARS = 256
 ADDRESSES = 8
 
 
+CIRCUIT = "/p2p-circuit"
+HOW_TO_RELAY = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…/p2p-circuit/p2p/12D3KooW…"
 HOW_TO_WRITE = "write it like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…"
 
 
@@ -48,9 +50,17 @@ def parse_address(address: str) -> tuple[Multiaddr, PeerId]:
         protocols = [protocol.name for protocol in maddr.protocols()]
         if protocols[-1:] != ["p2p"] or "tcp" not in protocols:
             raise NetworkError(f"{address!r} is not a TCP address that ends in /p2p/ and a peer id", HOW_TO_WRITE)
-        return maddr, peer_id(str(maddr.value_for_protocol("p2p")))
+        if "p2p-circuit" in protocols and protocols[1:] != ["tcp", "p2p", "p2p-circuit", "p2p"]:
+            raise NetworkError(f"{address!r} leads through a relay, but not as one can dial", HOW_TO_RELAY)
+        return maddr, peer_id(str(maddr).rsplit("/", 1)[1])
     except (ValueError, LookupError, DecodeError) as error:
         raise NetworkError(f"{address[:200]!r} is no address: {reason_of(error)}", HOW_TO_WRITE) from error
+
+
+def relay_in(address: str) -> str | None:
+    """The address of the relay that an address leads through; None when it leads through none."""
+    relay, mark, _ = address.partition(CIRCUIT)
+    return relay if mark else None
 
 
 class Reach(enum.IntEnum):
@@ -81,11 +91,15 @@ def reach_of_host(host: str) -> Reach | None:
 
 @lru_cache(maxsize=4096)
 def reach_of(address: str) -> Reach | None:
-    """How far a multiaddr reaches; None when it is not one that this program dials: TCP, with a peer id at its end."""
+    """How far a multiaddr reaches; None when it is not one that this program dials: TCP, with a peer id at its end.
+
+    One that leads through a relay reaches as far as the relay's.
+    """
     if len(address) > ADDRESS_CHARS:
         return None
     try:
-        maddr, _ = parse_address(address)
+        parse_address(address)
+        maddr, _ = parse_address(relay_in(address) or address)
         names = [protocol.name for protocol in maddr.protocols()]
         if len(names) != 3 or names[1] != "tcp" or not 0 < int(maddr.value_for_protocol("tcp")) < 65536:
             return None
@@ -116,7 +130,7 @@ def read_record(raw: bytes) -> tuple[PeerId, tuple[str, ...]]:
 def whole(address: str, peer: PeerId) -> str | None:
     """An address with the peer's id at its end; None when it cannot be dialled, or is somebody else's."""
     suffix = f"/p2p/{peer}"
-    full = address if "/p2p/" in address else address + suffix
+    full = address + suffix if "/p2p/" not in address or address.endswith(CIRCUIT) else address
     if not full.endswith(suffix) or reach_of(full) is None:
         return None
     return str(Multiaddr(full))

@@ -48,6 +48,14 @@ class NetworkSettings:
         ``discover``: look for peers while fewer than the target degree are connected: known ones, and theirs.
         ``mdns``: be found on the LAN without any address, and find others so; needs ``discover``.
         ``state_directory``: where addresses and offences are kept across restarts; empty forgets them.
+    Relays
+        ``relay``: carry connections between peers that cannot reach each other, within these limits:
+        ``relay_reservations`` 1–4096: peers that may be reached through this one; ``relay_circuits`` 1–4096:
+        connections carried at one time, and ``relay_circuits_per_peer`` 1–4096 of one peer; ``relay_seconds``
+        1–86400 and ``relay_bytes`` 65536–2**50: what one of them may last and carry, both ways together, and
+        ``relay_bytes_per_second`` 0–2**40: how quickly; 0 is without limit.
+        ``via``: relays to be reached through, each an address with its peer.
+        ``upnp``: ask the router for a port, and tell others that one too.
     Blobs and requests
         ``blob_quota`` 65536–2**50: bytes of blobs kept; the least recently used go first.
         ``blob_directory``: where blobs are kept on disk; empty keeps them in memory.
@@ -84,6 +92,15 @@ class NetworkSettings:
     discover: bool = False
     mdns: bool = False
     state_directory: str = ""
+    relay: bool = False
+    relay_reservations: int = _number(128, 1, 4096)
+    relay_circuits: int = _number(64, 1, 4096)
+    relay_circuits_per_peer: int = _number(8, 1, 4096)
+    relay_seconds: float = _number(3600.0, 1, 86_400)
+    relay_bytes: int = _number(256 * MIB, 64 * KIB, 2**50)
+    relay_bytes_per_second: int = _number(MIB, 0, 2**40)
+    via: tuple[str, ...] = ()
+    upnp: bool = False
     blob_quota: int = _number(256 * MIB, 64 * KIB, 2**50)
     blob_directory: str = ""
     blob_seconds: float = _number(60.0, 0.1, 86_400)
@@ -102,9 +119,9 @@ class NetworkSettings:
             value = getattr(self, entry.name)
             if entry.metadata:
                 _check_number(entry, value)
-            elif entry.name == "announce":
+            elif entry.name in ("announce", "via"):
                 if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-                    raise PlanError(f"network.announce is {value!r}", "write a list of multiaddrs")
+                    raise PlanError(f"network.{entry.name} is {value!r}", "write a list of multiaddrs")
             elif type(value) is not type(entry.default):
                 kind = type(entry.default).__name__
                 raise PlanError(f"network.{entry.name} is {value!r}", f"it must be of type {kind}")

@@ -56,7 +56,24 @@ class Meter:
             stream.cut()
 
 
-class CountedStream(TrioTCPStream):  # type: ignore[misc]
+class Wire:
+    """What a connection runs over, as those see it who watch over it: a socket, or a stream through a relay."""
+
+    meter: Meter
+    heard: float
+    """When something was last read."""
+
+    @property
+    def host(self) -> str | None:
+        """The IP address of the other end; None where there is none, or none any more."""
+        return None
+
+    def cut(self) -> None:
+        """End it at once."""
+        raise TypeError(f"{type(self).__name__} cannot be cut")
+
+
+class CountedStream(TrioTCPStream, Wire):  # type: ignore[misc]
     """A TCP connection whose bytes are counted, and which reads more than it is asked for.
 
     Noise asks for two bytes of length and then for the body. Reading ahead makes one system call of the two, and one
@@ -129,12 +146,12 @@ class CountedStream(TrioTCPStream):  # type: ignore[misc]
         self.stream.socket.close()
 
 
-def socket_of(connection: INetConn) -> CountedStream | None:
-    """The TCP connection under a connection of the swarm."""
+def socket_of(connection: INetConn) -> Wire | None:
+    """What is under a connection of the swarm."""
     layer: object = connection.muxed_conn
     for name in ("secured_conn", "conn", "read_writer", "read_write_closer", "stream"):
         layer = getattr(layer, name, None)
-    return layer if isinstance(layer, CountedStream) else None
+    return layer if isinstance(layer, Wire) else None
 
 
 class CountedTcp(TCP):  # type: ignore[misc]

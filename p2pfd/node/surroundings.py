@@ -16,6 +16,7 @@ from p2pfd.network.mdns import check_multicast
 from p2pfd.network.reach import Reach, reach_of
 from p2pfd.network.remembrance import known_peers
 from p2pfd.network.settings import NetworkSettings
+from p2pfd.network.upnp import find_gateway
 from p2pfd.node import keys
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.findings import Finding, State, Tell, skipped, well, wrong
@@ -38,7 +39,7 @@ async def examine(settings: NodeConfig | None, peers: Sequence[str], clock: Cloc
     """Look at all of it. ``peers`` are asked how they see this node, besides those that it begins with."""
     try:
         network = quiet(settings)
-        async with open_transport(keys.fresh().peer_private, HERE, network) as other:
+        async with open_transport(keys.fresh().peer_private, HERE, dataclasses.replace(network, via=())) as other:
             if network.network_key:
                 tell(well("swarm-key", f"{network.network_key}: only members with the same key can connect"))
             found = await _network(settings, network, peers, clock, other, tell)
@@ -50,6 +51,8 @@ async def examine(settings: NodeConfig | None, peers: Sequence[str], clock: Cloc
         tell(await metrics(settings.metrics))
     listen = LISTEN if settings is None else settings.listen
     wanted = settings is not None and settings.network_settings().mdns
+    if settings is not None and settings.network_settings().upnp:
+        tell(await upnp(listen))
     found += int(tell_of(await mdns(listen, wanted), tell) and wanted)
     tell(discovery(found, settings is None or not (settings.bootstrap or peers or wanted)))
 
@@ -58,7 +61,7 @@ def quiet(settings: NodeConfig | None) -> NetworkSettings:
     """The node's settings, but for what would leave traces: nothing is kept, sought or announced."""
     base = NetworkSettings() if settings is None else settings.network_settings()
     seconds = min(CONNECT_SECONDS, base.connect_seconds)
-    base = dataclasses.replace(base, connect_seconds=seconds, discover=False, mdns=False)
+    base = dataclasses.replace(base, connect_seconds=seconds, discover=False, mdns=False, upnp=False, relay=False)
     return dataclasses.replace(base, state_directory="", blob_directory="")
 
 
@@ -83,10 +86,12 @@ async def _network(
         async with open_transport(keys.fresh().peer_private, listen, network, clock=clock) as node:
             tell(well("listen", listen))
             tell(reach(node.addresses, targets))
-            for address in node.addresses:
+            for address in node.addresses[: len(node.addresses) - len(network.via)]:
                 dial = await tried(f"reach {short(address)}", other, address, "it can be dialled from here")
                 tell(dial)
                 await other.disconnect(node.peer)
+            if network.via:
+                await relays(node, network.via, tell)
             return await _peers(node, targets, clock, listen, tell)
     except EnvironmentProblem as error:
         tell(wrong("listen", error))
@@ -202,6 +207,30 @@ async def mdns(listen: str, wanted: bool) -> Finding:
     if wanted:
         return well("mdns", "on, and this machine can speak to the LAN")
     return skipped("mdns", "off; it would work here: --mdns")
+
+
+async def upnp(listen: str) -> Finding:
+    """Whether the router opens ports; none is asked for."""
+    try:
+        gateway = await trio.to_thread.run_sync(find_gateway, listen.split("/")[2])
+    except EnvironmentProblem as error:
+        return wrong("upnp", error)
+    return well("upnp", f"the router opens ports of {gateway.external}")
+
+
+async def relays(node: Libp2pTransport, via: Sequence[str], tell: Tell) -> None:
+    """Whether each relay keeps a place."""
+    assert node.behind is not None
+    with trio.move_on_after(CONNECT_SECONDS):
+        while len(node.behind.relays) < len(via):
+            await node.behind.change()
+    for address in via:
+        check = f"relay {short(address)}"
+        if address.rsplit("/", 1)[1] in node.behind.relays:
+            tell(well(check, "it keeps a place, and others reach this node through it"))
+        else:
+            fix = "is it there, and was it started with --relay? else name another one: --via ADDR"
+            tell(wrong(check, NetworkError("it gives this node no place", fix)))
 
 
 def discovery(found: int, nobody_to_find: bool) -> Finding:

@@ -230,6 +230,20 @@ async def test_only_those_are_told_that_have_answered_a_dial(nodes: Nodes) -> No
     assert hidden.peer not in await told()
 
 
+async def test_an_address_that_lets_one_wait_does_not_hold_up_the_next(nodes: Nodes) -> None:
+    (trap,) = await trio.open_tcp_listeners(0, host="127.0.0.1")  # connections come in, and nobody says anything
+    first = await nodes.open(curious(connect_seconds=0.3))
+    port = free_port()
+    places = tuple(f"/ip4/127.0.0.1/tcp/{each}" for each in (trap.socket.getsockname()[1], port))
+    there = await nodes.open(curious(announce=places), listen=places[1], bootstrap=[first.addresses[0]])
+    async with trap:
+        await until(lambda: first._links._book.has_reached(there.peer))
+        begin = trio.current_time()
+        asker = await nodes.open(curious(), bootstrap=[first.addresses[0]])
+        await until(lambda: there.peer in asker.peers())
+        assert trio.current_time() - begin < 5, "and not when connect_seconds are over"
+
+
 async def test_an_address_told_over_a_private_network_may_not_lead_to_this_machine() -> None:
     raw = liar_answer(3, 4001)
     assert [introduction.addresses for introduction in read_answer(raw, Reach.SITE)] == [(), (), ()]

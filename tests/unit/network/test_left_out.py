@@ -19,10 +19,16 @@ from libp2p.kad_dht.common import MAX_RECORD_SIZE, MAX_VALUE_STORE_SIZE
 from libp2p.kad_dht.value_store import ValueStore
 from libp2p.peer.id import ID
 from libp2p.records.record import make_signed_put_record
+from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status
+from libp2p.relay.circuit_v2.pb.circuit_pb2 import PeerId as CircuitPeer
+from libp2p.relay.circuit_v2.protocol import CircuitV2Protocol
+from libp2p.relay.circuit_v2.resources import RelayLimits
+from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils import encode_varint_prefixed
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 from multiaddr import Multiaddr
 
+from p2pfd.network.circuit import HOP, read_message, write_message
 from p2pfd.network.libp2p import Libp2pTransport
 
 from .conftest import Nodes
@@ -46,6 +52,27 @@ async def test_autonat_calls_a_dead_port_reachable(nodes: Nodes) -> None:
     # The same question, asked our way.
     assert not await server._links.prove(f"{DEAD}/p2p/{asker.peer}")
     assert await server._links.prove(asker.addresses[0])
+
+
+async def test_the_librarys_relay_gives_all_its_places_to_one_stranger(nodes: Nodes) -> None:
+    """It believes whoever asks to be whom it says it is. Ours: `test_relay.py`."""
+    relay, stranger, honest = await nodes.open(), await nodes.open(), await nodes.open()
+    limits = RelayLimits(duration=60, data=2**20, max_circuit_conns=4, max_reservations=5)
+    logging.getLogger("libp2p.relay").setLevel(logging.CRITICAL)
+    service = CircuitV2Protocol(host_of(relay), limits, allow_hop=True)
+    async with background_trio_service(service):
+        for node, count in ((stranger, 5), (honest, 1)):
+            await node.connect(relay.addresses[0])
+            for number in range(count):
+                who = CircuitPeer(id=bytes([0, 36, 8, 1, 18, 32]) + bytes([number]) * 32) if node is stranger else None
+                stream = await host_of(node).new_stream(ID.from_base58(relay.peer), [HOP])
+                await write_message(stream, HopMessage(type=HopMessage.RESERVE, peer=who))
+                answer = await read_message(stream, HopMessage)
+                await stream.reset()
+        kept = {peer.to_base58() for peer in service.resource_manager._reservations}
+    assert answer.status == Status.RESOURCE_LIMIT_EXCEEDED, "the honest one came last"
+    assert len(kept) == 5
+    assert not kept & {stranger.peer, honest.peer}, "five that nobody has ever seen"
 
 
 async def test_a_rendezvous_point_keeps_whatever_one_stranger_sends(nodes: Nodes) -> None:
