@@ -30,7 +30,7 @@ _FASHION = Recipe(
     public=5_000,
     validation=5_000,
     test=10_000,
-    rounds=12,
+    rounds=14,
     settings=MappingProxyType(
         {
             "net": "fast28",
@@ -39,10 +39,9 @@ _FASHION = Recipe(
             "noise": "0",
             "trust": "surplus",
             "target": "squared",
-            "distil_epochs": 4,
+            "distil_epochs": 8,
             "distil_batch": 64,
             "distil_noise": "0",
-            "gate": False,
         }
     ),
 )
