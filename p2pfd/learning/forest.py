@@ -80,7 +80,10 @@ class Forests:
         return self._kept(grown, rows.x.shape[1])
 
     def classes(self, weights: Forest, x: Array) -> npt.NDArray[np.int64]:
-        """The class with the largest share, summed over the trees; the lowest class among equals."""
+        """The class with the largest share, summed over the trees, the lowest among equals.
+
+        DecodeError where the forest, which may be a stranger's, is one for samples of another width.
+        """
         chosen: npt.NDArray[np.int64] = np.argmax(self._shares(weights, x), axis=1).astype(np.int64)
         return chosen
 
@@ -132,7 +135,7 @@ class Forests:
     def _shares(self, weights: Forest, x: Array) -> npt.NDArray[np.float64]:
         rows = flat(x)
         if len(weights.begin) and rows.shape[1] != weights.inputs:
-            raise ValueError(f"samples of {rows.shape[1]} numbers, the forest takes {weights.inputs}")
+            raise DecodeError(f"samples of {rows.shape[1]} numbers, the forest takes {weights.inputs}")
         everyone = np.arange(len(rows))
         out = np.zeros((len(rows), self._classes))
         for first in weights.begin:

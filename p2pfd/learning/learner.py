@@ -68,7 +68,7 @@ class Learner(Protocol[W]):
         ...
 
     def classes(self, weights: W, x: Array) -> npt.NDArray[np.int64]:
-        """The class of each sample."""
+        """The class of each sample; DecodeError when weights from elsewhere are for samples of another shape."""
         ...
 
     def accuracy(self, weights: W, x: Array, y: npt.NDArray[np.int64]) -> float:

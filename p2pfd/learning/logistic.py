@@ -70,12 +70,12 @@ class Logistic:
         return Plane(slope, height)
 
     def classes(self, weights: Plane, x: Array) -> npt.NDArray[np.int64]:
-        """The class of the highest logit, the lowest class among equals."""
+        """The class of the highest logit, the lowest among equals; DecodeError where samples have another width."""
         rows = flat(x).astype(np.float64)
         if not len(weights.slope):
             rows = rows[:, :0]
         elif rows.shape[1] != len(weights.slope):
-            raise ValueError(f"samples of {rows.shape[1]} numbers, the regression takes {len(weights.slope)}")
+            raise DecodeError(f"samples of {rows.shape[1]} numbers, the regression takes {len(weights.slope)}")
         chosen: npt.NDArray[np.int64] = np.argmax(rows @ weights.slope + weights.height, axis=1).astype(np.int64)
         return chosen
 

@@ -132,7 +132,7 @@ def test_few_classes_and_no_samples(name: str, kinds: int) -> None:
     assert learner.accuracy(weights, shard.x[chosen], shard.y[chosen]) > 0.95
     assert set(learner.classes(weights, DEALT.test.x)) <= set(np.unique(shard.y)[-kinds:])
     assert learner.fit(weights, shard.x[:0], shard.y[:0], FIT, Rng(2)) is weights
-    with pytest.raises(ValueError, match="samples of 63 numbers"):
+    with pytest.raises(DecodeError, match="samples of 63 numbers"):
         learner.classes(weights, np.zeros((3, 63), dtype=np.float32))
 
 
