@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import Setting
 from p2pfd.errors import DecodeError
 from p2pfd.learning.adapter import Array, Budget, Contribution, Judgement, Metrics, Payload, Split, Task, Tensors
-from p2pfd.learning.knobs import Knob, check
+from p2pfd.learning.knobs import Decimal, Knob, Whole, check, decimal, whole
 from p2pfd.learning.local import local_fit, local_model, log_shares
 from p2pfd.learning.model import Fit, Model, Replay, Weights
 from p2pfd_adapters._records import MOST_AGE, NetState, dump, load, need
@@ -66,6 +67,52 @@ def descend(
     bias = log_shares(state.settings, shard, state.classes) if prior else None
     weights = state.model.fit(state.weights, shard.x, shard.y, plan, rng, bias=bias, replay=replay)
     return replace(state, weights=weights, age=min(MOST_AGE, state.age + steps(plan, len(shard))))
+
+
+def distilling(epochs: int) -> Mapping[str, Knob]:
+    """The settings of learning from public samples right after hearing, for so many epochs by default."""
+    return MappingProxyType(
+        {
+            "distil_epochs": Whole(epochs, 0, 1000),
+            "distil_batch": Whole(32, 1, 4096),
+            "distil_rate": Decimal("0.05", "0.00001", "10"),
+        }
+    )
+
+
+def distilled(
+    state: NetState, knobs: Mapping[str, Knob], model: Model, weights: Weights, shares: Array, rng: Rng
+) -> Weights:
+    """The weights after learning these shares of the state's public samples, as long as its settings say."""
+    epochs = whole(knobs, state.settings, "distil_epochs")
+    if not epochs:
+        return weights
+    plan = Fit(
+        epochs=epochs,
+        batch=whole(knobs, state.settings, "distil_batch"),
+        rate=decimal(knobs, state.settings, "distil_rate"),
+        momentum=decimal(knobs, state.settings, "momentum"),
+        decay=decimal(knobs, state.settings, "decay"),
+        noise=decimal(knobs, state.settings, "noise"),
+    )
+    return model.fit(weights, state.extra["public"], shares, plan, rng.split("distil"))
+
+
+def views(model: Model, rows: Sequence[Weights], public: Array) -> Array:
+    """How several nets see the public samples: the mean of their shares."""
+    seen = [softened(model.logits(row, public)) for row in rows]
+    return np.asarray(np.mean(seen, axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def check_views(state: NetState, replays: bool) -> None:
+    """DecodeError unless a state has public samples exactly where it replays them, and shares of those at most."""
+    public, shares = state.extra.get("public"), state.extra.get("shares")
+    if (public is not None) != replays or (shares is not None and public is None):
+        raise DecodeError("a state with other arrays than its settings say")
+    if public is not None and public.ndim < 2:
+        raise DecodeError("a state whose public samples are none")
+    if public is not None and shares is not None and shares.shape != (len(public), state.classes):
+        raise DecodeError("a state whose shares are not of its public samples")
 
 
 def steps(plan: Fit, samples: int) -> int:

@@ -34,7 +34,18 @@ from p2pfd.learning.local import LOCAL, local_fit, log_shares
 from p2pfd.learning.model import Model, Replay
 from p2pfd.learning.models import NETS, model_of
 from p2pfd_adapters._mutual import Pupil, descend_both
-from p2pfd_adapters._net import NetAdapter, heard_from, mean_of, shapes_of, softened, steps, weights_of
+from p2pfd_adapters._net import (
+    NetAdapter,
+    check_views,
+    distilled,
+    distilling,
+    heard_from,
+    mean_of,
+    shapes_of,
+    steps,
+    views,
+    weights_of,
+)
 from p2pfd_adapters._records import MOST_AGE, NetState
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
@@ -44,6 +55,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         "teach": Decimal("1", "0", "10"),
         "replay": Decimal("1", "0", "10"),
         "teacher": Choice("average", ("average", "ensemble")),
+        **distilling(4),
         "energy_first": Decimal("0.95", "0.1", "1"),
         "energy_last": Decimal("0.98", "0.1", "1"),
     }
@@ -103,8 +115,9 @@ class FedKd(NetAdapter):
         extra = {**state.extra, "mentee": mentee}
         if _replays(state):
             teachers = [mentee] if choice(KNOBS, state.settings, "teacher") == "average" else rows
-            views = [softened(model.logits(teacher, state.extra["public"])) for teacher in teachers]
-            extra["shares"] = np.asarray(np.mean(views, axis=0, dtype=np.float64), dtype=np.float32)
+            extra["shares"] = views(model, teachers, state.extra["public"])
+            mentor = distilled(state, KNOBS, state.model, state.weights, extra["shares"], rng)
+            return replace(state, weights=mentor, extra=extra)
         return replace(state, extra=extra)
 
     def evaluate(self, state: NetState, split: Split) -> Metrics:
@@ -114,16 +127,11 @@ class FedKd(NetAdapter):
 
     def checked(self, state: NetState) -> NetState:
         """The state, if it has a mentee, and public samples exactly where they are replayed."""
-        names = {"mentee", "public"} if _replays(state) else {"mentee"}
-        if set(state.extra) - {"shares"} != names or ("shares" in state.extra and not _replays(state)):
-            raise DecodeError("a state of fedkd with other arrays than its settings say")
+        if set(state.extra) - {"public", "shares"} != {"mentee"}:
+            raise DecodeError("a state of fedkd with other arrays than it keeps")
         if state.extra["mentee"].shape != (_mentee(state).parameters,):
             raise DecodeError("a state of fedkd whose mentee is of another net")
-        public, shares = state.extra.get("public"), state.extra.get("shares")
-        if public is not None and public.ndim < 2:
-            raise DecodeError("a state of fedkd whose public samples are none")
-        if public is not None and shares is not None and shares.shape != (len(public), state.classes):
-            raise DecodeError("a state of fedkd whose shares are not of its public samples")
+        check_views(state, _replays(state))
         return state
 
 

@@ -23,12 +23,24 @@ import numpy as np
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError
-from p2pfd.learning.adapter import Array, Budget, Contribution, Judgement, Payload, Split, Task, Tensors
+from p2pfd.learning.adapter import Budget, Contribution, Judgement, Payload, Split, Task, Tensors
 from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, choice, decimal, defaults, flag, whole
 from p2pfd.learning.local import LOCAL
-from p2pfd.learning.model import Fit, Model, Replay, Weights
+from p2pfd.learning.model import Model, Replay, Weights
 from p2pfd_adapters._merge import RULES, merge, same_variance
-from p2pfd_adapters._net import NetAdapter, descend, heard_from, judged, said, shapes_of, softened, weights_of
+from p2pfd_adapters._net import (
+    NetAdapter,
+    check_views,
+    descend,
+    distilled,
+    distilling,
+    heard_from,
+    judged,
+    said,
+    shapes_of,
+    views,
+    weights_of,
+)
 from p2pfd_adapters._records import NetState
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
@@ -38,9 +50,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         "limit": Whole(1000, 0, 10**9),
         "variance": Flag(False),
         "replay": Decimal("1", "0", "10"),
-        "distil_epochs": Whole(0, 0, 1000),
-        "distil_batch": Whole(32, 1, 4096),
-        "distil_rate": Decimal("0.05", "0.00001", "10"),
+        **distilling(0),
     }
 )
 
@@ -82,21 +92,15 @@ class Gossip(NetAdapter):
         if not _replays(state):
             return merged
         public = state.extra["public"]
-        views = [softened(model.logits(row, public)) for row in rows]
-        shares: Array = np.asarray(np.mean(views, axis=0, dtype=np.float64), dtype=np.float32)
-        weights = self._distil(merged, model, public, shares, rng)
+        shares = views(model, rows, public)
+        weights = distilled(merged, KNOBS, model, merged.weights, shares, rng)
         return replace(merged, weights=weights, extra={"public": public, "shares": shares})
 
     def checked(self, state: NetState) -> NetState:
         """The state, if it has public samples exactly where they are replayed, and shares of them at most."""
-        names = set(state.extra)
-        if names not in (({"public"}, {"public", "shares"}) if _replays(state) else (set(),)):
-            raise DecodeError("a state of gossip with other arrays than its settings say")
-        public, shares = state.extra.get("public"), state.extra.get("shares")
-        if public is not None and public.ndim < 2:
-            raise DecodeError("a state of gossip whose public samples are none")
-        if public is not None and shares is not None and shares.shape != (len(public), state.classes):
-            raise DecodeError("a state of gossip whose shares are not of its public samples")
+        if set(state.extra) - {"public", "shares"}:
+            raise DecodeError("a state of gossip with other arrays than it keeps")
+        check_views(state, _replays(state))
         return state
 
     # -- encounters ----------------------------------------------------------------------------------------------------
@@ -131,20 +135,6 @@ class Gossip(NetAdapter):
         weights = weights_of(state.model, after)
         assert isinstance(after, Tensors)
         return replace(state, weights=weights, age=max(state.age, after.age))
-
-    def _distil(self, state: NetState, model: Model, public: Array, shares: Array, rng: Rng) -> Weights:
-        epochs = whole(KNOBS, state.settings, "distil_epochs")
-        if not epochs:
-            return state.weights
-        plan = Fit(
-            epochs=epochs,
-            batch=whole(KNOBS, state.settings, "distil_batch"),
-            rate=decimal(KNOBS, state.settings, "distil_rate"),
-            momentum=decimal(KNOBS, state.settings, "momentum"),
-            decay=decimal(KNOBS, state.settings, "decay"),
-            noise=decimal(KNOBS, state.settings, "noise"),
-        )
-        return model.fit(state.weights, public, shares, plan, rng.split("distil"))
 
 
 def _replays(state: NetState) -> bool:

@@ -53,6 +53,7 @@ def honest(form: Form, count: int) -> list[Payload]:
                 Tensors({n: np.asarray(a + 0.1 * draw.normal(size=a.shape), np.float32) for n, a in middle.items()}, k)
                 for k in range(count)
             ]
+    raise AssertionError(f"the kit has no contributions of a {type(form).__name__}")
 
 
 def lie(form: Form) -> Payload:
@@ -65,6 +66,7 @@ def lie(form: Form) -> Payload:
             return quantise(np.eye(form.classes)[np.zeros(form.samples, dtype=np.int64)] + 1e-9, form.bits)
         case TensorForm():
             return Tensors({name: np.full(shape, _HUGE, np.float32) for name, shape in form.shapes}, 2**40)
+    raise AssertionError(f"the kit has no lies of a {type(form).__name__}")
 
 
 def _named(payloads: Sequence[Payload]) -> list[Contribution]:

@@ -15,8 +15,18 @@ import numpy as np
 
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
-from p2pfd.learning.adapter import Labels, Payload, SoftLabels, Tensors
-from p2pfd.learning.codecs import Codec, CodecState, Form, LabelForm, SoftForm, TensorForm, dump_state, load_state
+from p2pfd.learning.adapter import Labels, Payload, Prototypes, SoftLabels, Tensors
+from p2pfd.learning.codecs import (
+    Codec,
+    CodecState,
+    Form,
+    LabelForm,
+    PrototypeForm,
+    SoftForm,
+    TensorForm,
+    dump_state,
+    load_state,
+)
 from p2pfd.learning.codecs.api import fault_of
 from p2pfd.learning.codecs.quantise import quantise
 
@@ -58,6 +68,11 @@ def stream(form: Form, rng: Rng, count: int = _FRAMES) -> Iterator[Payload]:
                         step = draw.normal(size=arrays[name].shape) / 10
                         arrays[name] = np.asarray(arrays[name] + step, dtype=np.float32)
                 yield Tensors(dict(arrays), number)
+        case PrototypeForm():
+            for _ in range(count):
+                counts = draw.integers(0, 300, form.classes) * (draw.random(form.classes) < 0.7)
+                means = draw.normal(size=(form.classes, form.width)).astype(np.float32)
+                yield Prototypes(counts, np.where((counts > 0)[:, None], means, np.float32(0)))
 
 
 def same(one: Payload, other: Payload) -> bool:
@@ -70,6 +85,8 @@ def same(one: Payload, other: Payload) -> bool:
         case Tensors(), Tensors():
             names = sorted(one.arrays) == sorted(other.arrays) and one.age == other.age
             return names and all(one.arrays[name].tobytes() == other.arrays[name].tobytes() for name in one.arrays)
+        case Prototypes(), Prototypes():
+            return np.array_equal(one.counts, other.counts) and one.means.tobytes() == other.means.tobytes()
     return False
 
 
@@ -135,7 +152,7 @@ def _garbage(frames: list[bytes], most: int, rng: Rng) -> Iterator[bytes]:
 
 def _check_refusals(codec: Codec, form: Form) -> None:
     """What is not of the form is not sent, and a form of another kind is not taken."""
-    others: list[Form] = [LabelForm(4, 3), SoftForm(4, 3, 2), TensorForm((("a", (2,)),))]
+    others: list[Form] = [LabelForm(4, 3), SoftForm(4, 3, 2), TensorForm((("a", (2,)),)), PrototypeForm(3, 2)]
     for other in others:
         if isinstance(other, type(form)):
             continue
@@ -147,6 +164,8 @@ def _check_refusals(codec: Codec, form: Form) -> None:
             wrong = Labels(bytes(form.samples + 1))
         case SoftForm():
             wrong = SoftLabels(form.bits, np.zeros((form.samples, form.classes), dtype=np.uint32))
+        case PrototypeForm():
+            wrong = Prototypes(np.full(form.classes, -1), np.zeros((form.classes, form.width), dtype=np.float32))
         case TensorForm():
             wrong = Tensors({name: np.full(shape, np.nan, dtype=np.float32) for name, shape in form.shapes})
     _must_refuse(codec, form, wrong)

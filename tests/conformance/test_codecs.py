@@ -7,7 +7,7 @@ import pytest
 
 from p2pfd.errors import DecodeError
 from p2pfd.learning.adapter import Payload, Tensors
-from p2pfd.learning.codecs import CodecState, Form, LabelForm, SoftForm, TensorForm, parse
+from p2pfd.learning.codecs import CodecState, Form, LabelForm, PrototypeForm, SoftForm, TensorForm, parse
 from p2pfd.learning.codecs.chain import TensorChain
 from p2pfd.testing.codec import check_codec
 
@@ -33,6 +33,11 @@ def test_codecs_for_labels_conform(text: str, samples: int, classes: int) -> Non
 @pytest.mark.parametrize(("samples", "classes", "bits"), [(1, 2, 1), (40, 10, 3), (20, 15, 16)])
 def test_codecs_for_soft_labels_conform(text: str, samples: int, classes: int, bits: int) -> None:
     check_codec(parse(text), SoftForm(samples, classes, bits))
+
+
+@pytest.mark.parametrize(("classes", "width"), [(2, 1), (10, 32)])
+def test_prototypes_conform(classes: int, width: int) -> None:
+    check_codec(parse("prototypes"), PrototypeForm(classes, width))
 
 
 class Wasteful(TensorChain):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from p2pfd.errors import PlanError
-from p2pfd.learning.adapter import Labels, Payload, SoftLabels, Tensors
+from p2pfd.learning.adapter import Labels, Payload, Prototypes, SoftLabels, Tensors
 
 Shape = tuple[int, ...]
 
@@ -19,6 +19,8 @@ MOST_SAMPLES = 1 << 20
 MOST_CLASSES = 256
 MOST_BITS = 16
 MOST_NUMBERS = 1 << 28
+MOST_AGE = 1 << 53
+MOST_COUNT = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,20 @@ class TensorForm:
         return sum(math.prod(shape) for _, shape in self.shapes)
 
 
-Form = LabelForm | SoftForm | TensorForm
+@dataclass(frozen=True, slots=True)
+class PrototypeForm:
+    """A mean feature of so many numbers for each of so many classes."""
+
+    classes: int
+    width: int
+
+    def __post_init__(self) -> None:
+        _samples(1, self.classes)
+        if not 1 <= self.width <= MOST_NUMBERS // self.classes:
+            raise PlanError(f"features of {self.width} numbers", f"1 to {MOST_NUMBERS // self.classes} are possible")
+
+
+Form = LabelForm | SoftForm | TensorForm | PrototypeForm
 """What a payload must look like. The receiver knows it from the task, and so need not be told by a sender."""
 
 
@@ -121,7 +136,8 @@ def form_of(payload: Payload, classes: int) -> Form:
             return SoftForm(len(payload.units), classes, payload.bits)
         case Tensors():
             return TensorForm(tuple((name, tuple(payload.arrays[name].shape)) for name in sorted(payload.arrays)))
-    raise PlanError(f"there is no codec for {type(payload).__name__}", "send labels, soft labels or tensors")
+        case Prototypes():
+            return PrototypeForm(len(payload.counts), payload.means.shape[-1])
 
 
 def fault_of(payload: Payload, form: Form) -> str | None:
@@ -135,8 +151,12 @@ def fault_of(payload: Payload, form: Form) -> str | None:
             )
         case SoftForm(), SoftLabels():
             return _soft_fault(payload, form)
+        case TensorForm(), Tensors(age=age) if not 0 <= age <= MOST_AGE:
+            return f"an age of {age.bit_length()} bits" if age > MOST_AGE else "an age below nothing"
         case TensorForm(), Tensors(arrays=arrays):
             return _tensors_fault(arrays, form)
+        case PrototypeForm(), Prototypes():
+            return _prototypes_fault(payload, form)
     return f"{type(payload).__name__} instead of what a {type(form).__name__} describes"
 
 
@@ -164,6 +184,16 @@ def _tensors_fault(arrays: Mapping[str, npt.NDArray[np.generic]], form: TensorFo
     if any(array.dtype != np.float32 for array in arrays.values()):
         return "arrays that are not of float32"
     return None if all(np.isfinite(array).all() for array in arrays.values()) else "numbers that are not finite"
+
+
+def _prototypes_fault(payload: Prototypes, form: PrototypeForm) -> str | None:
+    if payload.counts.shape != (form.classes,) or payload.means.shape != (form.classes, form.width):
+        return f"means of shape {payload.means.shape}, {(form.classes, form.width)} expected"
+    if payload.counts.dtype.kind != "i" or (payload.counts < 0).any() or (payload.counts > MOST_COUNT).any():
+        return "counts that are none"
+    if payload.means.dtype != np.float32 or not np.isfinite(payload.means).all():
+        return "means that are not finite numbers of float32"
+    return "a mean of no samples" if payload.means[payload.counts == 0].any() else None
 
 
 def _samples(samples: int, classes: int) -> None:

@@ -15,9 +15,8 @@ import numpy as np
 
 from p2pfd.errors import DecodeError
 from p2pfd.learning.adapter import Array, Payload, Tensors
-from p2pfd.learning.codecs.api import CodecState, Form, TensorForm, check_payload
+from p2pfd.learning.codecs.api import MOST_AGE, CodecState, Form, TensorForm, check_payload
 from p2pfd.learning.codecs.frame import (
-    MOST_AGE,
     TAG,
     most_bytes,
     read_arrays,

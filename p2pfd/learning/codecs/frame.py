@@ -9,7 +9,7 @@ import safetensors
 import safetensors.numpy
 
 from p2pfd.errors import DecodeError
-from p2pfd.learning.codecs.api import TensorForm
+from p2pfd.learning.codecs.api import MOST_AGE, TensorForm
 from p2pfd.learning.codecs.bits import read_length, write_length
 from p2pfd.learning.codecs.stages import Arrays
 
@@ -18,7 +18,6 @@ _OF = {place: np.dtype(text) for text, place in _TYPES.items()}
 _MOST_DIMENSIONS = 8
 _OVERHEAD = 512
 TAG = 4
-MOST_AGE = 2**53
 
 
 def most_bytes(form: TensorForm) -> int:

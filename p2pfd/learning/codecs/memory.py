@@ -9,8 +9,17 @@ import numpy as np
 from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.errors import DecodeError
 from p2pfd.learning.adapter import Labels, Payload, SoftLabels, Tensors
-from p2pfd.learning.codecs.api import CodecState, Form, LabelForm, SoftForm, TensorForm, fault_of
-from p2pfd.learning.codecs.frame import MOST_AGE, TAG
+from p2pfd.learning.codecs.api import (
+    MOST_AGE,
+    CodecState,
+    Form,
+    LabelForm,
+    PrototypeForm,
+    SoftForm,
+    TensorForm,
+    fault_of,
+)
+from p2pfd.learning.codecs.frame import TAG
 
 _KIND = "codec-1"
 _KEYS = {"kind", "frames", "memory", "tag"}
@@ -76,5 +85,7 @@ def _most(form: Form) -> int:
             return form.samples + _SPARE
         case SoftForm():
             return 4 * form.samples * form.classes + _SPARE
+        case PrototypeForm():
+            return _SPARE
         case TensorForm():
             return 4 * form.numbers + 16 * len(form.shapes) + _SPARE

@@ -7,21 +7,23 @@ from p2pfd.errors import PlanError
 from p2pfd.learning.codecs.api import Codec
 from p2pfd.learning.codecs.chain import TensorChain
 from p2pfd.learning.codecs.labels import LabelCodec
+from p2pfd.learning.codecs.prototypes import PrototypeCodec
 from p2pfd.learning.codecs.soft import SoftCodec
 from p2pfd.learning.codecs.stages import Stage
 
 GROUP = "p2pfd.codecs"
-_WHOLE = ("raw", "packed", "labels", "delta+labels", "soft", "delta+soft")
-_HOW = 'write for example "raw", "delta+topk:0.01+int8", "svd:0.95+fp16", "delta+labels" or "soft"'
+_WHOLE = ("raw", "packed", "labels", "delta+labels", "soft", "delta+soft", "prototypes")
+_HOW = 'write for example "raw", "delta+topk:0.01+int8", "svd:0.95+fp16", "delta+labels", "soft" or "prototypes"'
 _ORDER = {"what": 0, "how": 1}
 
 
 def parse(text: str) -> Codec:
     """The codec that a text describes; PlanError says what is wrong with any other text.
 
-    For labels ``packed``, ``labels``, ``delta+labels``; for soft labels ``soft``, ``delta+soft``; for tensors ``raw``,
-    or in this order a memory (``delta``, ``feedback``), what is sent (``topk``, ``svd``), how exactly (``fp16``,
-    ``int8``), ``deflate``. Without a memory ``topk`` gets ``feedback``: what it leaves out would be lost for good.
+    For labels ``packed``, ``labels``, ``delta+labels``; for soft labels ``soft``, ``delta+soft``; for prototypes
+    ``prototypes``; for tensors ``raw``, or in this order a memory (``delta``, ``feedback``), what is sent (``topk``,
+    ``svd``), how exactly (``fp16``, ``int8``), ``deflate``. Without a memory ``topk`` gets ``feedback``: what it leaves
+    out would be lost for good.
     """
     if text in _WHOLE:
         return _whole(text)
@@ -47,6 +49,8 @@ def _whole(text: str) -> Codec:
             return LabelCodec(coded=False)
         case "labels" | "delta+labels":
             return LabelCodec(delta=text != "labels")
+        case "prototypes":
+            return PrototypeCodec()
         case _:
             return SoftCodec(delta=text != "soft")
 

@@ -16,6 +16,7 @@ from p2pfd.learning.adapter import Labels, Prototypes, SoftLabels, Tensors
 from p2pfd.learning.codecs import (
     CodecState,
     LabelForm,
+    PrototypeForm,
     SoftForm,
     TensorForm,
     dump_state,
@@ -239,12 +240,12 @@ def test_forms_say_what_is_possible() -> None:
     assert form_of(net(1), 10) == FORM
     assert form_of(Labels(b"\1\2"), 10) == LabelForm(2, 10)
     assert form_of(quantise(np.eye(3), 2), 3) == SoftForm(3, 3, 2)
-    with pytest.raises(PlanError, match="no codec for Prototypes"):
-        form_of(Prototypes(np.zeros(2, np.int64), np.zeros((2, 3), np.float32)), 2)
+    assert form_of(Prototypes(np.zeros(2, np.int64), np.zeros((2, 3), np.float32)), 2) == PrototypeForm(2, 3)
     for wrong in (
         lambda: LabelForm(0, 10),
         lambda: LabelForm(1, 1),
         lambda: SoftForm(1, 2, 17),
+        lambda: PrototypeForm(2, 0),
         lambda: TensorForm((("b", ()), ("a", ()))),
         lambda: TensorForm((("a", (2**20, 2**10)),)),
     ):
@@ -262,3 +263,15 @@ def test_what_are_no_shares_is_not_quantised(rows: np.ndarray) -> None:
 
 def test_hard_labels_of_soft_ones_are_their_largest() -> None:
     assert harden(SoftLabels(2, np.array([[1, 2, 0], [1, 1, 1]], dtype=np.uint32))) == Labels(b"\1\0")
+
+
+def test_prototypes_of_classes_that_are_not_there_cost_a_byte() -> None:
+    counts = np.array([3, 0, 200, 0])
+    means = np.arange(20, dtype=np.float32).reshape(4, 5) * (counts > 0)[:, None]
+    raw, _ = parse("prototypes").encode(Prototypes(counts, means), PrototypeForm(4, 5), CodecState())
+    assert len(raw) == 1 + 1 + 2 + 1 + 2 * 5 * 4
+    for wrong in (raw[:-1], raw + b"\0", b"\0\0\0\0" + raw[5:], b"\xff" * 8 + b"\x7f" + raw[1:]):
+        with pytest.raises(DecodeError):
+            parse("prototypes").decode(wrong, PrototypeForm(4, 5), CodecState())
+    with pytest.raises(PlanError, match="mean of no samples"):
+        parse("prototypes").encode(Prototypes(counts * 0, means), PrototypeForm(4, 5), CodecState())

@@ -153,6 +153,7 @@ def test_shares_of_public_samples_are_kept_only_where_they_are_replayed() -> Non
         ({"weights": b"123"}, "bytes of weights"),
         ({"weights": 3}, "without weights"),
         ({"extra": {}}, "other arrays"),
+        ({"extra": {"more": [[1], bytes(4)]}}, "other arrays"),
         ({"extra": []}, "no names"),
         ({"extra": {"public": [[2], b"12345678"]}}, "public samples are none"),
         ({"extra": {"public": [[2, 1], b"1234"]}}, "another size"),
