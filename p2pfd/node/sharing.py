@@ -28,9 +28,7 @@ from p2pfd.learning.adapter import (
     SoftLabels,
     Tensors,
 )
-from p2pfd.learning.baseline import accuracy_alone
 from p2pfd.learning.codecs import Codec, CodecState, Form, dump_state, form_of, load_state, parse
-from p2pfd.learning.local import local_model
 from p2pfd.network.api import Cid, Transport
 from p2pfd.node.workbench import MILLION, Aside, Materials
 from p2pfd.roles.exchange import Merge, Merged, Share, Shared
@@ -162,11 +160,15 @@ class SharingBench:
     def _conclude(self) -> Outcome:
         task, test = self._materials.task, self._materials.test
         together = self._adapter.evaluate(self._state, test)
-        alone = accuracy_alone(task, self._materials.shard, test, self._shared)
-        numbers = local_model(task.spec.settings, task.spec.data.classes).parameters
+        # Alone: the same adapter from the same start, its whole budget spent on this node's own samples.
+        start = self._adapter.init(task, self._shared.split("init"))
+        budget = Budget(self._budget.epochs * task.spec.rounds)
+        lonely = self._adapter.train(start, self._materials.shard, budget, self._private.split("alone"))
+        own = self._look()[0]
+        numbers = sum(array.size for array in own.arrays.values()) if isinstance(own, Tensors) else 0
         figures = {
             "accuracy_together": round(together["accuracy"] * MILLION),
-            "accuracy_alone": round(alone * MILLION),
+            "accuracy_alone": round(self._adapter.evaluate(lonely, test)["accuracy"] * MILLION),
             "fedavg_bytes": 4 * numbers * task.spec.rounds,
         }
         return Concluded(self._weights(), figures)
