@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.core.ids import RoundId
@@ -20,15 +21,18 @@ from p2pfd.core.labels import MAX_CLASSES
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import MAX_PUBLIC, Setting
 from p2pfd.errors import DecodeError, PlanError
-from p2pfd.learning.adapter import Array, Budget, Contribution, Labels, Metrics, Split, Task
+from p2pfd.learning.adapter import Array, Budget, Contribution, Labels, Metrics, SoftLabels, Split, Task
+from p2pfd.learning.codecs import LabelForm, SoftForm, harden, quantise
+from p2pfd.learning.codecs.api import MOST_BITS, fault_of
 from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, check, choice, decimal, defaults, flag, whole
 from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
 from p2pfd.learning.model import Fit, Model, Replay, Weights
-from p2pfd.learning.votes import TRUST, targets
+from p2pfd.learning.votes import ONE, TRUST, targets
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
+        "bits": Whole(1, 1, MOST_BITS),
         "replay": Decimal("1", "0", "10"),
         "weigh": Flag(True),
         "trust": Choice("recall", tuple(sorted(TRUST))),
@@ -97,14 +101,18 @@ class Cfd:
         own = _model(state).fit(state.student, shard.x, shard.y, plan, rng, bias=bias, replay=again)
         return replace(state, own=own)
 
-    def share(self, state: CfdState, task: Task, rnd: RoundId) -> Labels:
-        """The class that the own model gives each public sample."""
-        return Labels(bytes(_model(state).classes(state.own, task.public).astype(np.uint8)))
+    def share(self, state: CfdState, task: Task, rnd: RoundId) -> Labels | SoftLabels:
+        """The class that the own model gives each public sample; with more than one bit, the shares of all classes."""
+        bits = whole(KNOBS, state.settings, "bits")
+        if bits == 1:
+            return Labels(bytes(_model(state).classes(state.own, task.public).astype(np.uint8)))
+        logits = _model(state).logits(state.own, task.public).astype(np.float64)
+        return quantise(np.exp(logits - logits.max(axis=1, keepdims=True)), bits)
 
     def absorb(self, state: CfdState, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> CfdState:
         """Count the votes and distil them into the student.
 
-        Contributions that are not one class for each public sample do not count, nor does a second one of a sender;
+        Contributions that are not what `share` gives for these public samples do not count, nor a second of a sender;
         when none is left the state stays. Batches hang on the seed of `init` and the round, so that nodes agree even
         if `rng` differs.
         """
@@ -112,9 +120,11 @@ class Cfd:
         if not votes:
             return state
         settings = state.settings
+        soft = [vote for vote in votes if isinstance(vote, SoftLabels)]
         wanted = targets(
-            np.array([list(row) for row in votes], dtype=np.int64),
+            np.array([list(_hard(vote)) for vote in votes], dtype=np.int64),
             state.classes,
+            shares=np.array([_parts(vote) for vote in soft]) if soft else None,
             weigh=flag(KNOBS, settings, "weigh"),
             trust=choice(KNOBS, settings, "trust"),
             gated=flag(KNOBS, settings, "gate"),
@@ -204,16 +214,24 @@ class Cfd:
         )
 
     @staticmethod
-    def _votes(state: CfdState, heard: Sequence[Contribution]) -> list[bytes]:
-        """The valid labels in the order of their senders."""
-        votes: dict[str, bytes] = {}
+    def _votes(state: CfdState, heard: Sequence[Contribution]) -> list[Labels | SoftLabels]:
+        """The valid answers in the order of their senders; all are of one kind."""
+        bits, samples = whole(KNOBS, state.settings, "bits"), len(state.public)
+        form = LabelForm(samples, state.classes) if bits == 1 else SoftForm(samples, state.classes, bits)
+        votes: dict[str, Labels | SoftLabels] = {}
         for said in heard:
             payload = said.payload
-            if not isinstance(payload, Labels) or len(payload.classes) != len(state.public):
-                continue
-            if max(payload.classes) < state.classes:
-                votes.setdefault(said.sender, payload.classes)
+            if isinstance(payload, (Labels, SoftLabels)) and fault_of(payload, form) is None:
+                votes.setdefault(said.sender, payload)
         return [votes[sender] for sender in sorted(votes)]
+
+
+def _hard(vote: Labels | SoftLabels) -> bytes:
+    return vote.classes if isinstance(vote, Labels) else harden(vote).classes
+
+
+def _parts(vote: SoftLabels) -> npt.NDArray[np.int64]:
+    return vote.units.astype(np.int64) * ONE // ((1 << vote.bits) - 1)
 
 
 def _model(state: CfdState) -> Model:

@@ -114,17 +114,30 @@ TRUST: Mapping[str, Callable[[Labels, int], Whole]] = MappingProxyType({"recall"
 """By its name, what each voter's vote for each class counts."""
 
 
-def targets(labels: Labels, classes: int, *, weigh: bool, gated: bool, squared: bool, trust: str = "recall") -> Array:
+def targets(
+    labels: Labels,
+    classes: int,
+    *,
+    weigh: bool,
+    gated: bool,
+    squared: bool,
+    trust: str = "recall",
+    shares: Whole | None = None,
+) -> Array:
     """Soft targets, shape (samples, classes), rows summing to one.
 
     ``weigh`` counts a vote as `TRUST` says: by the voter's `recall` of that class over all voters' recall of it, or by
-    its `surplus`; ``gated`` leaves out who fails the `gate`; ``squared`` sharpens.
+    its `surplus`; ``gated`` leaves out who fails the `gate`; ``squared`` sharpens. A vote is all for one class, unless
+    ``shares`` says how it is divided, in parts of `ONE`: shape (voters, samples, classes). Who is trusted is up to the
+    labels even then.
     """
+    votes = one_hot(labels, classes) if shares is None else shares
     if gated:
-        labels = labels[gate(labels, classes)]
-    votes = one_hot(labels, classes)
+        heard = gate(labels, classes)
+        labels, votes = labels[heard], votes[heard]
     sums = (votes * TRUST[trust](labels, classes)[:, None, :]).sum(axis=0) if weigh else votes.sum(axis=0)
     if squared:
         sums = sums * sums
-    shares: Array = (sums / sums.sum(axis=1, keepdims=True)).astype(np.float32)  # one division of exact numbers
-    return shares
+    sums[sums.sum(axis=1) == 0] = 1  # shares so small that they were cut to nothing: all classes alike
+    out: Array = (sums / sums.sum(axis=1, keepdims=True)).astype(np.float32)  # one division of exact numbers
+    return out

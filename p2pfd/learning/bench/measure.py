@@ -15,17 +15,26 @@ import numpy as np
 
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
-from p2pfd.learning.adapter import Array, Budget, ConsensusAdapter, Contribution, Labels, Split, Task
+from p2pfd.learning.adapter import (
+    Array,
+    Budget,
+    ConsensusAdapter,
+    Contribution,
+    Labels,
+    Payload,
+    SoftLabels,
+    Split,
+    Task,
+)
 from p2pfd.learning.baseline import averages
 from p2pfd.learning.bench.cell import Cell, Point, Result
-from p2pfd.learning.codecs import CodecState, form_of, parse
+from p2pfd.learning.codecs import CodecState, form_of, harden, parse
 from p2pfd.learning.data import deal
 from p2pfd.learning.knobs import whole
 from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
 
 Tell = Callable[[int, int, Point], None]
 """Called after each round with its number, how many there are, and what came of it."""
-CODEC = "delta+labels"
 
 
 @dataclass
@@ -62,7 +71,7 @@ def _distil(
     cell: Cell, adapter: ConsensusAdapter[Any], task: Task, shards: list[Split], test: Split, tell: Tell
 ) -> list[Point]:
     spec, rng = task.spec, Rng(cell.seed)
-    codec = parse(CODEC)
+    codec = parse("delta+labels" if spec.settings.get("bits", 1) == 1 else "delta+soft")
     state = adapter.init(task, rng.split("init"))
     senders = [_Sender(CodecState()) for _ in shards]
     budget = Budget(whole(LOCAL, spec.settings, "epochs"))
@@ -73,14 +82,14 @@ def _distil(
             draws = rng.split("train", rnd, place)
             said = _lie(cell, place, adapter, state, task, rnd, draws)
             if said is None:
-                told = adapter.share(adapter.train(state, shard, budget, draws), task, rnd)
-                assert isinstance(told, Labels)
-                said = told.classes
-            payload = Labels(said)
+                payload = adapter.share(adapter.train(state, shard, budget, draws), task, rnd)
+            else:
+                payload = Labels(said)
             frame, sender.state = codec.encode(payload, form_of(payload, spec.data.classes), sender.state)
-            entropies.append(entropy(said))
-            changes.append(entropy(said, sender.last))
-            sender.last = said
+            hard = _labels(payload)
+            entropies.append(entropy(hard))
+            changes.append(entropy(hard, sender.last))
+            sender.last = hard
             sender.total += len(frame)
             sent += len(frame)
             heard.append(Contribution(f"{place:04}", payload))
@@ -111,10 +120,16 @@ def _lie(
         return bytes(size)
     if cell.attack == "copy":
         nothing = Split(task.public[:0], np.zeros(0, dtype=np.int64))  # without samples a node is its student
-        told = adapter.share(adapter.train(state, nothing, Budget(1), rng), task, rnd)
-        assert isinstance(told, Labels)
-        return told.classes
+        return _labels(adapter.share(adapter.train(state, nothing, Budget(1), rng), task, rnd))
     return None
+
+
+def _labels(payload: Payload) -> bytes:
+    """The classes that are told, or that have the most units."""
+    if isinstance(payload, SoftLabels):
+        return harden(payload).classes
+    assert isinstance(payload, Labels)
+    return payload.classes
 
 
 def _average(cell: Cell, shards: list[Split], test: Split, tell: Tell) -> list[Point]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from types import MappingProxyType
 
@@ -53,7 +53,7 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _score(results: Sequence[Result]) -> str:
     mean, sd = mean_sd([result.accuracy for result in results])
-    return f"{mean:.3f} ± {sd:.3f}".replace("0.", ".")
+    return f"{_short(mean)} ± {_short(sd)}"
 
 
 def _kilobytes(results: Sequence[Result]) -> str:
@@ -122,20 +122,34 @@ def _attack(recipe: Recipe) -> Table:
 
 
 def _bits(recipe: Recipe) -> Table:
-    rows = (("cfd", _make(recipe)),)
+    names = {bits: "cfd" if bits == 1 else f"cfd, {bits} bits" for bits in (1, 2, 4, 16)}
+    rows = tuple((name, _make(_with_bits(recipe, bits))) for bits, name in names.items())
 
     def markdown(measured: Measured) -> str:
-        results = measured["cfd"]
+        head = ["round"]
+        for name in names.values():
+            head += [f"{name}: bits a label", "accuracy"]
+        head += ["entropy of labels", "of changes"]
         lines = []
         for rnd in range(recipe.rounds):
-            points = [result.curve[rnd] for result in results]
-            means = [fmean(getattr(point, name) for point in points) for name in ("sent", "entropy", "changed")]
-            accuracy = f"{fmean(point.accuracy for point in points):.3f}".replace("0.", ".")
-            lines.append((str(rnd + 1), *(f"{mean:.3f}" for mean in means), accuracy))
-        head = ("round", "bits sent per label", "entropy of the labels", "entropy of the changes", "accuracy")
+            line = [str(rnd + 1)]
+            for name in names.values():
+                points = [result.curve[rnd] for result in measured[name]]
+                line += [f"{fmean(point.sent for point in points):.3f}", _short(fmean(p.accuracy for p in points))]
+            points = [result.curve[rnd] for result in measured["cfd"]]
+            line += [f"{fmean(point.entropy for point in points):.3f}", f"{fmean(p.changed for p in points):.3f}"]
+            lines.append(line)
         return grid(head, lines)
 
     return Table("bits", f"{recipe.data}, 10 nodes, dirichlet:0.1, what a label costs", rows, markdown, _each)
+
+
+def _with_bits(recipe: Recipe, bits: int) -> Recipe:
+    return recipe if bits == 1 else replace(recipe, settings={**recipe.settings, "bits": bits})
+
+
+def _short(share: float) -> str:
+    return f"{share:.3f}".replace("0.", ".")
 
 
 def _make(recipe: Recipe, **more: object) -> Callable[[int], Cell]:

@@ -61,6 +61,12 @@ def test_liars_do_something_else_than_the_honest(attack: str) -> None:
     assert measured(replace(cell, attack=attack, liars=2)) != measured(cell)
 
 
+def test_more_bits_cost_more() -> None:
+    cell = Cell(QUICK, seed=3, nodes=4)
+    soft = Cell(replace(QUICK, settings={**QUICK.settings, "bits": 4}), seed=3, nodes=4)
+    assert measured(soft).bytes > 2 * measured(cell).bytes
+
+
 def test_labels_cost_their_entropy() -> None:
     assert entropy(bytes([0, 1, 2, 3] * 8)) == 2
     assert entropy(bytes(32)) == 0

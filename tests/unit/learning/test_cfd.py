@@ -13,8 +13,9 @@ from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import MAX_PUBLIC, TaskSpec
 from p2pfd.errors import DecodeError, PlanError
-from p2pfd.learning.adapter import Budget, Contribution, Labels, Payload, Split, Task, Tensors
+from p2pfd.learning.adapter import Budget, Contribution, Labels, Payload, SoftLabels, Split, Task, Tensors
 from p2pfd.learning.baseline import accuracy_alone
+from p2pfd.learning.codecs import harden, shares_of
 from p2pfd.learning.data import deal
 from p2pfd.learning.rehearsal import Rehearsal, rehearse
 from tests.unit.learning.tasks import digits_task
@@ -87,6 +88,19 @@ def test_contributions_that_mean_nothing_do_not_count() -> None:
         adapter.absorb(state, good, RoundId(0), Rng(1))
     )
     assert adapter.absorb(state, bad[:3], RoundId(0), Rng(1)) is state
+
+
+def test_soft_labels_of_several_bits_are_votes_too() -> None:
+    adapter, task, state, shard = beginning(bits=4)
+    told = adapter.share(adapter.train(state, shard, Budget(3), Rng(2)), task, RoundId(0))
+    assert isinstance(told, SoftLabels)
+    assert told.bits == 4
+    after = adapter.absorb(state, [Contribution("a", told)], RoundId(0), Rng(1))
+    assert after.targets is not None
+    assert np.abs(after.targets - shares_of(told)).max() < 0.01  # of one voter, what it said
+    other = replace(told, bits=5)
+    coarse = harden(told)
+    assert adapter.absorb(state, [Contribution("a", other), Contribution("b", coarse)], RoundId(0), Rng(1)) is state
 
 
 def test_a_node_that_was_away_adopts_the_student_and_is_one_of_them_again() -> None:
