@@ -27,7 +27,7 @@ from p2pfd.learning.adapter import Budget, Contribution, Judgement, Payload, Spl
 from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, choice, decimal, defaults, flag, whole
 from p2pfd.learning.local import LOCAL
 from p2pfd.learning.model import Model, Replay, Weights
-from p2pfd_adapters._merge import RULES, merge, same_variance
+from p2pfd_adapters._merge import RULES, believed, merge, same_variance
 from p2pfd_adapters._net import (
     NetAdapter,
     check_views,
@@ -142,8 +142,9 @@ def _replays(state: NetState) -> bool:
 
 
 def _merged(state: NetState, model: Model, rows: Sequence[Weights], ages: Sequence[int]) -> NetState:
-    """The rows as one, as old as the oldest; with ``variance`` as spread as the rows are."""
+    """The rows as one, as old as the oldest that is believed; with ``variance`` as spread as the rows are."""
     rule, limit = choice(KNOBS, state.settings, "merge"), whole(KNOBS, state.settings, "limit")
+    ages = believed(ages)
     weights = merge(rule, rows, ages, limit)
     if flag(KNOBS, state.settings, "variance"):
         weights = same_variance(model, weights, rows)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from p2pfd.errors import DecodeError
+from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Array, Payload, Tensors
 from p2pfd.learning.codecs.api import MOST_AGE, CodecState, Form, TensorForm, check_payload
 from p2pfd.learning.codecs.frame import (
@@ -67,7 +67,10 @@ class TensorChain:
         sent: Arrays = list(wanted)
         if held is not None:
             sign = np.float32(-1 if self._memory == "delta" else 1)
-            sent = [np.asarray(new + sign * old) for new, old in zip(wanted, held, strict=True)]
+            with np.errstate(over="ignore"):
+                sent = [np.asarray(new + sign * old) for new, old in zip(wanted, held, strict=True)]
+            if not all(np.isfinite(array).all() for array in sent):
+                raise PlanError("the weights moved too far for a float", "lower settings.rate")
         small = sent
         for stage in self._stages:
             small = stage.apply(small, state.frames)

@@ -134,6 +134,13 @@ def test_a_frame_that_builds_on_what_is_not_here_says_so() -> None:
             codec.decode(raw, form, codec.decode(raw, form, there)[1])
 
 
+def test_weights_that_jump_beyond_floats_are_a_mistake_of_the_sender() -> None:
+    far = {name: np.full(shape, 3e38, dtype=np.float32) for name, shape in FORM.shapes}
+    _, state = parse("delta").encode(Tensors(far), FORM, CodecState())
+    with pytest.raises(PlanError, match="too far"):
+        parse("delta").encode(Tensors({name: -array for name, array in far.items()}), FORM, state)
+
+
 def test_a_stream_may_begin_with_what_both_ends_know() -> None:
     codec = parse("delta+int8")
     common = CodecState(memory=net(1))

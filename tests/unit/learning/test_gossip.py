@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from p2pfd_adapters._merge import merge, same_variance
+from p2pfd_adapters._merge import believed, merge, same_variance
 from p2pfd_adapters._records import NetState
 from p2pfd_adapters.fedavg import FedAvg
 from p2pfd_adapters.gossip import Gossip
@@ -47,6 +47,13 @@ def beginning(adapter: Gossip | FedAvg, **settings: Setting) -> tuple[Task, NetS
 )
 def test_merges(rule: str, ages: list[int], limit: int, wanted: list[float]) -> None:
     assert merge(rule, ROWS, ages, limit).tolist() == pytest.approx(wanted)
+
+
+def test_ages_are_believed_up_to_ten_times_the_median() -> None:
+    assert believed([5, 6, 7]) == [5, 6, 7]
+    assert believed([5, 6, 2**53]) == [5, 6, 70]
+    assert believed([0, 2**53]) == [0, 10]
+    assert believed([900, 0, 1000, 800]) == [900, 0, 1000, 800]
 
 
 def test_a_mean_gets_its_variance_back() -> None:
