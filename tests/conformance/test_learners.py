@@ -17,7 +17,7 @@ from p2pfd.learning.logistic import Logistic
 from p2pfd.testing.learner import check_learner, easy_samples
 
 LEARNERS: dict[str, tuple[AnyLearner, tuple[int, ...], int]] = {
-    "conv8": (learner_of("conv8", 10), (1, 8, 8), 10),
+    "conv8": (learner_of("conv8", 4), (1, 8, 8), 4),
     "mlp:13": (learner_of("mlp:13", 3), (13,), 3),
     "forest": (Forests(4, trees=8, depth=6), (1, 8, 8), 4),
     "logistic": (Logistic(3), (13,), 3),

@@ -20,26 +20,32 @@ ARCHIVE = Archive(
     (f"{_HOME}/cifar-10-binary.tar.gz",),
 )
 _PARTS = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+_FOLDER = "cifar-10-batches-bin/"
+_FIX = "delete it and fetch it again"
 _SAMPLE = 1 + 3 * 32 * 32
 _PART_BYTES = 10_000 * _SAMPLE
 
 
 def unpack(path: Path) -> tuple[Bytes, Bytes]:
     """Pixels and labels of the six parts in the archive; nothing is written to the disk."""
-    parts = []
+    parts: dict[str, Bytes] = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            for name in _PARTS:
-                file = archive.extractfile(f"cifar-10-batches-bin/{name}")
+        with tarfile.open(path, "r|gz") as archive:  # once through: going back would unpack all of it again
+            for member in archive:
+                name = member.name.removeprefix(_FOLDER)
+                if name not in _PARTS:
+                    continue
+                file = archive.extractfile(member)
                 raw = file.read(_PART_BYTES + 1) if file is not None else b""
                 if not raw or len(raw) % _SAMPLE or len(raw) > _PART_BYTES:
-                    raise StorageError(
-                        f"{path}: {name} has another size than it should", "delete it and fetch it again"
-                    )
-                parts.append(np.frombuffer(raw, dtype=np.uint8).reshape(-1, _SAMPLE))
-    except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
-        raise StorageError(f"{path} is not the archive of CIFAR-10: {error}", "delete it and fetch it again") from error
-    table = np.concatenate(parts)
+                    raise StorageError(f"{path}: {name} has another size than it should", _FIX)
+                parts[name] = np.frombuffer(raw, dtype=np.uint8).reshape(-1, _SAMPLE)
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise StorageError(f"{path} is not the archive of CIFAR-10: {error}", _FIX) from error
+    for name in _PARTS:
+        if name not in parts:
+            raise StorageError(f"{path} is not the archive of CIFAR-10: it has no {name}", _FIX)
+    table = np.concatenate([parts[name] for name in _PARTS])
     return np.ascontiguousarray(table[:, 1:]).reshape(-1, 3, 32, 32), np.ascontiguousarray(table[:, 0])
 
 

@@ -106,7 +106,8 @@ def test_a_damaged_archive_of_numpy_is_a_sentence(tmp_path: Path) -> None:
 def cifar_archive(path: Path, sizes: int = 2, name: str = "data_batch_3.bin", spoil: bytes | None = None) -> np.ndarray:
     table = images(6 * sizes, 3073)
     with tarfile.open(path, "w:gz") as archive:
-        for place, part in enumerate([*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]):
+        names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
+        for place, part in reversed(list(enumerate(names))):  # the order in the archive does not matter
             raw = table[place * sizes : (place + 1) * sizes].tobytes()
             raw = spoil if spoil is not None and part == name else raw
             info = tarfile.TarInfo(f"cifar-10-batches-bin/{part}")
