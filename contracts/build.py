@@ -24,6 +24,7 @@ from vyper.compiler.settings import OptimizationLevel, Settings
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "vyper"
 ARTIFACTS = HERE.parent / "p2pfd" / "settlement" / "artifacts"
+LIBRARIES = Path(str(distribution("snekmate").locate_file("")))
 EVM = "shanghai"
 PARTS = {
     "Token": ("Token.vy",),
@@ -37,8 +38,7 @@ PARTS = {
 
 def compiled(path: Path) -> dict[str, Any]:
     """A contract's ABI and bytecode."""
-    libraries = Path(str(distribution("snekmate").locate_file("")))
-    bundle = FilesystemInputBundle([SOURCES, libraries])
+    bundle = FilesystemInputBundle([SOURCES, LIBRARIES])
     with _seldom_collected():
         out = compile_from_file_input(
             bundle.load_file(path.resolve()),

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ from p2pfd.settlement.artifacts import Artifact
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "contracts" / "build.py"
 SOURCES = ROOT / "contracts" / "vyper"
+LIBRARIES = Path(str(distribution("snekmate").locate_file("")))
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
@@ -25,11 +27,19 @@ def mock(name: str) -> Artifact:
 
 
 def mutant(name: str, patch: str, copy: Path) -> Artifact:
-    """One of our contracts as it would be with a patch, which is applied to a copy of the sources in this folder."""
+    """One of our contracts as it would be with a patch, which is applied to a copy of the sources in this folder.
+
+    The token's library may be what is patched: then that is copied too.
+    """
     for source in SOURCES.glob("*.vy"):
         shutil.copy(source, copy)
-    apply(patch, copy)
-    return _compiled(copy / f"{name}.vy", copy)
+    library = re.search(r"^\+\+\+ b/(snekmate/\S+)$", patch, re.MULTILINE)
+    if library is None:
+        apply(patch, copy)
+        return _compiled(copy / f"{name}.vy", copy)
+    shutil.copytree(LIBRARIES / "snekmate", copy / "snekmate", ignore=shutil.ignore_patterns("__pycache__"))
+    apply(patch, (copy / library[1]).parent)
+    return _compiled(copy / f"{name}.vy", copy, copy)
 
 
 class PatchError(Exception):
@@ -74,9 +84,9 @@ def building() -> ModuleType:
     return build
 
 
-def _compiled(path: Path, sources: Path) -> Artifact:
+def _compiled(path: Path, sources: Path, libraries: Path = LIBRARIES) -> Artifact:
     build = building()
-    build.SOURCES = sources  # type: ignore[attr-defined]
+    build.SOURCES, build.LIBRARIES = sources, libraries  # type: ignore[attr-defined]
     out = build.compiled(path)
     runtime = len(out["bytecode_runtime"]) // 2 - 1
     return Artifact(path.stem, tuple(out["abi"]), bytes.fromhex(out["bytecode"].removeprefix("0x")), runtime)

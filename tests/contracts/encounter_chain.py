@@ -53,12 +53,14 @@ class EncounterChain(Contracts):
         wallets: dict[AccountKey, int],
         contract: Artifact | None = None,
         now: int = 1_000,
+        bond: int = BOND,
+        supply: int = SUPPLY,
     ) -> None:
-        self.now = now
+        self.now, self.bond = now, bond
         self.ledger = Ledger(Store(None), lambda: self.now, CHAIN_ID, {})
         self._places = {}
-        self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [SUPPLY]))
-        arguments = encode(["address", *["uint256"] * 4], [self.token, UNBOND, LONGEST, BOND, THRESHOLD])
+        self.token = self.deploy(artifact("Token").bytecode + encode(["uint256"], [supply]))
+        arguments = encode(["address", *["uint256"] * 4], [self.token, UNBOND, LONGEST, bond, THRESHOLD])
         self.contract = self.deploy((contract or artifact("Encounters")).bytecode + arguments)
         self.papers = encounters.papers(CHAIN_ID, self.contract)
         for who, amount in wallets.items():
@@ -134,7 +136,7 @@ class EncounterChain(Contracts):
         for who in parties:
             self.done(who, Deposit(Amount(free)))
         for who in validators:
-            self.done(who, Deposit(Amount(BOND)))
+            self.done(who, Deposit(Amount(self.bond)))
             self.done(who, Join())
 
     def terms(

@@ -33,9 +33,15 @@ AFTER = b"\3" * 32
 class Stage:
     """One chain, one encounter at a time."""
 
-    def __init__(self, contract: Artifact | None = None, validators: Sequence[AccountKey] = VALIDATORS) -> None:
-        self.chain = EncounterChain(dict.fromkeys(OF.values(), 100 * BOND), contract)
-        self.chain.equip([LEARNER, NEIGHBOR], validators, FREE)
+    def __init__(
+        self,
+        contract: Artifact | None = None,
+        validators: Sequence[AccountKey] = VALIDATORS,
+        chain: EncounterChain | None = None,
+        free: int = FREE,
+    ) -> None:
+        self.chain = chain or EncounterChain(dict.fromkeys(OF.values(), 100 * BOND), contract)
+        self.chain.equip([LEARNER, NEIGHBOR], validators, free)
         self.nonce = 0
         self.bound: tuple[bytes, ...] = ()
 

@@ -236,6 +236,8 @@ def test_tokens_sent_by_mistake_change_nothing(market: Artifact) -> None:
     chain.must(BOSS, chain.token, contracts.token()["transfer"].call(chain.market, 500))
     assert chain.ask("held") == held
     assert chain.balances(chain.market).free == 0
+    does(chain, BOSS, Deposit(Amount(7)))
+    assert chain.ask("held") == (int(str(held[0])) + 7,)
 
 
 # -- numbers --

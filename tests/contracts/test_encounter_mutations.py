@@ -91,7 +91,7 @@ def test_without_a_mistake_none_is_found() -> None:
 
 
 def test_there_are_mistakes_of_all_parts() -> None:
-    assert len(PATCHES) >= 8
+    assert len(PATCHES) >= 10
     assert set(FOUND_BY) <= set(names(PATCHES))
     for source in ("Encounters", "registry", "purse", "papers"):
         assert any(f"+++ b/contracts/vyper/{source}.vy" in patch.read_text() for patch in PATCHES)

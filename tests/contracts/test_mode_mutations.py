@@ -9,7 +9,15 @@ import pytest
 
 from p2pfd.core.rng import Rng
 from p2pfd.settlement.artifacts import Artifact, artifact
-from tests.contracts import optimistic_machine, sampled_machine, test_mode_limits, test_optimistic_attacks
+from tests.contracts import (
+    optimistic_machine,
+    sampled_machine,
+    test_court,
+    test_mode_limits,
+    test_optimistic_attacks,
+    test_optimistic_chains,
+    test_sampled_attacks,
+)
 from tests.contracts.compiler import mutant
 
 PATCHES = sorted((Path(__file__).parent / "mutations" / "modes").glob("*.patch"))
@@ -33,11 +41,29 @@ def twin(market: Artifact) -> None:
     test_optimistic_attacks.test_the_twin_of_a_signature_is_refused(test_optimistic_attacks.Game(market))
 
 
+def told(story: Callable[[test_sampled_attacks.Game], None]) -> Callable[[Artifact], None]:
+    """A story of the other tests, with a sampled market that has a mistake in it."""
+    return lambda market: story(test_sampled_attacks.Game(market))
+
+
 FOUND_BY: dict[str, Callable[[Artifact], None]] = {
     "optimistic_takes_the_twin_of_a_signature": twin,
     "sampled_shares_from_the_sample": sampled,
     "optimistic_only_the_last_chunk_counts": test_mode_limits.a_dispute_in_chunks,
+    "sampled_forgotten_blocks_draw": told(test_sampled_attacks.a_forgotten_block_is_replaced),
+    "sampled_root_counts_are_believed": told(test_sampled_attacks.counts_are_those_of_all_words),
+    "sampled_padding_is_free": test_sampled_attacks.nothing_counts_behind_the_last,
+    "court_chunks_may_be_shorter": test_court.roots_are_of_whole_labels,
+    "court_padding_is_free": test_court.labels_behind_the_last_are_refused_though_bound,
+    "court_lists_need_not_fit": test_court.chunks_are_their_owners,
+    "court_counts_have_sixteen_bits": test_court.counts_have_seventeen_bits,
+    "court_pots_are_bottomless": test_court.amounts_share_the_pot,
+    "optimistic_a_split_chain_keeps_its_signatures": test_optimistic_chains.a_split_chain_has_signatures_of_its_own,
+    "court_five_steps": test_court.roots_are_of_whole_labels,
+    "court_places_do_not_matter": test_court.chunks_are_their_owners,
 }
+CONTRACTS = ("OptimisticMarket", "SampledMarket", "Court")
+AT_LEAST = 10
 PLAYED: dict[str, Callable[[Artifact], None]] = {
     "OptimisticMarket": optimistic,
     "Court": optimistic,
@@ -71,6 +97,9 @@ def test_every_mistake_is_found(patch: Path, tmp_path: Path) -> None:
 
 def test_there_are_mistakes_of_all_parts() -> None:
     assert set(FOUND_BY) <= set(names(PATCHES))
+    for contract in CONTRACTS:
+        of = [patch for patch in PATCHES if f"+++ b/contracts/vyper/{contract}.vy" in patch.read_text()]
+        assert len(of) >= AT_LEAST, contract
     for source in PLAYED:
         assert any(f"+++ b/contracts/vyper/{source}.vy" in patch.read_text() for patch in PATCHES)
 
@@ -80,4 +109,6 @@ def test_without_a_mistake_none_is_found() -> None:
     for name, play in PLAYED.items():
         if name != "rounds":
             play(artifact(name))
-    twin(artifact("OptimisticMarket"))
+    for patch in FOUND_BY:
+        contract = next(each for each in CONTRACTS if each.lower().startswith(patch.split("_")[0]))
+        FOUND_BY[patch](artifact(contract))

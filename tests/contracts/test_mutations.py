@@ -13,7 +13,7 @@ import pytest
 
 from p2pfd.core.rng import Rng
 from p2pfd.settlement.artifacts import Artifact, artifact
-from tests.contracts import test_permits, test_reentrancy, test_refusals
+from tests.contracts import test_attacks, test_permits, test_reentrancy, test_refusals
 from tests.contracts.compiler import SOURCES, PatchError, apply, mutant
 from tests.contracts.machine import walk
 
@@ -31,6 +31,8 @@ FOUND_BY: dict[str, Callable[[Artifact], None]] = {
     "guard_away": test_reentrancy.test_a_token_that_calls_back_is_let_in_nowhere,
     "pays_before_it_forgets": test_reentrancy.test_a_token_that_calls_back_is_let_in_nowhere,
     "permit_must_be_fresh": test_permits.test_a_permit_that_someone_else_sent_first_is_no_failure,
+    "held_is_what_the_token_says": test_attacks.test_tokens_sent_by_mistake_change_nothing,
+    "one_more_than_free": test_attacks.test_a_bond_in_play_cannot_leave,
     "allowance_is_enough": test_refusals.a_token_that_does_not_move,
 }
 
@@ -72,6 +74,7 @@ def test_there_are_mistakes_of_all_parts() -> None:
     assert set(FOUND_BY) <= set(names(PATCHES))
     for source in ("LabelMarket", "rounds", "staking", "serum"):
         assert any(f"+++ b/contracts/vyper/{source}.vy" in patch.read_text() for patch in PATCHES)
+    assert sum("+++ b/contracts/vyper/staking.vy" in patch.read_text() for patch in PATCHES) >= 10
 
 
 def test_a_patch_that_does_not_fit_says_so(tmp_path: Path) -> None:

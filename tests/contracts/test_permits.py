@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from eth_abi import encode
-from eth_account import Account as Signer
-from eth_utils import keccak
 
-from p2pfd.core.claims import (
-    Balances,
-)
+from p2pfd.core.claims import Balances
 from p2pfd.core.ids import Account, Amount, account_bytes
 from p2pfd.settlement import contracts
 from p2pfd.settlement.abi import reason
@@ -17,11 +12,10 @@ from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.artifacts import Artifact, artifact
 from p2pfd.settlement.embedded.ledger import GAS_LIMIT
 from tests.contracts.chain import BOSS, CHAIN_ID, Contracts, key
+from tests.contracts.permits import signed_permit, token_domain
 
 VICTIM, THIEF = key(1), key(2)
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"))
-DOMAIN = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
 
 @pytest.fixture
@@ -38,9 +32,7 @@ class Permits:
             self.chain.must(BOSS, self.chain.token, contracts.token()["transfer"].call(who.account, 1_000))
 
     def domain(self, chain_id: int = CHAIN_ID, token: Account | None = None) -> bytes:
-        name, version = keccak(b"p2pfd test token"), keccak(b"1")
-        kinds = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
-        return bytes(keccak(encode(kinds, [keccak(DOMAIN), name, version, chain_id, token or self.chain.token])))
+        return token_domain(chain_id, token or self.chain.token)
 
     def sign(
         self,
@@ -54,11 +46,8 @@ class Permits:
         domain: bytes | None = None,
     ) -> tuple[int, int, bytes, bytes]:
         """A permit: its deadline, and the three parts of its signature."""
-        kinds = ["bytes32", "address", "address", "uint256", "uint256", "uint256"]
-        permit = encode(kinds, [PERMIT, owner, spender or self.chain.market, amount, nonce, deadline])
-        digest = keccak(b"\x19\x01" + (domain or self.domain()) + keccak(permit))
-        signed = Signer.unsafe_sign_hash(digest, signer.private)
-        return deadline, signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
+        spender = spender or self.chain.market
+        return deadline, *signed_permit(signer, domain or self.domain(), owner, spender, amount, nonce, deadline)
 
     def deposit(self, who: AccountKey, amount: int, permit: tuple[int, int, bytes, bytes]) -> str:
         """Why it was refused, or nothing."""

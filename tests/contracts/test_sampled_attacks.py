@@ -16,6 +16,7 @@ from p2pfd.incentives.sampled import words_of
 from p2pfd.incentives.sampling import draw
 from p2pfd.settlement.abi import reason
 from p2pfd.settlement.accounts import AccountKey
+from p2pfd.settlement.artifacts import Artifact, artifact
 from tests.contracts.chain import key
 from tests.contracts.modechain import ModeChain
 
@@ -52,15 +53,16 @@ TERMS = MarketTerms(
 class Game:
     """A chain with a task in its first round, all seats taken."""
 
-    def __init__(self) -> None:
-        self.chain = ModeChain("sampled", dict.fromkeys([*KEYS, OUTSIDER], FUNDS))
+    def __init__(self, market: Artifact | None = None, samples: int = SAMPLES, picks: int = PICKS) -> None:
+        self.chain = ModeChain("sampled", dict.fromkeys([*KEYS, OUTSIDER], FUNDS), market)
+        self.samples, self.picks = samples, picks
         for who in [*KEYS, OUTSIDER]:
             self.does(who, Deposit(Amount(FUNDS)))
         self.open(TASK)
         self.picked: tuple[int, ...] = ()
 
     def open(self, task: TaskId) -> None:
-        self.does(OUTSIDER, OpenTask(dataclasses.replace(TERMS, task=task)))
+        self.does(OUTSIDER, OpenTask(dataclasses.replace(TERMS, task=task, samples=self.samples, picks=self.picks)))
         for who in KEYS:
             self.does(who, Enrol(task))
 
@@ -69,7 +71,7 @@ class Game:
         assert block.success, f"{claim}: {reason(block.output)}"
         for event in events:
             if isinstance(event, SamplesDrawn):
-                self.picked = draw(event.seed, -(-SAMPLES // 64), PICKS)
+                self.picked = draw(event.seed, -(-self.samples // 64), self.picks)
         return events
 
     def refuses(self, who: AccountKey, claim: ModeClaim, why: str) -> None:
@@ -138,7 +140,7 @@ def test_nothing_is_known_of_the_draw_while_anybody_can_still_commit(game: Game)
     game.refuses(C, Advance(TASK), "market: draw first")
 
 
-def test_a_block_that_the_chain_has_forgotten_is_replaced(game: Game) -> None:
+def a_forgotten_block_is_replaced(game: Game) -> None:
     """Nobody draws for 256 blocks: the round goes on all the same, with a block that is not there yet."""
     for who in KEYS:
         game.does(who, commits(who))
@@ -152,6 +154,10 @@ def test_a_block_that_the_chain_has_forgotten_is_replaced(game: Game) -> None:
         game.does(who, game.shows(who))
     game.does(OUTSIDER, SettleRound(TASK, R0))
     assert game.chain.task(TASK)[:2] == (Phase.COMMIT, R1)
+
+
+def test_a_block_that_the_chain_has_forgotten_is_replaced(game: Game) -> None:
+    a_forgotten_block_is_replaced(game)
 
 
 def test_the_last_block_that_is_remembered_still_draws(game: Game) -> None:
@@ -222,3 +228,58 @@ def test_no_node_counts_more_samples_than_it_has(game: Game) -> None:
     fewer = ((there, counts - 1), *good.paths[0][1:])
     game.refuses(C, dataclasses.replace(good, paths=(fewer, *good.paths[1:])), "market: not in the tree")
     game.does(C, good)
+
+
+def counts_are_those_of_all_words(game: Game) -> None:
+    """The root's hash is right, and what stands beside it is not the sum of what is beneath."""
+    there, counts = sum_root(LABELS[C], CLASSES)
+    top = (there, counts + 7 - (7 << 17))
+    for who in (A, B):
+        game.does(who, commits(who))
+    game.does(C, commits(C, top=top))
+    game.drawn()
+    game.refuses(C, game.shows(C, top=top), "market: not in the tree")
+    game.refuses(C, game.shows(C), "market: not what was committed")
+
+
+def test_counts_beside_the_root_are_those_of_all_words(game: Game) -> None:
+    counts_are_those_of_all_words(game)
+
+
+# -- what is not there to be labelled --
+
+
+def nothing_counts_behind_the_last(market: Artifact) -> None:
+    """One short word, without a sibling that would count too many: a label behind its end is refused, though bound."""
+    game = Game(market, samples=8, picks=1)
+    good = pack(bytes([1, 2] * 4))
+    bad = bytes([good[0] & 0x0F]) + good[1:]
+    for who in KEYS:
+        game.does(who, commits(who, top=sum_root(bad if who == C else good, CLASSES)))
+    game.drawn()
+    for who in (A, B):
+        game.does(who, game.shows(who, good))
+    game.refuses(C, game.shows(C, bad), "market: labels past the samples")
+
+
+def test_labels_behind_the_last_sample_are_refused_though_they_were_bound() -> None:
+    nothing_counts_behind_the_last(artifact("SampledMarket"))
+
+
+# -- money in play --
+
+
+def test_a_bond_in_play_cannot_leave(game: Game) -> None:
+    """Neither before the draw, nor while a worker that dislikes its words thinks about it."""
+    game.refuses(C, Unstake(Amount(FUNDS - BOND + 1)), "staking: not enough free")
+    for who in KEYS:
+        game.does(who, commits(who))
+    game.drawn()
+    game.does(C, Unstake(Amount(FUNDS - BOND)))
+    game.refuses(C, Unstake(Amount(1)), "staking: not enough free")
+    for who in (A, B):
+        game.does(who, game.shows(who))
+    game.chain.now += 11
+    game.does(OUTSIDER, Advance(TASK))
+    assert game.chain.balances(C.account).locked == 0
+    assert game.chain.balances(A.account).free == FUNDS - BOND + BOND // 2
