@@ -33,7 +33,7 @@ class NetAdapter:
         """The state before the first round; PlanError when a setting is unknown or out of its range."""
         spec = task.spec
         check(self.knobs, spec.settings)
-        weights = local_model(spec.settings, spec.data.classes).init(rng)
+        weights = local_model(spec.settings, spec.data.classes, like=task.public).init(rng)
         return NetState(spec.data.classes, dict(spec.settings), weights, 0, {})
 
     def train(self, state: NetState, shard: Split, budget: Budget, rng: Rng) -> NetState:

@@ -77,7 +77,7 @@ class Cfd:
         """The state before the first round; PlanError when a setting is unknown or out of its range."""
         spec = task.spec
         check(KNOBS, spec.settings)
-        model = local_model(spec.settings, spec.data.classes)
+        model = local_model(spec.settings, spec.data.classes, like=task.public)
         start = model.init(rng)
         return CfdState(
             classes=spec.data.classes,

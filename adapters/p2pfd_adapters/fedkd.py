@@ -32,7 +32,7 @@ from p2pfd.learning.adapter import Budget, Contribution, Metrics, Split, Task, T
 from p2pfd.learning.knobs import Choice, Decimal, Knob, choice, decimal, defaults
 from p2pfd.learning.local import LOCAL, local_fit, log_shares
 from p2pfd.learning.model import Model, Replay
-from p2pfd.learning.models import NETS, model_of
+from p2pfd.learning.models import NETS, model_of, require
 from p2pfd_adapters._mutual import Pupil, descend_both
 from p2pfd_adapters._net import (
     NetAdapter,
@@ -72,7 +72,9 @@ class FedKd(NetAdapter):
     def init(self, task: Task, rng: Rng) -> NetState:
         """Both nets before the first round, and the public samples if they are replayed."""
         state = super().init(task, rng.split("mentor"))
-        extra = {"mentee": _mentee(state).init(rng.split("mentee"))}
+        mentee = _mentee(state)
+        require(mentee, task.public, state.classes)
+        extra = {"mentee": mentee.init(rng.split("mentee"))}
         if _replays(state):
             extra["public"] = np.ascontiguousarray(task.public, dtype=np.float32)
         return replace(state, extra=extra)

@@ -102,7 +102,8 @@ def _show(name: str, screen: Screen) -> None:
     screen.say(f"{'place':8}{told['place'] or _absent(told)}")
     screen.say()
     official = int(str(told["test"]))
-    lines = _lines(name, str(told["sha256"]), int(str(told["classes"])), int(str(told["train"])), official)
+    shape = source_of(name).shape
+    lines = _lines(name, str(told["sha256"]), int(str(told["classes"])), int(str(told["train"])), official, shape)
     screen.say("\n".join(lines))
     screen.result({**told, "lines": lines})
 
@@ -135,9 +136,8 @@ def _check(args: argparse.Namespace, screen: Screen) -> None:
     if not here:
         screen.say(f"note: nodes look for {own.file} in {folders()[0]}: put it there, or set {VARIABLE}")
     screen.say()
-    lines = _lines(own.name(), content.digest().hex(), len(content.classes), train, content.test)
-    if not own.side:
-        lines += ["", "[settings]", f'net = "mlp:{content.x.shape[1]}"']
+    sides = content.x.shape[1:]
+    lines = _lines(own.name(), content.digest().hex(), len(content.classes), train, content.test, sides)
     screen.say("\n".join(lines))
     screen.result(
         {
@@ -198,8 +198,10 @@ def _remarks(content: Content, counts: list[int]) -> list[str]:
     return out + [f"column {name} is the same everywhere" for name in flat]
 
 
-def _lines(name: str, sha256: str, classes: int, train: int, test: int) -> list[str]:
-    """What a task file has about the data; the sizes are a proposal."""
+def _lines(name: str, sha256: str, classes: int, train: int, test: int, shape: tuple[int, ...]) -> list[str]:
+    """What a task file has about the data; the sizes and the net are a proposal."""
+    from p2pfd.learning.learners import net_for
+
     return [
         "[data]",
         f'name = "{name}"',
@@ -210,6 +212,9 @@ def _lines(name: str, sha256: str, classes: int, train: int, test: int) -> list[
         f"public = {max(1, min(1024, train // 5))}",
         f"validation = {train // 10}",
         f"test = {test or train // 5}",
+        "",
+        "[settings]",
+        f'net = "{net_for(shape)}"',
     ]
 
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from p2pfd.learning.learner import AnyLearner
 
 FORMS = ("forest", "logistic")
+
+
+_GOOD: Mapping[tuple[int, ...], str] = MappingProxyType(
+    {(1, 8, 8): "mlp8", (1, 28, 28): "fast28", (3, 32, 32): "fast32"}
+)
+
+
+def net_for(shape: tuple[int, ...]) -> str:
+    """The name of a net that takes samples of this shape, and is a good first choice."""
+    return _GOOD.get(shape, f"mlp:{math.prod(shape)}")
 
 
 def learner_of(name: str, classes: int) -> AnyLearner:

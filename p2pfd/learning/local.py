@@ -11,7 +11,7 @@ from p2pfd.core.spec import Setting
 from p2pfd.learning.adapter import Array, Split
 from p2pfd.learning.knobs import Decimal, Flag, Knob, Whole, choice, decimal, flag, whole
 from p2pfd.learning.model import Fit, Model
-from p2pfd.learning.models import NetName, model_of
+from p2pfd.learning.models import NetName, model_of, require
 
 LOCAL: Mapping[str, Knob] = MappingProxyType(
     {
@@ -40,9 +40,12 @@ def local_fit(settings: Mapping[str, Setting], epochs: int) -> Fit:
     )
 
 
-def local_model(settings: Mapping[str, Setting], classes: int) -> Model:
-    """The net that a task's settings name."""
-    return model_of(choice(LOCAL, settings, "net"), classes)
+def local_model(settings: Mapping[str, Setting], classes: int, like: Array | None = None) -> Model:
+    """The net that a task's settings name; PlanError if it does not take samples like these."""
+    model = model_of(choice(LOCAL, settings, "net"), classes)
+    if like is not None:
+        require(model, like, classes)
+    return model
 
 
 def log_shares(settings: Mapping[str, Setting], shard: Split, classes: int) -> Array | None:

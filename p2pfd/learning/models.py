@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
+import numpy as np
+
 from p2pfd import plugins
 from p2pfd.core.spec import Setting
 from p2pfd.errors import PlanError
 from p2pfd.learning._torch import nn, torch
+from p2pfd.learning.adapter import Array
+from p2pfd.learning.learners import net_for
 from p2pfd.learning.model import Model
 
 Builder = Callable[[int], nn.Module]
@@ -115,6 +119,20 @@ def model_of(name: str, classes: int, also: tuple[str, ...] = ()) -> Model:
     if not isinstance(net, nn.Module):
         raise PlanError(f"the plug-in {name!r} gives a {type(net).__name__}", "it must give a torch.nn.Module")
     return Model(net)
+
+
+def require(model: Model, like: Array, classes: int) -> None:
+    """PlanError unless the net takes samples like these, and answers with so many logits."""
+    shape = like.shape[1:]
+    sides = " × ".join(str(side) for side in shape)
+    fix = f'set settings.net to "{net_for(shape)}", or to another net for such samples'
+    weights = np.zeros(model.parameters, dtype=np.float32)
+    try:
+        answer = model.logits(weights, np.zeros((1, *shape), dtype=np.float32))
+    except (RuntimeError, ValueError, IndexError) as error:  # torch has no type of its own for this
+        raise PlanError(f"the net does not take samples of {sides}", fix) from error
+    if answer.shape != (1, classes):
+        raise PlanError(f"the net answers a sample of {sides} with {answer.shape}, not {classes} numbers", fix)
 
 
 def _builder(name: str) -> Callable[[int], object] | None:

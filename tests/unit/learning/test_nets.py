@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from p2pfd import plugins
 from p2pfd.core.rng import Rng
 from p2pfd.errors import EnvironmentProblem, PlanError
+from p2pfd.learning.adapter import Task
+from p2pfd.learning.data import deal
 from p2pfd.learning.local import LOCAL, local_model
-from p2pfd.learning.models import NETS, NetName, model_of
+from p2pfd.learning.models import NETS, NetName, model_of, require
+from tests.unit.learning.tasks import digits_task
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
@@ -51,6 +56,41 @@ def test_many_samples_are_answered_as_few_are() -> None:
     parts = np.concatenate([model.logits(weights, x[start : start + 1250]) for start in range(0, 5000, 1250)])
     assert np.allclose(model.logits(weights, x), parts, atol=1e-4)
     assert model.logits(weights, x[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "better"),
+    [
+        ("mlp8", (1, 28, 28), "fast28"),
+        ("conv8", (3, 32, 32), "fast32"),
+        ("fast28", (30,), "mlp:30"),
+        ("conv8", (1, 28, 28), "fast28"),
+        ("mlp:30", (1, 8, 8), "mlp8"),
+        ("linear:30", (3, 9, 9), "mlp:243"),
+    ],
+)
+def test_a_net_for_other_samples_is_refused_with_a_better_one(net: str, shape: tuple[int, ...], better: str) -> None:
+    like = np.ones((5, *shape), dtype=np.float32)
+    with pytest.raises(PlanError, match="the net does not take samples of") as caught:
+        local_model({"net": net}, 10, like)
+    assert f'"{better}"' in caught.value.fix
+    assert local_model({"net": better}, 10, like).parameters
+
+
+def test_a_task_whose_net_does_not_fit_is_refused_before_it_begins() -> None:
+    spec = replace(digits_task(), settings={"net": "fast28"})
+    for adapter in ("cfd", "fedavg", "fedkd"):
+        with pytest.raises(PlanError, match="samples of 1 × 8 × 8"):
+            plugins.load("p2pfd.adapters", adapter)().init(Task(spec, deal(spec.data, 3).public), Rng(1))
+    mentee = replace(digits_task(), settings={"mentee": "tiny28"})
+    with pytest.raises(PlanError, match="samples of 1 × 8 × 8"):
+        plugins.load("p2pfd.adapters", "fedkd")().init(Task(mentee, deal(mentee.data, 3).public), Rng(1))
+
+
+def test_a_net_that_answers_otherwise_is_refused() -> None:
+    model = model_of("mlp8", 9)
+    with pytest.raises(PlanError, match=r"with \(1, 9\), not 10 numbers"):
+        require(model, np.ones((2, 1, 8, 8), dtype=np.float32), 10)
 
 
 def test_a_net_of_another_package_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
