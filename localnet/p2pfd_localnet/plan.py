@@ -17,6 +17,7 @@ from p2pfd.cli.parse import did_you_mean
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.errors import PlanError
+from p2pfd.incentives.market import MAX_SAMPLES
 from p2pfd.node.scrape import parse_endpoint
 
 CHAINS = ("embedded", "anvil", "ganache", "none")
@@ -232,6 +233,11 @@ def check(plan: Plan) -> None:
     if not plan.name:
         raise PlanError("name is empty", "leave it out: the file's own name stands for it")
     within("partners", plan.partners, 0, MAX_SEATS)
+    _need(
+        plan.chain == NO_CHAIN.profile or plan.data.public <= MAX_SAMPLES,
+        f"data.public is {plan.data.public}, and a chain takes labels for at most {MAX_SAMPLES} samples",
+        f"take {MAX_SAMPLES} public samples, or settle on no chain (--chain none)",
+    )
 
 
 def _changed(record: Any, values: Mapping[str, Any], where: str) -> Any:

@@ -93,6 +93,14 @@ def test_numbers_out_of_range_are_named(key, value):
         check(changed)
 
 
+def test_a_chain_takes_fewer_public_samples_than_none():
+    data = plan.DataPlan(public=1025)
+    with pytest.raises(PlanError, match=r"data\.public is 1025"):
+        check(change(PRESETS[0], data=data))
+    check(change(PRESETS[0], data=data, chain="none"))
+    check(change(PRESETS[0], data=plan.DataPlan(public=1024)))
+
+
 @pytest.mark.parametrize(("settings", "hint"), [({"epoch": 3}, "no 'epoch'"), ({"epochs": -1}, "epochs is -1")])
 def test_settings_are_checked_with_the_plan(settings, hint):
     with pytest.raises(PlanError, match=hint):
