@@ -143,7 +143,7 @@ def codec_of(spec: TaskSpec) -> str:
     for name, value in (("energy_first", first), ("energy_last", last)):
         if KNOBS[name].read(value) is None:
             raise PlanError(f"settings.{name} is {value!r}", f"it must be {KNOBS[name].legal}")
-    return f"delta+svd:{first}:{last}:{max(1, spec.rounds - 1)}+fp16"
+    return f"delta+svd:{first}:{last}:{max(1, spec.rounds - 1)}+int8"
 
 
 def _mentee(state: NetState) -> Model:

@@ -4,10 +4,12 @@ From Lee, Zheng, Hua, Vikalo, Julien, "Opportunistic federated learning: an expl
 pervasive computing applications" (PerCom 2021), whose authors later call it opportunistic collaborative learning. Each
 node has a goal: the classes that it wants to be good at. Neighbors tell the shares of their classes, and a neighbor
 counts by ``exp(−λ · (1 − similarity))``, where similarity is one minus the Jensen–Shannon divergence of the goal and
-these shares. The pull of a neighbor is what its training changed; a node keeps the latest pull for every set of classes
-that it met, and lets them all pull again (opportunistic momentum).
+these shares. The pull of a neighbor is what its training changed; with ``memory`` a node keeps the latest pull for
+every set of classes that it met, and lets them all pull again (opportunistic momentum).
 
-What differs: a neighbor trains whole epochs, and only on classes of the goal. In rounds, where everybody hears the
+What differs: a neighbor trains whole epochs, and only on classes of the goal, with a logit adjustment that leaves alone
+what the learner knows of classes the neighbor lacks. Such pulls are long, and old ones mislead: there is no momentum
+unless a task asks for it. In rounds, where everybody hears the
 neighbors' models instead of sending its own around, a pull is the difference to one's own model.
 """
 
@@ -57,11 +59,12 @@ class Goal:
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
+        "floor": Decimal("0.0001", "0.0001", "1"),
         "goal": Goal("own"),
-        "mix": Decimal("0.5", "0", "1"),
+        "mix": Decimal("1", "0", "1"),
         "sharpness": Decimal("2", "0", "100"),
         "least": Decimal("0", "0", "1"),
-        "memory": Whole(8, 0, 64),
+        "memory": Whole(0, 0, 64),
     }
 )
 
@@ -77,7 +80,9 @@ class OppCl(NetAdapter):
         """The state before the first round; PlanError for a goal with a class that there is not."""
         state = super().init(task, rng)
         nothing = np.zeros(state.classes, dtype=np.float32)
-        return replace(state, extra={"goal": _goal(state, nothing), "labels": nothing})
+        # The local descent knows nothing of this adapter's own default.
+        settings = {"floor": KNOBS["floor"].default, **state.settings}
+        return replace(state, settings=settings, extra={"goal": _goal(state, nothing), "labels": nothing})
 
     def train(self, state: NetState, shard: Split, budget: Budget, rng: Rng) -> NetState:
         """Descend on the shard, and learn from it which classes one has."""

@@ -75,6 +75,7 @@ NETS: Mapping[str, Builder] = MappingProxyType(
         "mlp28": partial(mlp, 784, 128),
         "fast28": partial(fast, 28, 1, (16, 32), 32),
         "tiny28": partial(fast, 28, 1, (4, 8), 12),
+        "small28": partial(fast, 28, 1, (8, 16), 16),
         "linear32": partial(linear, 3072),
         "mlp32": partial(mlp, 3072, 128),
         "fast32": partial(fast, 32, 3, (24, 48), 64),

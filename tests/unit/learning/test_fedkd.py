@@ -86,8 +86,8 @@ def test_mentees_cost_a_tenth_of_mentors() -> None:
 
 
 def test_the_codec_keeps_more_energy_later() -> None:
-    assert codec_of(digits_task(rounds=13)) == "delta+svd:0.95:0.98:12+fp16"
-    assert codec_of(digits_task(rounds=1, energy_first="0.9")) == "delta+svd:0.9:0.98:1+fp16"
+    assert codec_of(digits_task(rounds=13)) == "delta+svd:0.95:0.98:12+int8"
+    assert codec_of(digits_task(rounds=1, energy_first="0.9")) == "delta+svd:0.9:0.98:1+int8"
     with pytest.raises(PlanError, match=r"settings\.energy_last is '2'"):
         codec_of(digits_task(energy_last="2"))
 
