@@ -71,8 +71,9 @@ def test_a_foreign_copy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         load_set("digits")
 
 
-def test_parts_are_disjoint_and_complete() -> None:
-    dealt = deal(digits_data(), 10)
+@pytest.mark.parametrize("partition", ["iid", "dirichlet:0.1", "quantity:0.3", "labels:2"])
+def test_parts_are_disjoint_and_complete(partition: str) -> None:
+    dealt = deal(digits_data(partition=partition), 10)
     assert [len(dealt.public), len(dealt.validation), len(dealt.test)] == [320, 177, 300]
     everything = rows(dealt.public) + [r for s in (dealt.validation, dealt.test, *dealt.shards) for r in rows(s.x)]
     x, y = load_set("digits")
