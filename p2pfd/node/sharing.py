@@ -104,22 +104,25 @@ class SharingBench:
 
     async def _fetch(self, work: Merge, transport: Transport) -> dict[Account, bytes]:
         """The blobs that can be had, and are no larger than a contribution can be."""
-        heard: dict[Account, bytes] = {}
         most = min(self._codec_of(self._look()[0]).most(self._look()[1]), MAX_OFFERED)
+        sizes: dict[Digest, int] = {}
+        for _, blob, size in work.offers:  # several may offer the same, and some of them lie about its size
+            if size <= most:
+                sizes[blob] = max(size, sizes.get(blob, 0))
+        found: dict[Digest, bytes] = {}
         room = trio.CapacityLimiter(_AT_ONCE)
 
-        async def fetch(who: Account, blob: Digest, size: int) -> None:
+        async def fetch(blob: Digest, size: int) -> None:
             async with room:
                 try:
-                    heard[who] = await transport.get(Cid(blob), size)
+                    found[blob] = await transport.get(Cid(blob), size)
                 except NetworkError:
                     return  # counted by who reads how many came
 
         async with trio.open_nursery() as nursery:
-            for who, blob, size in work.offers:
-                if size <= most:
-                    nursery.start_soon(fetch, who, blob, size)
-        return heard
+            for blob, size in sizes.items():
+                nursery.start_soon(fetch, blob, size)
+        return {who: found[blob] for who, blob, size in work.offers if len(found.get(blob, b"")) == size}
 
     # -- in a thread ---------------------------------------------------------------------------------------------------
 

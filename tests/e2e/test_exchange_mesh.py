@@ -47,3 +47,34 @@ def test_models_may_travel_with_half_their_bits(bench, tmp_path):
         assert done.returncode == 0, done.stderr
         sent.append(json.loads(done.stdout)["bytes_per_node"])
     assert sent[1] < 0.75 * sent[0]
+
+
+@pytest.mark.long
+def test_a_node_that_was_killed_at_any_moment_goes_on(bench):
+    plan = ("up", "gossip", "-n", "3", "--rounds", "4", "--partners", "0", "--json")
+    assert bench.localnet(*plan).returncode == 0
+    task = str(bench.state / "task.json")
+
+    def start(shard, *more):
+        words = ("--task", task, "--home", f"own-{shard}", "--shard", f"{shard}/3", "--json")
+        return bench.start("p2pfd_command", "join", *words, *more)
+
+    def told(event):
+        path = bench.home / "own-1" / "events.jsonl"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return sum(json.loads(line)["event"] == event for line in lines)
+
+    nodes = [start(0)]
+    address = next(line.split()[1] for line in nodes[0].stderr if line.startswith("address"))
+    nodes += [start(shard, "--bootstrap", address) for shard in (1, 2)]
+    for moment in ("round.opened", "round.offered", "round.absorbed", "round.offered"):
+        before = told(moment)
+        bench.wait_for(lambda moment=moment, before=before: told(moment) > before)
+        nodes[1].kill()
+        nodes[1].communicate()
+        nodes[1] = start(1, "--bootstrap", address)
+    for node in nodes:
+        out, err = node.communicate(timeout=120)
+        assert node.returncode == 0, err
+        value = json.loads(out)
+        assert value["accuracy_together"] > value["accuracy_alone"]
