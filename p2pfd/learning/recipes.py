@@ -30,18 +30,19 @@ _FASHION = Recipe(
     public=5_000,
     validation=5_000,
     test=10_000,
-    rounds=14,
+    rounds=12,
     settings=MappingProxyType(
         {
             "net": "fast28",
             "epochs": 3,
             "batch": 64,
-            "noise": "0",
+            "decay": "0.003",
+            "noise": "0.3",
             "trust": "surplus",
             "target": "squared",
             "distil_epochs": 8,
             "distil_batch": 64,
-            "distil_noise": "0",
+            "distil_noise": "0.3",
         }
     ),
 )
