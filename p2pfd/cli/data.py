@@ -42,9 +42,9 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _list(screen: Screen) -> None:
-    from p2pfd.learning.data.sets import SETS, source_of
+    from p2pfd.learning.data.sets import known_sets, source_of
 
-    sets = [_described(source_of(name)) for name in sorted(SETS)]
+    sets = [_described(source_of(name)) for name in known_sets()]
     rows = [("set", "samples", "shape", "classes", "licence", "where")]
     for told in sets:
         samples = f"{told['train']:,} + {told['test']:,}" if told["test"] else f"{told['train']:,}"

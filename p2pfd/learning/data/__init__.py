@@ -2,5 +2,6 @@
 
 from p2pfd.learning.data.deal import Deal, deal
 from p2pfd.learning.data.sets import SETS, classes_of_set, digest_of_set, load_set
+from p2pfd.learning.data.source import Source
 
-__all__ = ["SETS", "Deal", "classes_of_set", "deal", "digest_of_set", "load_set"]
+__all__ = ["SETS", "Deal", "Source", "classes_of_set", "deal", "digest_of_set", "load_set"]

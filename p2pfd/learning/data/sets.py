@@ -1,4 +1,4 @@
-"""The data sets by name. A further one is a module with a `SOURCE`, and a line here."""
+"""The data sets by name. A further one is a module with a `SOURCE`, and a line here; or another package's `Source`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from p2pfd import plugins
 from p2pfd.errors import PlanError
 from p2pfd.learning.adapter import Array
 from p2pfd.learning.data.own import FORMS, Own, is_own, parsed
@@ -30,6 +31,8 @@ SETS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Name of a set → the module that describes it, imported when it is asked for."""
+GROUP = "p2pfd.data"
+"""The entry-point group in which other packages offer sets: each a `Source`."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,20 @@ class Loaded:
 
 def source_of(name: str) -> Source:
     """A known set's description; PlanError lists the names that exist."""
-    if name not in SETS:
+    if name not in known_sets():
         raise PlanError(
             f"there is no data set {name!r}",
-            f"choose one of {', '.join(sorted(SETS))}, or write {FORMS} for your own files",
+            f"choose one of {', '.join(known_sets())}, or write {FORMS} for your own files",
         )
-    source: Source = importlib.import_module(SETS[name]).SOURCE
+    source = importlib.import_module(SETS[name]).SOURCE if name in SETS else plugins.load(GROUP, name)
+    if not isinstance(source, Source):
+        raise PlanError(f"the plug-in {name!r} is a {type(source).__name__}", "it must be a p2pfd.learning.data.Source")
     return source
+
+
+def known_sets() -> tuple[str, ...]:
+    """The names of all sets, this package's and others', in alphabetical order."""
+    return tuple(sorted({*SETS, *plugins.names(GROUP)}))
 
 
 def digest_of_set(name: str, cache: Path | None = None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,32 @@ def test_where_the_lossy_copy_goes_is_said(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(EnvironmentProblem, match="lossy copy has no home") as caught:
         cifar10_jpeg.SOURCE.read(tmp_path / "mine")
     assert str(tmp_path / "mine") in caught.value.what
+
+
+def test_a_set_of_another_package_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = tmp_path / "strangers-1.0.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text("[p2pfd.data]\nstripes = stranger_data:STRIPES\nodd = stranger_data:odd\n")
+    (tmp_path / "stranger_data.py").write_text(
+        "import numpy as np\n"
+        "from p2pfd.learning.data import Source\n"
+        "from p2pfd.learning.data.source import content_hash\n"
+        "def read(folder):\n"
+        "    y = (np.arange(60) % 3).astype(np.uint8)\n"
+        "    return np.repeat(y * 4, 16).reshape(60, 1, 4, 4), y\n"
+        "STRIPES = Source('stripes', content_hash(*read(None)), 3, 8, read, 60, (1, 4, 4), 'stripes', 'CC0', '')\n"
+        "odd = 5\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    dealt = deal(DataSpec("stripes", digest_of_set("stripes"), 3, "iid", 1, 10, 5, 5), 4)
+    assert dealt.shards[0].x.shape == (10, 1, 4, 4)
+    assert dealt.test.x.mean(axis=(1, 2, 3)).tolist() == [y - 1 for y in dealt.test.y]
+    with pytest.raises(PlanError, match="the plug-in 'odd' is a int"):
+        digest_of_set("odd")
+    with pytest.raises(PlanError, match="mnist, odd, stripes"):
+        digest_of_set("none")
+    sys.modules.pop("stranger_data")
 
 
 def test_nobody_trains_on_the_official_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
