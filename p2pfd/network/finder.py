@@ -38,6 +38,8 @@ LIES = 8
 """So many dials in vain on one peer's word, and it is not asked for `LIE_SECONDS`."""
 LIE_SECONDS = 600.0
 ASK_AGAIN = 60.0
+ASK_SOON = 2.0
+"""How soon whoever had no news is asked again, at first: others may have come a moment after us, or be far away."""
 PROVE_AGAIN = 1800.0
 PROOFS = 4
 LATELY = 3600.0
@@ -66,6 +68,7 @@ class Finder:
         self._target = degrees(settings.mesh_nodes).target
         self._hearsay: OrderedDict[PeerId, tuple[Introduction, PeerId]] = OrderedDict()
         self._asked = Recent(ASK_AGAIN)
+        self._no_news: dict[PeerId, int] = {}
         self._resting = Recent(0.0)
         self._failures: OrderedDict[PeerId, int] = OrderedDict()
         self._liars = Recent(LIE_SECONDS)
@@ -199,6 +202,7 @@ class Finder:
     async def _ask(self, teller: PeerId) -> bool:
         """Ask a peer whom it knows; whether there was news in the answer."""
         self._asked.add(teller)
+        before = self._no_news.get(teller, 0)
         host = self._links.host_of(teller)
         reach = None if host is None else reach_of_host(host)
         if reach is None:
@@ -212,7 +216,13 @@ class Finder:
         except DecodeError as error:
             self._links.strike(teller, error.what)
             return False
-        return self._learn(teller, told)
+        news = self._learn(teller, told)
+        connected = self._links.peers()
+        self._no_news = {peer: count for peer, count in self._no_news.items() if peer in connected and peer != teller}
+        if not news:
+            count = self._no_news[teller] = min(before + 1, 8)
+            self._asked.add(teller, min(ASK_AGAIN, ASK_SOON * 2 ** (count - 1)))
+        return news
 
     def overhear(self, addresses: list[str]) -> None:
         """Somebody on the LAN says that it is there. Who says so is not known, so all of them are believed as one."""

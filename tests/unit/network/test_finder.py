@@ -230,6 +230,24 @@ async def test_only_those_are_told_that_have_answered_a_dial(nodes: Nodes) -> No
     assert hidden.peer not in await told()
 
 
+async def test_who_had_no_news_is_asked_again_soon(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other newcomers may have come a moment later, or be far away."""
+    monkeypatch.setattr(finder_module, "ASK_SOON", 0.1)
+    teller, asker, other = await nodes.open(), await nodes.open(curious()), await nodes.open()
+    asked = 0
+
+    def answer(_peer: PeerId, _raw: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return write_answer([] if asked < 4 else [other.addresses[0]])
+
+    teller.serve(PROTOCOL, 10_000, answer)
+    begin = trio.current_time()
+    await asker.connect(teller.addresses[0])
+    await until(lambda: other.peer in asker.peers())
+    assert 0.1 + 0.2 + 0.4 < trio.current_time() - begin < 8, "later each time"
+
+
 async def test_an_address_that_lets_one_wait_does_not_hold_up_the_next(nodes: Nodes) -> None:
     (trap,) = await trio.open_tcp_listeners(0, host="127.0.0.1")  # connections come in, and nobody says anything
     first = await nodes.open(curious(connect_seconds=0.3))

@@ -17,6 +17,7 @@ from p2pfd.node import surroundings
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.findings import Finding, State
+from tests.unit.network.router import Router, routing
 from tests.unit.node.test_config import CONFIG
 
 pytestmark = pytest.mark.network
@@ -167,3 +168,19 @@ async def test_whether_there_is_multicast_here(tmp_path: Path, monkeypatch: pyte
     found = await surroundings.mdns(nowhere, True)
     assert (found.state, "no multicast on 192.0.2.77" in found.what) == (State.WRONG, True)
     assert "could not be on" in (await surroundings.mdns(nowhere, False)).what
+
+
+async def test_relays_and_the_router_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pfd.network.upnp.SEARCH_MS", 200)
+    monkeypatch.setattr(surroundings, "CONNECT_SECONDS", 0.5)
+    async with (
+        open_transport(bytes(31) + b"r", settings=NetworkSettings(relay=True)) as relay,
+        open_transport(bytes(31) + b"p") as plain,
+    ):
+        via = [relay.addresses[0], plain.addresses[0]]
+        with routing(Router("8.8.4.4")) as router:
+            found = await examined(node(tmp_path, via=via, upnp=True))
+        assert router.open == {}, "no port is asked for"
+        assert found[f"relay {surroundings.short(via[0])}"].state is State.WELL
+        assert "--relay" in found[f"relay {surroundings.short(via[1])}"].fix
+        assert found["upnp"].what == "the router opens ports of 8.8.4.4"
