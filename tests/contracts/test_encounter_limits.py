@@ -103,24 +103,25 @@ def test_amounts_and_places_that_are_too_large_are_refused(stage: Stage, number:
     stage.check(len(VALIDATORS))
 
 
-@pytest.mark.parametrize("number", [7, 2**14, 2**24, *LARGE])
-def test_a_place_that_is_none_votes_for_nobody(number: int) -> None:
+def test_a_place_that_is_none_votes_for_nobody() -> None:
     stage = Stage()
     stage.open()
     stage.report([True, True, None])
     parties = (stage.terms.packed(), LEARNER.account, NEIGHBOR.account)
-    shown = (stage.result, stage.where, stage.bound, number)
-    assert why(stage, STRANGER, "commit", *parties, *shown, bytes(32), 0, 0) == "encounters: not of the committee"
+    for number in (3, 7, 2**14, 2**24, *LARGE):
+        shown = (stage.result, stage.where, stage.bound, number)
+        assert why(stage, STRANGER, "commit", *parties, *shown, bytes(32), 0, 0) == "encounters: not of the committee"
     stage.chain.now += stage.terms.vote_seconds + 1
-    assert why(stage, STRANGER, "reveal", *parties, *shown, 1) == "encounters: not of the committee"
-    elsewhere = (stage.result, number, stage.bound, 0, 1)
-    assert why(stage, STRANGER, "reveal", *parties, *elsewhere) == "encounters: not these terms"
+    for number in (3, 7, 2**14, 2**24, *LARGE):
+        shown = (stage.result, stage.where, stage.bound, number)
+        assert why(stage, STRANGER, "reveal", *parties, *shown, 1) == "encounters: not of the committee"
+        elsewhere = (stage.result, number, stage.bound, 0, 1)
+        assert why(stage, STRANGER, "reveal", *parties, *elsewhere) == "encounters: not these terms"
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_no_field_of_the_terms_runs_over_into_its_neighbor(name: str) -> None:
+def test_no_field_of_the_terms_runs_over_into_its_neighbor(stage: Stage, name: str) -> None:
     """The largest value of each: it is refused for what it is, or is kept as it is; no other field is changed by it."""
-    stage = Stage()
     at, bits, expected = FIELDS[name]
     good = stage.chain.terms(LEARNER, NEIGHBOR)
     word = good.packed() | (2**bits - 1) << at

@@ -85,6 +85,29 @@ def test_terms_out_of_range_are_refused_by_both_for_the_same_reason(mode: str) -
     assert reason(block.output) == "market: no such task"
 
 
+@pytest.mark.parametrize(("mode", "samples"), [("optimistic", 65_536), ("sampled", 131_070)])
+def test_terms_at_their_bounds_are_kept_as_they_are(mode: str, samples: int) -> None:
+    """All at once, so that none of them runs over into its neighbor in the words that keep them."""
+    chain, most, month = ModeChain(mode, {BOSS: 0}), 2**63, 30 * 86_400
+    good = (optimistic_machine if mode == "optimistic" else sampled_machine).small(TASK, 4)
+    values = {"samples": samples, "classes": 15, "rounds": 10_000, "pot": 0, "rate": most, "bond": most}
+    values |= {"forfeit": most, "quorum": 64, "seats": 64}
+    values |= dict.fromkeys(("enrol_seconds", "commit_seconds", "reveal_seconds"), month)
+    if mode == "optimistic":
+        values |= {"stake": most, "challenge_seconds": month, "dispute_seconds": month}
+    else:
+        values["picks"] = 16
+    wanted = dataclasses.replace(good, **values)  # type: ignore[arg-type]
+    chain.now = 2**40
+    block, _ = chain.carry_out(BOSS, OpenTask(wanted))
+    assert block.success, reason(block.output)
+    (kept,) = chain.ask("terms", TASK)
+    assert isinstance(kept, tuple)
+    names = [field.name for field in dataclasses.fields(MarketTerms) if field.name not in ("task", "mode")]
+    assert dict(zip(names, kept, strict=True)) == {name: getattr(wanted, name) for name in names}
+    assert chain.task(TASK) == (1, 0, 2**40 + month, 0)
+
+
 def labelled(worker: int, sample: int) -> int:
     """Mostly what the others say."""
     return (sample * sample // 7 if sample % (3 + worker % 4) else sample + worker) % 15

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from p2pfd.settlement.artifacts import artifact
+from tests.bench import gas_calls
 from tests.contracts.compiler import ROOT, SOURCES
 from tests.contracts.sources import NAMES, reasons
 from tests.contracts.test_artifacts import CONTRACTS
@@ -62,6 +63,17 @@ def test_every_function_is_there(name: str) -> None:
     assert all(row[1] for row in rows)
     (line,) = (line for line in end.splitlines() if line.startswith(f"Reads of `{name}`: "))
     assert set(re.findall(r"`(\w+)`", line.split(": ")[1])) == reading
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["LabelMarket", "OptimisticMarket", "SampledMarket", "Encounters"])
+def test_every_function_costs_what_is_said(name: str) -> None:
+    """`python -m tests.bench.gas_calls` prints them anew."""
+    end = section("# Every function")
+    table = end[end.index(f"| `{name}` | who | gas |") :].split("\n\n")[0]
+    for function, (least, most) in gas_calls.figures(name).items():
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| `{function}` | "))
+        assert row.endswith(f" | {least:,}–{most:,} |"), row
 
 
 @pytest.mark.parametrize("heading", ["## Threats", "## The optimistic market", "## The sampled market"])
