@@ -184,6 +184,20 @@ def test_a_copied_commitment_opens_for_nobody_else(stage: Stage) -> None:
     assert stage.chain.refused(copier, stolen) == "encounters: not its commitment"
 
 
+def test_an_opening_that_another_sends_first_votes_for_its_owner(stage: Stage) -> None:
+    """Whoever sees it before it is in a block may send it: the owner's own is refused then, and the owner is paid."""
+    stage.open()
+    members = stage.report([True, True, True])
+    stage.chain.done(STRANGER, stage.reveal(0, vote=True))
+    assert stage.chain.refused(members[0][1], stage.reveal(0, vote=True)) == "encounters: nothing to open"
+    assert stage.chain.refused(STRANGER, stage.reveal(1, vote=False)) == "encounters: not its commitment"
+    for place in (1, 2):
+        stage.chain.done(STRANGER, stage.reveal(place, vote=True))
+    assert [stage.in_seat(seat) - BOND for seat, _ in members] == [180_000 // 3] * 3
+    assert stage.free(STRANGER) == 0
+    stage.check(len(VALIDATORS))
+
+
 def test_nobody_votes_twice_or_for_another(stage: Stage) -> None:
     stage.open()
     members = stage.report([True, None, None])
