@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from p2pfd.core.spec import MAX_NAME
 from p2pfd.errors import EnvironmentProblem, PlanError
 from p2pfd.learning.data.arrow import read_arrow
 from p2pfd.learning.data.folder import LARGEST_SIDE, read_folder
@@ -65,6 +66,8 @@ def is_own(name: str) -> bool:
 
 def parsed(name: str) -> Own:
     """What the name says; PlanError when it says nothing."""
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise PlanError(f"data.name is {name[:MAX_NAME]!r}", f"write {FORMS}, in at most {MAX_NAME} characters")
     kind, *rest = name.split(":")
     grey = kind != "csv" and rest[-1:] == ["grey"]
     if grey:

@@ -153,6 +153,8 @@ def test_any_name_is_read_or_refused(name: str) -> None:
         except PlanError:
             return
         assert parsed(own.name()) == own
+        with pytest.raises(EnvironmentProblem, match="is not here"):
+            own.find(None)
         assert "/" not in own.file
         assert not own.file.startswith(".")
 
@@ -231,6 +233,7 @@ def test_names_are_read_as_they_are_written(name: str) -> None:
     [
         *("csv:", "csv:a", "csv:a:", "csv::y", "csv:../a:y", "csv:.a:y", "csv:/etc/passwd:y", "csv:a\\b:y"),
         *("folder:a", "folder:a:0", "folder:a:x", "folder:a:257", "folder:a:²", "folder:a:28:gray"),
+        *("csv:a\0b:y", "csv:a\nb:y", "csv:" + "a" * 60 + ":y"),
         *("arrow:a", "arrow:a:y:28:grey:x", "arrow:a:y:grey", "arrow::y"),
     ],
 )
