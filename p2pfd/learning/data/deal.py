@@ -61,8 +61,8 @@ def deal(spec: DataSpec, shards: int, cache: Path | None = None) -> Deal:
     found = open_set(spec.name, cache)
     if spec.sha256 != found.sha256:
         raise PlanError(
-            f"the task's {spec.name} has the hash {spec.sha256.hex()}, the known one is {found.sha256.hex()}",
-            "write the known hash into data.sha256, or use the release that the task was made with",
+            f"the task's {spec.name} has the hash {spec.sha256.hex()}, the one here {found.sha256.hex()}",
+            "write the hash of the one here into data.sha256, or get what the task was made with",
         )
     if spec.classes != found.classes:
         raise PlanError(f"data.classes is {spec.classes}", f"{spec.name} has {found.classes}")
@@ -72,14 +72,12 @@ def deal(spec: DataSpec, shards: int, cache: Path | None = None) -> Deal:
     def split(places: list[int]) -> Split:
         return Split(x=found.scale(found.x[places]), y=found.y[places].astype(np.int64))
 
-    return Deal(
-        public=public_samples(spec, found, rng.split("public"), cache) if spec.public_from else split(public).x,
-        shards=_of_files(spec, found, shards)
-        if spec.partition == FILES
-        else _shared(spec, found, private, shards, rng, split),
-        validation=split(validation),
-        test=split(test),
-    )
+    seen = public_samples(spec, found, rng.split("public"), cache) if spec.public_from else split(public).x
+    if spec.partition == FILES:
+        hands = _of_files(spec, found, shards)
+    else:
+        hands = _shared(spec, found, private, shards, rng, split)
+    return Deal(public=seen, shards=hands, validation=split(validation), test=split(test))
 
 
 def _shared(
