@@ -39,7 +39,7 @@ LIES = 8
 LIE_SECONDS = 600.0
 ASK_AGAIN = 60.0
 ASK_SOON = 2.0
-"""How soon whoever had no news is asked again, at first: others may have come a moment after us, or be far away."""
+"""How soon who had no news, or no answer, is asked again at first: it may have been busy, or others came after us."""
 PROVE_AGAIN = 1800.0
 PROOFS = 4
 LATELY = 3600.0
@@ -201,8 +201,10 @@ class Finder:
 
     async def _ask(self, teller: PeerId) -> bool:
         """Ask a peer whom it knows; whether there was news in the answer."""
-        self._asked.add(teller)
-        before = self._no_news.get(teller, 0)
+        connected = self._links.peers()
+        self._no_news = {peer: count for peer, count in self._no_news.items() if peer in connected}
+        count = self._no_news[teller] = min(self._no_news.get(teller, 0) + 1, 8)
+        self._asked.add(teller, min(ASK_AGAIN, ASK_SOON * 2 ** (count - 1)))
         host = self._links.host_of(teller)
         reach = None if host is None else reach_of_host(host)
         if reach is None:
@@ -216,13 +218,11 @@ class Finder:
         except DecodeError as error:
             self._links.strike(teller, error.what)
             return False
-        news = self._learn(teller, told)
-        connected = self._links.peers()
-        self._no_news = {peer: count for peer, count in self._no_news.items() if peer in connected and peer != teller}
-        if not news:
-            count = self._no_news[teller] = min(before + 1, 8)
-            self._asked.add(teller, min(ASK_AGAIN, ASK_SOON * 2 ** (count - 1)))
-        return news
+        if not self._learn(teller, told):
+            return False
+        self._no_news.pop(teller, None)
+        self._asked.add(teller)
+        return True
 
     def overhear(self, addresses: list[str]) -> None:
         """Somebody on the LAN says that it is there. Who says so is not known, so all of them are believed as one."""

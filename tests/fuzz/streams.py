@@ -13,6 +13,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+from libp2p.connection_types import ConnectionType
 from libp2p.host.ping import ID as PING
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.pb.identify_pb2 import Identify
@@ -20,12 +21,20 @@ from libp2p.identity.identify_push.identify_push import ID_PUSH
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
+from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, StopMessage
+from libp2p.relay.circuit_v2.pb.circuit_pb2 import PeerId as CircuitPeer
+from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from libp2p.utils import encode_varint_prefixed
 
+from p2pfd.core import canonical
+from p2pfd.network import callback
+from p2pfd.network.circuit import HOP, STOP
+from p2pfd.network.direct import DCUTR
 from p2pfd.network.exchange import BLOB_PROTOCOL, protocol_name
 
 MESHSUB = "/meshsub/1.1.0"
 ECHO = protocol_name("echo")
+REACH = protocol_name(callback.PROTOCOL)
 ECHO_BYTES = 64
 POOL = 100
 MULTISTREAM = b"\x13/multistream/1.0.0\n"
@@ -45,7 +54,11 @@ class FakeStream:
     """The stream that a node sees when somebody has written this and closed his side."""
 
     def __init__(self, peer: ID, piece: Piece, rng: Random) -> None:
-        self.muxed_conn = SimpleNamespace(peer_id=peer)
+        self.muxed_conn = SimpleNamespace(
+            peer_id=peer,
+            get_connection_type=lambda: rng.choice(list(ConnectionType)),
+            get_transport_addresses=list,
+        )
         self.swarm_conn = None
         name = piece.protocol.encode() + b"\n"
         self._raw = memoryview(MULTISTREAM + encode_varint_prefixed(name) + piece.raw)
@@ -266,5 +279,25 @@ def unknown(rng: Random, _topic: str) -> Piece:
     return Piece(f"/{name}", rng.randbytes(rng.randrange(40)), 1, 0)
 
 
-OTHERS = (blob, request, push, ping, identify, unknown)
+def relay(rng: Random, _topic: str) -> Piece:
+    """What is said to relays and about them, and to whoever dials back: in order, out of it, and garbage."""
+    protocol = rng.choice((HOP, STOP, DCUTR, REACH))
+    if protocol == REACH:
+        asked = canonical.encode([f"/ip4/127.0.0.{rng.randrange(256)}/tcp/{rng.randrange(70_000)}"] * rng.randrange(6))
+        raw = len(asked).to_bytes(4, "big") + mutated(asked, rng)
+        return Piece(protocol, raw, 1, 0)
+    who = CircuitPeer(id=rng.choice((peer_of(rng).to_bytes(), rng.randbytes(rng.randrange(100)))))
+    match protocol:
+        case _ if protocol == DCUTR:
+            addresses = [rng.randbytes(rng.randrange(40)) for _ in range(rng.randrange(10))]
+            said = [HolePunch(type=rng.choice((100, 300)), ObsAddrs=addresses) for _ in range(2)]
+        case _ if protocol == HOP:
+            said = [HopMessage(type=rng.randrange(3), peer=who)]
+        case _:
+            said = [StopMessage(type=rng.randrange(2), peer=who)]
+    raw = b"".join(prefixed(message.SerializeToString()) for message in said)
+    return Piece(protocol, mutated(raw, rng) if rng.random() < 0.5 else raw, len(said), 0)
+
+
+OTHERS = (blob, request, push, ping, identify, unknown, relay)
 EVERY = (gossip, *OTHERS)

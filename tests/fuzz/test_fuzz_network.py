@@ -26,6 +26,7 @@ from p2pfd.errors import NetworkError
 from p2pfd.network.api import Topic
 from p2pfd.network.counters import Drop
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.network.settings import NetworkSettings
 from tests.fuzz import streams
 from tests.fuzz.streams import ECHO_BYTES, FakeStream, Piece
 
@@ -132,7 +133,12 @@ def resident() -> int:
 
 async def fuzz(seed: int, frames: int) -> Crowd:
     """So many frames from a crowd, beside honest traffic."""
-    async with open_transport(seed.to_bytes(32, "big")) as node, open_transport(bytes(31) + b"\xff") as peer:
+    # Nobody is at the relay; the node listens for what one would say all the same.
+    settings = NetworkSettings(relay=True, via=(f"/ip4/127.0.0.1/tcp/1/p2p/{streams.peer_of(Random(seed))}",))
+    async with (
+        open_transport(seed.to_bytes(32, "big"), settings=settings) as node,
+        open_transport(bytes(31) + b"\xff") as peer,
+    ):
         node.serve("echo", ECHO_BYTES, lambda _peer, raw: raw)
         await peer.connect(node.addresses[0])
         honest = Honest(node, peer)

@@ -230,8 +230,11 @@ async def test_only_those_are_told_that_have_answered_a_dial(nodes: Nodes) -> No
     assert hidden.peer not in await told()
 
 
-async def test_who_had_no_news_is_asked_again_soon(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other newcomers may have come a moment later, or be far away."""
+@pytest.mark.parametrize("answers", [True, False], ids=["no news", "no answer"])
+async def test_who_had_no_news_is_asked_again_soon(
+    answers: bool, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other newcomers may have come a moment later, or be far away, and who is busy may answer later."""
     monkeypatch.setattr(finder_module, "ASK_SOON", 0.1)
     teller, asker, other = await nodes.open(), await nodes.open(curious()), await nodes.open()
     asked = 0
@@ -239,6 +242,8 @@ async def test_who_had_no_news_is_asked_again_soon(nodes: Nodes, monkeypatch: py
     def answer(_peer: PeerId, _raw: bytes) -> bytes:
         nonlocal asked
         asked += 1
+        if asked < 4 and not answers:
+            raise NetworkError("not now")
         return write_answer([] if asked < 4 else [other.addresses[0]])
 
     teller.serve(PROTOCOL, 10_000, answer)
