@@ -78,12 +78,6 @@ def test_every_mistake_is_found(patch: Path, tmp_path: Path) -> None:
     assert is_found(patch, tmp_path), f"no test notices: {patch.read_text().splitlines()[0]}"
 
 
-def test_a_mistake_is_found(tmp_path: Path) -> None:
-    """One of them also where time is short."""
-    (patch,) = (patch for patch in PATCHES if patch.stem == "encounters_nonces_return")
-    assert is_found(patch, tmp_path)
-
-
 @pytest.mark.long
 def test_without_a_mistake_none_is_found() -> None:
     for finds in {play, *FOUND_BY.values()}:
