@@ -70,9 +70,10 @@ def descend(
 
 
 def distilling(epochs: int) -> Mapping[str, Knob]:
-    """The settings of learning from public samples right after hearing, for so many epochs by default."""
+    """The settings of learning from public samples: how sharp, and right after hearing for so many epochs."""
     return MappingProxyType(
         {
+            "sharpness": Decimal("1", "0.1", "10"),
             "distil_epochs": Whole(epochs, 0, 1000),
             "distil_batch": Whole(32, 1, 4096),
             "distil_rate": Decimal("0.05", "0.00001", "10"),
@@ -98,10 +99,14 @@ def distilled(
     return model.fit(weights, state.extra["public"], shares, plan, rng.split("distil"))
 
 
-def views(model: Model, rows: Sequence[Weights], public: Array) -> Array:
-    """How several nets see the public samples: the mean of their shares."""
+def views(model: Model, rows: Sequence[Weights], public: Array, sharpness: float) -> Array:
+    """How several nets see the public samples: the mean of their shares, to a power that makes them sharper.
+
+    Means of nets that know different classes are all but even, and even shares teach next to nothing.
+    """
     seen = [softened(model.logits(row, public)) for row in rows]
-    return np.asarray(np.mean(seen, axis=0, dtype=np.float64), dtype=np.float32)
+    mean = np.mean(seen, axis=0, dtype=np.float64) ** sharpness
+    return np.asarray(mean / mean.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def check_views(state: NetState, replays: bool) -> None:

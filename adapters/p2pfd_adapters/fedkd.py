@@ -13,7 +13,9 @@ net could lower its divergence by raising its cross-entropy. Divergences are bet
 cross-entropy has the logit adjustment.
 
 And something is added. Where a shard lacks classes, no mentee can teach them on its samples: with ``replay`` both also
-learn how the averaged mentee sees the public samples. Without it mentors know their shard's classes only.
+learn how the mentees that were heard see the public samples, and the mentor once more right after hearing them, however
+small its shard. Without it mentors know their shard's classes only. The mean of mentees that each know other classes
+sees next to nothing, and would teach that: the mean of what they say is the better teacher.
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
         "mentee": Choice("tiny8", tuple(sorted(NETS))),
-        "teach": Decimal("1", "0", "10"),
+        "teach": Decimal("0.3", "0", "10"),
         "replay": Decimal("1", "0", "10"),
-        "teacher": Choice("average", ("average", "ensemble")),
-        **distilling(4),
+        "teacher": Choice("ensemble", ("average", "ensemble")),
+        **distilling(10),
         "energy_first": Decimal("0.95", "0.1", "1"),
         "energy_last": Decimal("0.98", "0.1", "1"),
     }
@@ -80,7 +82,7 @@ class FedKd(NetAdapter):
         return replace(state, extra=extra)
 
     def train(self, state: NetState, shard: Split, budget: Budget, rng: Rng) -> NetState:
-        """Both descend on the shard and teach one another; and on public samples, which the averaged mentee teaches."""
+        """Both descend on the shard and teach one another; and on public samples, as the mentees saw them."""
         if not len(shard):
             return state
         settings = state.settings
@@ -107,7 +109,7 @@ class FedKd(NetAdapter):
         return Tensors(_mentee(state).named(state.extra["mentee"]), state.age)
 
     def absorb(self, state: NetState, heard: Sequence[Contribution], rnd: RoundId, rng: Rng) -> NetState:
-        """The mean of all mentees becomes the mentee, and what it says of the public samples is what they are."""
+        """The mean of all mentees becomes the mentee; what they say of the public samples, the mentor learns."""
         model = _mentee(state)
         kept = heard_from(heard, shapes_of(model))
         if not kept:
@@ -117,7 +119,8 @@ class FedKd(NetAdapter):
         extra = {**state.extra, "mentee": mentee}
         if _replays(state):
             teachers = [mentee] if choice(KNOBS, state.settings, "teacher") == "average" else rows
-            extra["shares"] = views(model, teachers, state.extra["public"])
+            sharpness = decimal(KNOBS, state.settings, "sharpness")
+            extra["shares"] = views(model, teachers, state.extra["public"], sharpness)
             mentor = distilled(state, KNOBS, state.model, state.weights, extra["shares"], rng)
             return replace(state, weights=mentor, extra=extra)
         return replace(state, extra=extra)

@@ -92,7 +92,7 @@ class Gossip(NetAdapter):
         if not _replays(state):
             return merged
         public = state.extra["public"]
-        shares = views(model, rows, public)
+        shares = views(model, rows, public, decimal(KNOBS, state.settings, "sharpness"))
         weights = distilled(merged, KNOBS, model, merged.weights, shares, rng)
         return replace(merged, weights=weights, extra={"public": public, "shares": shares})
 
