@@ -17,6 +17,7 @@ from multiaddr import Multiaddr
 from p2pfd.core.ids import PeerId, peer_id_of
 from p2pfd.errors import PlanError
 from p2pfd.network.counters import Drop
+from p2pfd.network.holdings import Holdings
 from p2pfd.network.host import NoAutoConnector, SafeHost
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
@@ -52,7 +53,8 @@ def build(
             host.strike(PeerId(peer.to_base58()), why)
 
     # The host resets what is above its limit; this is for what it has not seen yet.
-    upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer, blame)
+    holdings = Holdings(settings.memory_bytes)
+    upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer, blame, settings.peer_window_bytes, holdings)
     # No resource manager: the library's default one opens a circuit breaker for everybody once five peers misbehave.
     # The limits that it would hold are held by `sockets.accept`, `SafeHost` and `Exchange`.
     swarm = Swarm(

@@ -47,6 +47,7 @@ class Drop(Enum):
     WINDOW = "window", "a connection on which a peer sent more than its window, or broke yamux otherwise"
     RELAY = "relay", "something asked of this relay that is above its limits, or of a peer that has no place on it"
     CIRCUIT = "circuit", "a connection carried for others that has used up its bytes or its time"
+    MEMORY = "memory", "a connection that held the most unread when all together held more than memory_bytes"
     CONNECTIONS = "connections", "a connection above the limit, or with no descriptor left for it"
     HANDSHAKE = "handshake", "a connection whose handshake failed or took too long"
     REFUSED = "refused", "a connection of a peer that is refused"

@@ -274,7 +274,9 @@ async def open_transport(
                 for service in services:
                     await stack.enter_async_context(background_trio_service(service))
                 await gossip.wait_until_ready()
-                nursery.start_soon(accept, listener, meter, settings.connections, links.take)
+                nursery.start_soon(
+                    accept, listener, meter, settings.connections, settings.connections_per_host, links.take
+                )
                 nursery.start_soon(transport.keepalive.run)
                 nursery.start_soon(catchup.run, gossip.meetings, gossip.changed)
                 for address in bootstrap:

@@ -25,7 +25,7 @@ MAX_WINDOW = 4 * 1024 * 1024
 SMALL = 4096
 """Smaller parts are put together, so that many of them take no more memory than their bytes."""
 EXTRA = 16 * 1024 * 1024
-"""What one connection may hold above the first window of each of its streams."""
+"""What one connection may hold above the first window of each of its streams, where nothing else is said."""
 PAYLOAD = 65_507  # with its header and the cipher's sixteen bytes one noise message of the largest size
 CREDIT_SECONDS = 15.0
 
@@ -35,6 +35,12 @@ class Connection(Protocol):
 
     extra: int
     """What its streams were allowed above the window that each has from the beginning."""
+    most_extra: int
+    """And how much of that there may be."""
+
+    def held(self, more: int) -> None:
+        """So many bytes more, or fewer, have arrived and were not read."""
+        ...
 
     async def send(self, kind: int, flags: int, number: int, length: int, payload: bytes | memoryview = b"") -> None:
         """A frame."""
@@ -61,6 +67,8 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
         self.muxed_conn = conn
         self._arrived: deque[memoryview | bytearray] = deque()
         self._held = 0
+        self.counted = True
+        """What it holds is the connection's; not any more once that has let it go."""
         self._allowed = self._window = WINDOW_BYTES
         self.extra = 0
         self._credit = WINDOW_BYTES
@@ -80,6 +88,7 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
             return False
         self._allowed -= len(part)
         self._held += len(part)
+        self.muxed_conn.held(len(part))
         if len(part) >= SMALL:  # a view holds on to all that came with it: at most as much again
             self._arrived.append(part if 2 * len(part) >= memoryview(part.obj).nbytes else memoryview(bytes(part)))
         elif self._arrived and isinstance(last := self._arrived[-1], bytearray) and len(last) < SMALL:
@@ -128,13 +137,25 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
                 size += len(parts[-1])
             out = b"".join(parts)
         self._held -= len(out)
+        if self.counted:
+            self.muxed_conn.held(-len(out))
         if not self.ended and self._window - self._allowed - self._held >= self._window // 2:
             await self._allow_more()
         return out
 
+    def let_go(self) -> None:
+        """The connection does not know it any more."""
+        if self.counted:
+            self.counted = False
+            self.muxed_conn.held(-self._held)
+
     async def _allow_more(self) -> None:
         """Give back what was read, and as much again while the reader is quicker than what comes in."""
-        if not self._held and self._window < MAX_WINDOW and self.muxed_conn.extra + self._window <= EXTRA:
+        if (
+            not self._held
+            and self._window < MAX_WINDOW
+            and self.muxed_conn.extra + self._window <= self.muxed_conn.most_extra
+        ):
             self.extra += self._window
             self.muxed_conn.extra += self._window
             self._window *= 2

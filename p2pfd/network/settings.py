@@ -38,6 +38,10 @@ class NetworkSettings:
     Connections
         ``connections`` 1–4096: the most at one time, both directions together.
         ``streams_per_peer`` 8–4096: the most streams one peer may hold open to us.
+        ``connections_per_host`` 1–4096: the most that come in from one IP address.
+        ``peer_window_bytes`` 0–1073741824: what all streams of a connection may hold above the first 256 KiB of each.
+        ``memory_bytes`` 1048576–2**50: what all connections may hold that came in and was not read; when it is more,
+        the one that holds the most ends.
         ``connect_seconds`` 0.1–300: bounds a dial with its handshake, an inbound one, and the choice of a protocol.
         ``redial_first_seconds`` 0.01–3600 and ``redial_max_seconds`` 0.01–86400: the pause before a kept address is
         dialled again; it doubles from the first to the last.
@@ -84,6 +88,9 @@ class NetworkSettings:
     forgive_seconds: float = _number(600.0, 1, 31_536_000)
     connections: int = _number(256, 1, 4096)
     streams_per_peer: int = _number(64, 8, 4096)
+    connections_per_host: int = _number(128, 1, 4096)
+    peer_window_bytes: int = _number(16 * MIB, 0, 1024 * MIB)
+    memory_bytes: int = _number(256 * MIB, MIB, 2**50)
     connect_seconds: float = _number(10.0, 0.1, 300)
     redial_first_seconds: float = _number(0.5, 0.01, 3600)
     redial_max_seconds: float = _number(8.0, 0.01, 86_400)

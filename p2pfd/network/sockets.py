@@ -86,6 +86,8 @@ class CountedStream(TrioTCPStream, Wire):  # type: ignore[misc]
         self.read_lock, self.write_lock = QuickLock(), QuickLock()
         self._ahead = bytearray()
         self.heard = trio.current_time()
+        self.guest_of = ""
+        """The IP address that it came in from; empty when we dialled."""
         meter.open.add(self)
         for level, name, value in (
             (std.SOL_SOCKET, "SO_KEEPALIVE", 1),
@@ -235,9 +237,10 @@ def _outward_address(family: int) -> str | None:
 
 
 async def accept(
-    listener: trio.SocketListener, meter: Meter, limit: int, take: Callable[[IRawConnection], Awaitable[None]]
-) -> None:
-    """Accept connections until cancelled, at most `limit` open at one time; `take` shakes hands.
+    listener: trio.SocketListener, meter: Meter, limit: int, per_host: int,
+    take: Callable[[IRawConnection], Awaitable[None]],
+) -> None:  # fmt: skip
+    """Accept connections until cancelled, at most `limit` at one time and `per_host` of one host; `take` shakes hands.
 
     libp2p's swarm keeps a task and a slot of its inbound limit for each connection it ever accepted, until it stops:
     after as many connections as the limit allows, all of them long closed, it accepts no more. Ours end with `take`.
@@ -253,15 +256,17 @@ async def accept(
                 log.warning("cannot accept a connection: %s", error)
                 await trio.sleep(ACCEPT_PAUSE)
                 continue
-            if len(meter.open) >= limit:
-                meter.counters.drop(Drop.CONNECTIONS)
-                stream.socket.close()
-                continue
             try:
+                host = str(stream.socket.getpeername()[0])
+                if len(meter.open) >= limit or sum(each.guest_of == host for each in meter.open) >= per_host:
+                    meter.counters.drop(Drop.CONNECTIONS)
+                    stream.socket.close()
+                    continue
                 counted = meter.wrap(stream)
             except OSError:  # gone already
                 stream.socket.close()
                 continue
+            counted.guest_of = host
             nursery.start_soon(take, RawConnection(counted, False))
 
 

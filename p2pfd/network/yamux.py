@@ -28,9 +28,11 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID
 from multiaddr import Multiaddr
 
 from p2pfd.network.counters import Drop
-from p2pfd.network.muxstream import ACK, DATA, FIN, GO_AWAY, HEADER, PING, RST, SYN, WINDOW, MuxStream
+from p2pfd.network.holdings import Holdings
+from p2pfd.network.muxstream import ACK, DATA, EXTRA, FIN, GO_AWAY, HEADER, PING, RST, SYN, WINDOW, MuxStream
 from p2pfd.network.quicklock import QuickLock
 
+NO_LIMIT = 2**62
 ANSWERS = 64 * 1024
 """Bytes of answers that wait because a peer takes none: enough for thousands of pings, and then it is no peer."""
 
@@ -46,9 +48,15 @@ def nobody(_peer: ID, _reason: Drop, _why: str) -> None:
 class Mux(IMuxedConn):  # type: ignore[misc]
     """A connection with streams on it; the peer may hold so many of them open."""
 
-    def __init__(self, secured_conn: ISecureConn, peer_id: ID, inbound: int = 256, blame: Blame = nobody) -> None:
+    def __init__(
+        self, secured_conn: ISecureConn, peer_id: ID, inbound: int = 256, blame: Blame = nobody,
+        most_extra: int = EXTRA, holdings: Holdings | None = None,
+    ) -> None:  # fmt: skip
         self.secured_conn = secured_conn
         self._blame = blame
+        self.most_extra = most_extra
+        self._holdings = holdings or Holdings(NO_LIMIT)
+        self._reading = trio.CancelScope()
         self.peer_id = peer_id
         self.on_close: Callable[[], Awaitable[Any]] | None = None  # the swarm hangs its own in here
         self.event_started = trio.Event()
@@ -116,6 +124,7 @@ class Mux(IMuxedConn):  # type: ignore[misc]
         """Read until the connection ends. Runs as a task of the swarm's."""
         try:
             async with trio.open_nursery() as nursery:
+                self._reading = nursery.cancel_scope
                 nursery.start_soon(self._keep_answering)
                 self.event_started.set()
                 while raw := await self.secured_conn.read():
@@ -228,6 +237,7 @@ class Mux(IMuxedConn):  # type: ignore[misc]
             self._silent.pop(number, None)
             if self._streams.pop(number, None) is not None:
                 self.extra -= stream.extra
+                stream.let_go()
         elif stream.closed and number in self._streams:
             self._silent[number] = stream
             if len(self._silent) > self._limit:
@@ -236,12 +246,24 @@ class Mux(IMuxedConn):  # type: ignore[misc]
                 self.forget(oldest)
                 self._put(WINDOW, RST, oldest.stream_id, 0)
 
+    def held(self, more: int) -> None:
+        """So many bytes more, or fewer, are held for whoever is to read them."""
+        if not self._over:
+            self._holdings.change(self, more)
+
+    def shed(self) -> None:
+        """All connections together hold too much, and this one the most: it ends, and nobody is to blame."""
+        self._blame(self.peer_id, Drop.MEMORY, "it held the most")
+        self._end()
+        self._reading.cancel()
+
     # -- what the swarm asks ---------------------------------------------------------------------------------------
 
     def _end(self) -> None:
         if self._over:
             return
         self._over = True
+        self._holdings.forget(self)
         for stream in self._streams.values():
             stream.end(broken=not stream.ended)
         self._streams.clear()
@@ -291,12 +313,15 @@ class Mux(IMuxedConn):  # type: ignore[misc]
 class Muxers(MuxerMultistream):  # type: ignore[misc]
     """Negotiates yamux and nothing else, and uses the one above. 0.8.1 names its own class there."""
 
-    def __init__(self, inbound: int, blame: Blame) -> None:
+    def __init__(self, inbound: int, blame: Blame, most_extra: int, holdings: Holdings) -> None:
         super().__init__({PROTOCOL_ID: Mux})
         self._inbound = inbound
         self._blame = blame
+        self._most_extra = most_extra
+        self._holdings = holdings
 
     async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
         """A connection with streams over a secure one."""
         protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
-        return self._annotate_connection(Mux(conn, peer_id, self._inbound, self._blame), conn, protocol)
+        mux = Mux(conn, peer_id, self._inbound, self._blame, self._most_extra, self._holdings)
+        return self._annotate_connection(mux, conn, protocol)

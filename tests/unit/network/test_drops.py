@@ -324,7 +324,7 @@ ACCEPTED: list[tuple[Drop, Act]] = [
     (Drop.REFUSED, refused),
 ]
 UNANSWERED: list[tuple[Drop, Act]] = [(Drop.INBOX_FULL, inbox_full), (Drop.LATE, late)]
-ELSEWHERE = {Drop.CONNECTIONS, Drop.STALLED, Drop.SILENT, Drop.RELAY, Drop.CIRCUIT}
+ELSEWHERE = {Drop.CONNECTIONS, Drop.STALLED, Drop.SILENT, Drop.RELAY, Drop.CIRCUIT, Drop.MEMORY}
 
 
 def test_every_reason_is_driven_by_a_test() -> None:

@@ -60,7 +60,7 @@ async def test_messages_blobs_and_requests_go_through_a_relay_both_ways(nodes: N
         await other.connect(direct)
     assert await other.connect(through) == hidden.peer
     assert set(other.peers()) == {relay.peer, hidden.peer}
-    blob = bytes(range(256)) * 8000
+    blob = bytes(range(256)) * 1000
     assert await hidden.get(await other.put(blob), len(blob)) == blob
     assert await other.get(await hidden.put(blob[1:]), len(blob)) == blob[1:]
     hidden.serve("echo", 100, lambda _peer, raw: raw)

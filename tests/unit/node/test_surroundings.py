@@ -170,6 +170,7 @@ async def test_whether_there_is_multicast_here(tmp_path: Path, monkeypatch: pyte
     assert "could not be on" in (await surroundings.mdns(nowhere, False)).what
 
 
+@pytest.mark.long
 async def test_relays_and_the_router_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("p2pfd.network.upnp.SEARCH_MS", 200)
     monkeypatch.setattr(surroundings, "CONNECT_SECONDS", 0.5)
