@@ -171,6 +171,8 @@ class Exchange:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick) -> list[Effect]:
+        if self.stage is not Stage.IDLE:
+            return self._greet()  # the others were heard first, and the round is open already
         if len(self.circle) >= self.seat.seats:
             return [*self._greet(), *self._open(now, RoundId(0))]
         return [*self._greet(), self._wait(now, self.seat.enrol_ticks)]

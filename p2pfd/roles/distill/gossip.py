@@ -50,6 +50,8 @@ class GossipDistill(DistillRound):
     # -- events --------------------------------------------------------------------------------------------------------
 
     def _on_started(self, now: Tick, event: Started) -> list[Effect]:
+        if self.phase is not Phase.IDLE:
+            return self._greet()  # the others were heard first, and the round is open already
         if len(self.circle) >= self.seat.seats:
             return [*self._greet(), *self._open(now, RoundId(0))]
         return [*self._greet(), self._wait(now, self.seat.enrol_ticks)]

@@ -131,6 +131,13 @@ def test_everyone_merges_with_its_partners_each_round() -> None:
             assert mesh.merges[who, rnd] == partners_of(ACCOUNTS[who], tuple(ACCOUNTS[:8]), 4, TASK, rnd)
 
 
+def test_who_hears_the_others_before_it_starts_trains_once() -> None:
+    machine = Exchange(seat(0, 2, members={}))
+    asked = machine.handle(Tick(0), Heard(1, PEERS[1], Hello(PEERS[1], ACCOUNTS[1], b"", b"")))
+    assert Compute("share/0", Share(RoundId(0))) in asked
+    assert machine.handle(Tick(1), Started()) == (Publish(seat(0, 2).hello),)
+
+
 def test_one_node_goes_on_alone() -> None:
     mesh = Mesh(1)
     mesh.run()

@@ -110,3 +110,11 @@ def test_strangers_cannot_fill_the_memory():
     again.restore(node.snapshot())
     assert again.circle.strangers == node.circle.strangers
     assert again.snapshot() == node.snapshot()
+
+
+def test_who_hears_the_others_before_it_starts_opens_the_round_once():
+    node = machine(2)
+    opened = greet(node, 1)
+    assert any(isinstance(effect, Compute) for effect in opened)
+    started = node.handle(Tick(6), Started())
+    assert not any(isinstance(effect, Compute) for effect in started)
