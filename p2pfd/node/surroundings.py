@@ -88,17 +88,27 @@ async def _network(
             tell(reach(node.addresses, targets))
             for address in node.addresses[: len(node.addresses) - len(network.via)]:
                 dial = await tried(f"reach {short(address)}", other, address, "it can be dialled from here")
-                tell(dial)
+                tell(dialled_from_here(dial, bool(network.announce)))
                 await other.disconnect(node.peer)
-            if network.via:
-                await relays(node, network.via, tell)
-            return await _peers(node, targets, clock, listen, tell)
+            relayed = await relays(node, network.via, tell)
+            return await _peers(node, targets, clock, listen, tell, relayed)
     except EnvironmentProblem as error:
         tell(wrong("listen", error))
         return await _peers(other, targets, clock, "", tell)
 
 
-async def _peers(node: Libp2pTransport, targets: Sequence[str], clock: Clock, listen: str, tell: Tell) -> int:
+def dialled_from_here(dial: Finding, announced: bool) -> Finding:
+    """What a dial of one's own address comes to: a router's own often leads nowhere from behind it."""
+    if dial.state is State.WELL:
+        return dial
+    if announced:
+        return skipped(dial.check, "it does not answer from here, which a router may forbid: --peer asks from outside")
+    return wrong(dial.check, NetworkError(dial.what, "let connections through this machine's own firewall"))
+
+
+async def _peers(
+    node: Libp2pTransport, targets: Sequence[str], clock: Clock, listen: str, tell: Tell, relayed: bool = False
+) -> int:
     """Whom it begins with: whether they answer, and what they say of this node, where it can listen."""
     found = 0
     for address in targets:
@@ -112,7 +122,10 @@ async def _peers(node: Libp2pTransport, targets: Sequence[str], clock: Clock, li
                 tell(skipped(f"dial-back {short(address)}", "it does not say how it sees others"))
                 continue
             if listen:
-                tell(dialled_back(f"dial-back {short(address)}", node.addresses, listen, view))
+                back = dialled_back(f"dial-back {short(address)}", node.addresses, listen, view)
+                if back.state is State.WRONG and relayed:
+                    back = skipped(back.check, f"{back.what}; others come through the relay")
+                tell(back)
             half = (trio.current_time() - before) / 2
             if view.now:
                 tell(agrees(f"clock {short(address)}", view.now / SECOND - clock.now() / SECOND + half, half))
@@ -136,6 +149,8 @@ def reach(addresses: Sequence[str], targets: Sequence[str]) -> Finding:
 
 async def tried(check: str, node: Libp2pTransport, address: str, what: str) -> Finding:
     """A dial: who answered, and how long it took."""
+    if any(address.endswith(peer) for peer in node.peers()):
+        return well(check, what or "it is connected")
     before = trio.current_time()
     try:
         peer = await node.connect(address)
@@ -218,9 +233,10 @@ async def upnp(listen: str) -> Finding:
     return well("upnp", f"the router opens ports of {gateway.external}")
 
 
-async def relays(node: Libp2pTransport, via: Sequence[str], tell: Tell) -> None:
-    """Whether each relay keeps a place."""
-    assert node.behind is not None
+async def relays(node: Libp2pTransport, via: Sequence[str], tell: Tell) -> bool:
+    """Whether each relay keeps a place; whether one does."""
+    if node.behind is None or not via:
+        return False
     with trio.move_on_after(CONNECT_SECONDS):
         while len(node.behind.relays) < len(via):
             await node.behind.change()
@@ -231,6 +247,7 @@ async def relays(node: Libp2pTransport, via: Sequence[str], tell: Tell) -> None:
         else:
             fix = "is it there, and was it started with --relay? else name another one: --via ADDR"
             tell(wrong(check, NetworkError("it gives this node no place", fix)))
+    return bool(node.behind.relays)
 
 
 def discovery(found: int, nobody_to_find: bool) -> Finding:
