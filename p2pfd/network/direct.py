@@ -3,8 +3,7 @@
 Whoever was reached through a relay tells the other its addresses, and is told the other's. Each looks whether the other
 answers at one of them, first the one that was reached. When it does, the circuit is given up for a direct connection.
 
-Two peers that nobody can dial stay on their relay: to dial at the same moment from the port that one listens on, both
-sockets would have to share it, and then a second node on that port would take half of the connections.
+Two peers that nobody can dial stay on their relay: why, says docs/explanation/reachability.md.
 """
 
 from __future__ import annotations
