@@ -46,6 +46,8 @@ class Behind:
         self._rng = rng
         self._relays: dict[PeerId, str] = {}
         self._placed = trio.Event()
+        self._told: set[PeerId] = set()
+        """Relays that give no place, of which a warning has told."""
         self.direct = direct
         links.relayed = self.dial
         if settings.via:
@@ -97,14 +99,20 @@ class Behind:
                 answer = await read_message(stream, HopMessage)
             await stream.close()
         except (BaseLibp2pError, OSError, ValueError, trio.TooSlowError) as error:
-            log.warning("%s is no relay: %s", relay, reason_of(error))
+            self._complain(relay, reason_of(error))
             if stream is not None:
                 await stream.reset()
             return False
         if answer.status != Status.OK:
-            log.warning("the relay %s has no place: %s", relay, _name(answer.status))
+            self._complain(relay, _name(answer.status))
             return False
+        self._told.discard(relay)
         return True
+
+    def _complain(self, relay: PeerId, why: str) -> None:
+        """A warning, once: it is asked again and again."""
+        log.log(logging.DEBUG if relay in self._told else logging.WARNING, "no place at relay %s: %s", relay, why)
+        self._told.add(relay)
 
     async def _stop(self, stream: INetStream) -> None:
         """A relay says that somebody wants to reach us."""

@@ -32,6 +32,8 @@ from p2pfd.network.shares import StreamFaultError
 DCUTR = TProtocol("/libp2p/dcutr")
 TRIED = 4
 AGAIN_SECONDS = 60.0
+AT_ONE_TIME = 4
+"""So many peers' addresses are tried, and those of others not: nobody has us dial the world."""
 AFTER_SECONDS = 1.0
 """How long the one that dialled waits for the other, so that they do not both give up what the other has just made."""
 
@@ -51,6 +53,7 @@ class Direct:
         self._own = [address.to_bytes() for address in own[:ADDRESSES]]
         self._nursery = nursery
         self._lately = Recent(AGAIN_SECONDS)
+        self._moving = trio.CapacityLimiter(AT_ONE_TIME)
         host.set_stream_handler(DCUTR, self._answer)
 
     async def seek(self, peer: PeerId, relay: PeerId) -> None:
@@ -113,6 +116,12 @@ class Direct:
         return found[:TRIED]
 
     async def _move(self, peer: PeerId, addresses: list[str]) -> None:
+        if self._moving.available_tokens == 0:
+            return
+        async with self._moving:
+            await self._try(peer, addresses)
+
+    async def _try(self, peer: PeerId, addresses: list[str]) -> None:
         for address in addresses:
             if not self._links.is_relayed(peer):
                 return
