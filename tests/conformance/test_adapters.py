@@ -45,6 +45,7 @@ def test_installed_adapters_conform(name: str) -> None:
         ("fedavg", {"cap": "1"}),
     ],
 )
+@pytest.mark.long
 def test_adapters_conform_with_other_settings(name: str, settings: dict[str, Setting]) -> None:
     task, shards = materials(batch=32, **settings)
     check_adapter(plugins.load("p2pfd.adapters", name), task, shards)

@@ -52,6 +52,7 @@ def test_teaching_brings_the_two_together() -> None:
     assert apart(2) < 0.8 * apart(0)
 
 
+@pytest.mark.long
 def test_what_the_mentees_agree_on_reaches_mentors_that_never_saw_it() -> None:
     """Two nodes with five classes each; a mentor's shard says nothing of the other five."""
     spec = digits_task(public=200)

@@ -106,6 +106,7 @@ def test_local_learns_and_tells_nothing() -> None:
     assert all(Local().evaluate(state, mesh.dealt.test)["accuracy"] > 0.4 for state in mesh.states)
 
 
+@pytest.mark.long
 def test_gossip_over_a_ring_beats_learning_alone() -> None:
     spec = digits_task(rounds=6, seats=6, epochs=3, public=128)
     graph = topology_of("ring", 6, Rng(1))

@@ -19,6 +19,7 @@ from p2pfd.learning.topology import complete, ring
 from tests.unit.learning.tasks import digits_task
 
 
+@pytest.mark.long
 def test_nodes_of_two_classes_that_want_all_learn_the_others() -> None:
     """Ten points at least over learning alone. An encounter costs a little of what was known: that is tolerated."""
     spec = digits_task(rounds=5, seats=5, public=64, goal="all", epochs=3)
