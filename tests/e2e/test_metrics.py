@@ -8,14 +8,13 @@ import urllib.request
 
 from p2pfd_localnet import plan as plans
 
-from p2pfd.learning.data import digest_of_set
 from p2pfd.node import config
 
 
 def test_a_node_that_waits_for_others_serves_its_metrics(bench):
     plan = plans.change(plans.find("small"), nodes=2, chain="none")
     task = bench.home / "task.json"
-    config.save_task(plan.task(digest_of_set("digits")), task)
+    config.save_task(plan.task(plans.check_data(plan)), task)
     node = bench.start("p2pfd_command", "join", "--task", str(task), "--shard", "0/2", "--metrics", ":0", "--json")
     assert node.stderr is not None
     said = (line.split() for line in iter(node.stderr.readline, ""))
