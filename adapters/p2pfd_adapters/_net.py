@@ -46,11 +46,11 @@ class NetAdapter:
 
     def dump(self, state: NetState) -> bytes:
         """The state as canonical bytes."""
-        return dump(f"{self.name}-1", state)
+        return dump(f"{self.name}-2", state)
 
-    def load(self, raw: bytes) -> NetState:
+    def load(self, raw: bytes, task: Task) -> NetState:
         """The state that `dump` wrote; DecodeError for anything else."""
-        return self.checked(load(f"{self.name}-1", self.knobs, raw))
+        return self.checked(load(f"{self.name}-2", self.knobs, raw, task))
 
     def checked(self, state: NetState) -> NetState:
         """The state, if its further arrays are such as this adapter keeps; DecodeError otherwise."""
@@ -114,8 +114,6 @@ def check_views(state: NetState, replays: bool) -> None:
     public, shares = state.extra.get("public"), state.extra.get("shares")
     if (public is not None) != replays or (shares is not None and public is None):
         raise DecodeError("a state with other arrays than its settings say")
-    if public is not None and public.ndim < 2:
-        raise DecodeError("a state whose public samples are none")
     if public is not None and shares is not None and shares.shape != (len(public), state.classes):
         raise DecodeError("a state whose shares are not of its public samples")
 

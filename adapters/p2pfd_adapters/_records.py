@@ -12,13 +12,15 @@ from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.core.labels import MAX_CLASSES
 from p2pfd.core.spec import Setting
 from p2pfd.errors import DecodeError, PlanError
-from p2pfd.learning.adapter import Array
+from p2pfd.learning.adapter import Array, Task
 from p2pfd.learning.knobs import Knob, check
 from p2pfd.learning.local import local_model
 from p2pfd.learning.model import Model, Weights
 
 MOST_BYTES = 256 * 2**20
 MOST_AGE = 2**53
+PUBLIC = "public"
+"""The name of the task's public samples among the arrays. They are not dumped: the task has them."""
 _KEYS = {"kind", "classes", "settings", "weights", "age", "extra"}
 _MOST_EXTRA = 4096
 _MOST_DIMENSIONS = 4
@@ -49,17 +51,22 @@ def dump(kind: str, state: NetState) -> bytes:
             "settings": dict(state.settings),
             "weights": state.model.to_bytes(state.weights),
             "age": state.age,
-            "extra": {name: [list(array.shape), _floats(array)] for name, array in state.extra.items()},
+            "extra": {
+                name: None if name == PUBLIC else [list(array.shape), _floats(array)]
+                for name, array in state.extra.items()
+            },
         }
     )
 
 
-def load(kind: str, knobs: Mapping[str, Knob], raw: bytes) -> NetState:
+def load(kind: str, knobs: Mapping[str, Knob], raw: bytes, task: Task) -> NetState:
     """The state that `dump` wrote; DecodeError for anything else. What the extra arrays mean is for the adapter."""
     value = decode(raw, limit=MOST_BYTES)
     if not isinstance(value, Mapping) or set(value) != _KEYS or value["kind"] != kind:
         raise DecodeError(f"not a state of the kind {kind}")
     classes = _whole(value["classes"], "number of classes", 2, MAX_CLASSES)
+    if classes != task.spec.data.classes:
+        raise DecodeError(f"a state of a task with {classes} classes, this one has {task.spec.data.classes}")
     settings = _settings(value["settings"], knobs)
     weights, extra = value["weights"], value["extra"]
     if not isinstance(weights, bytes):
@@ -71,7 +78,10 @@ def load(kind: str, knobs: Mapping[str, Knob], raw: bytes) -> NetState:
         settings=settings,
         weights=local_model(settings, classes).from_bytes(weights),
         age=_whole(value["age"], "age", 0, MOST_AGE),
-        extra={name: _array(name, stored) for name, stored in extra.items()},
+        extra={
+            name: task.public if name == PUBLIC and stored is None else _array(name, stored)
+            for name, stored in extra.items()
+        },
     )
 
 
@@ -98,6 +108,8 @@ def _settings(value: Plain, knobs: Mapping[str, Knob]) -> Mapping[str, Setting]:
 
 
 def _array(name: str, stored: Plain) -> Array:
+    if name == PUBLIC:
+        raise DecodeError("a state with public samples of its own")
     match stored:
         case [[*shape], bytes(raw)] if len(shape) <= _MOST_DIMENSIONS:
             sides = [_whole(side, f"shape of {name[:40]}", 0, 2**24) for side in shape]

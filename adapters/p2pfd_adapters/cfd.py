@@ -19,7 +19,7 @@ from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.core.ids import RoundId
 from p2pfd.core.labels import MAX_CLASSES
 from p2pfd.core.rng import Rng
-from p2pfd.core.spec import MAX_PUBLIC, Setting
+from p2pfd.core.spec import Setting
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Array, Budget, Contribution, Labels, Metrics, SoftLabels, Split, Task
 from p2pfd.learning.codecs import LabelForm, SoftForm, harden, quantise
@@ -47,10 +47,9 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
 )
 """Every setting with its default and its range; `LOCAL` are the ones that the baseline shares."""
 
-_KIND = "cfd-1"
+_KIND = "cfd-2"
 _MOST_BYTES = 256 * 2**20
-_KEYS = {"kind", "classes", "settings", "seed", "shape", "public", "targets", "start", "student", "own"}
-_MOST_DIMENSIONS = 4
+_KEYS = {"kind", "classes", "settings", "seed", "targets", "start", "student", "own"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +170,6 @@ class Cfd:
                 "classes": state.classes,
                 "settings": dict(state.settings),
                 "seed": state.seed,
-                "shape": list(state.public.shape),
-                "public": _floats(state.public),
                 "targets": None if state.targets is None else _floats(state.targets),
                 "start": model.to_bytes(state.start),
                 "student": model.to_bytes(state.student),
@@ -180,7 +177,7 @@ class Cfd:
             }
         )
 
-    def load(self, raw: bytes) -> CfdState:
+    def load(self, raw: bytes, task: Task) -> CfdState:
         """The state that `dump` wrote; DecodeError for anything else."""
         value = decode(raw, limit=_MOST_BYTES)
         if not isinstance(value, Mapping) or set(value) != _KEYS or value["kind"] != _KIND:
@@ -188,6 +185,8 @@ class Cfd:
         classes, settings = value["classes"], value["settings"]
         if not isinstance(classes, int) or isinstance(classes, bool) or not 2 <= classes <= MAX_CLASSES:
             raise DecodeError("a state without a number of classes")
+        if classes != task.spec.data.classes:
+            raise DecodeError(f"a state of a task with {classes} classes, this one has {task.spec.data.classes}")
         if not isinstance(settings, Mapping):
             raise DecodeError("a state without settings")
         known: dict[str, Setting] = {}
@@ -200,14 +199,13 @@ class Cfd:
         except PlanError as error:
             raise DecodeError(f"a state whose settings are not legal: {error.what}") from error
         model = local_model(known, classes)
-        shape = _shape(value["shape"])
         wanted = value["targets"]
         return CfdState(
             classes=classes,
             settings=known,
             seed=_bytes(value["seed"], "seed"),
-            public=_array(value["public"], shape, "public samples"),
-            targets=None if wanted is None else _array(wanted, (shape[0], classes), "targets"),
+            public=np.ascontiguousarray(task.public, dtype=np.float32),
+            targets=None if wanted is None else _array(wanted, (len(task.public), classes), "targets"),
             start=model.from_bytes(_bytes(value["start"], "start")),
             student=model.from_bytes(_bytes(value["student"], "student")),
             own=model.from_bytes(_bytes(value["own"], "own")),
@@ -246,19 +244,6 @@ def _bytes(value: Plain, what: str) -> bytes:
     if not isinstance(value, bytes):
         raise DecodeError(f"a state whose {what} is not bytes")
     return value
-
-
-def _shape(value: Plain) -> tuple[int, ...]:
-    if not isinstance(value, list) or not 2 <= len(value) <= _MOST_DIMENSIONS:
-        raise DecodeError("a state without the shape of its public samples")
-    shape = []
-    for side in value:
-        if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= 2**16:
-            raise DecodeError("a state whose public samples have no sensible shape")
-        shape.append(side)
-    if shape[0] > MAX_PUBLIC:
-        raise DecodeError(f"a state with {shape[0]} public samples, at most {MAX_PUBLIC} are taken")
-    return tuple(shape)
 
 
 def _array(value: Plain, shape: tuple[int, ...], what: str) -> Array:

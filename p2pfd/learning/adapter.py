@@ -127,11 +127,14 @@ class LearningAdapter(Protocol[S]):
         ...
 
     def dump(self, state: S) -> bytes:
-        """The state as bytes, never pickled; equal states give equal bytes."""
+        """The state as bytes, never pickled; equal states give equal bytes.
+
+        It is written several times a round: what the task gives anyway, such as the public samples, stays out of it.
+        """
         ...
 
-    def load(self, raw: bytes) -> S:
-        """The inverse of `dump`; DecodeError for anything else."""
+    def load(self, raw: bytes, task: Task) -> S:
+        """The inverse of `dump`, for the same task; DecodeError for anything else."""
         ...
 
 

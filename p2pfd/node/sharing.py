@@ -76,7 +76,7 @@ class SharingBench:
         value = decode(saved, limit=_SAVED_BYTES)
         match value:
             case [bytes(state), bytes(before), bytes(after)]:
-                self._state, self._own = self._adapter.load(state), None
+                self._state, self._own = self._adapter.load(state, self._materials.task), None
                 form = self._look()[1]
                 self._before, self._after = load_state(before, form), load_state(after, form)
                 self.saved = saved

@@ -82,7 +82,7 @@ class Workbench:
     def restore(self, saved: bytes) -> None:
         """Go on from a saved state; nothing saved means the state before the first round."""
         if saved:
-            self._state = self._adapter.load(saved)
+            self._state = self._adapter.load(saved, self._materials.task)
             self.saved = saved
             self.student = self._adapter.student(self._state)
 

@@ -71,7 +71,10 @@ def laws(factory: Factory, task: Task, shards: Sequence[Split]) -> tuple[Law, ..
             "dumps, loads, and goes on as if nothing had been",
             lambda: _check_dumps(adapter, factory(), _trained(adapter, task, shards), task, shard),
         ),
-        Law("refuses damaged states", lambda: _check_garbage(adapter, adapter.dump(_trained(adapter, task, shards)))),
+        Law(
+            "refuses damaged states",
+            lambda: _check_garbage(adapter, task, adapter.dump(_trained(adapter, task, shards))),
+        ),
         Law("takes shards of no, one and three samples", lambda: _check_small_shards(adapter, task, shard)),
         Law("keeps to its budget", lambda: _check_budget(adapter, task, shard)),
         Law("is unmoved by broken contributions", lambda: _check_bad_peers(adapter, task, shards)),
@@ -184,7 +187,7 @@ def _check_dumps(
     """``fresh`` has done nothing yet: whatever an adapter keeps outside its states shows here."""
     raw = adapter.dump(state)
     assert isinstance(raw, bytes), "dump gives no bytes"
-    back = fresh.load(raw)
+    back = fresh.load(raw, task)
     assert fresh.dump(back) == raw, "load and dump do not give the same bytes"
     went_on = adapter.dump(adapter.train(state, shard, _BUDGET, Rng(4)))
     assert fresh.dump(fresh.train(back, shard, _BUDGET, Rng(4))) == went_on, "a loaded state learns otherwise"
@@ -192,14 +195,14 @@ def _check_dumps(
     assert same(*told), "a loaded state shares something else"
 
 
-def _check_garbage(adapter: LearningAdapter[Any], raw: bytes) -> None:
+def _check_garbage(adapter: LearningAdapter[Any], task: Task, raw: bytes) -> None:
     rng = Rng(5)
     damaged = [b"", b"\0", b"\x80", b"\xc1" * 40, rng.bytes(200), raw[:-1], raw + b"\0", raw[: len(raw) // 2], raw[1:]]
     # The head of a dump is where its structure is: one bit of each of its first bytes is turned round.
     damaged += [raw[:cut] + bytes([raw[cut] ^ 1 << rng.below(8)]) + raw[cut + 1 :] for cut in range(1, 40)]
     for garbage in damaged:
         try:
-            state = adapter.load(garbage)
+            state = adapter.load(garbage, task)
         except DecodeError:
             continue
         except Exception as error:

@@ -41,7 +41,7 @@ def check_encounters(adapter: EncounterAdapter[Any], task: Task, shards: Sequenc
     assert (adapter.dump(learner), adapter.dump(neighbor)) == kept, "an encounter changed a state that it was given"
     assert adapter.dump(adapter.accept(learner, after)) == adapter.dump(taught), "accept twice gives two states"
     assert adapter.dump(taught) != kept[0], "an encounter leaves the learner as it was"
-    assert adapter.dump(adapter.load(adapter.dump(taught))) == adapter.dump(taught), "a state does not come back"
+    assert adapter.dump(adapter.load(adapter.dump(taught), task)) == adapter.dump(taught), "a state does not come back"
     none = Split(shards[1].x[:0], shards[1].y[:0])
     adapter.accept(learner, adapter.serve(neighbor, before, none, _BUDGET, Rng(3)))
     _check_judgement(adapter, start, (before, after), shards)

@@ -80,9 +80,9 @@ class Trusting(Cfd):
         self._last = state
         return super().dump(state)
 
-    def load(self, raw: bytes) -> CfdState:
+    def load(self, raw: bytes, task: Task) -> CfdState:
         try:
-            return super().load(raw)
+            return super().load(raw, task)
         except DecodeError:
             if self._last is None:
                 raise

@@ -95,13 +95,13 @@ def test_the_codec_keeps_more_energy_later() -> None:
 
 def test_states_with_other_arrays_are_refused() -> None:
     spec = digits_task(public=40)
-    start = FedKd().init(Task(spec, deal(spec.data, 1).public), Rng(1))
+    task = Task(spec, deal(spec.data, 1).public)
+    start = FedKd().init(task, Rng(1))
     for change in (
         {"mentee": np.zeros(3, np.float32)},
-        {"public": np.zeros(3, np.float32)},
         {"shares": np.zeros((40, 9), np.float32)},
         {"more": np.zeros(3, np.float32)},
     ):
         raw = FedKd().dump(NetState(10, start.settings, start.weights, 0, {**start.extra, **change}))
         with pytest.raises(DecodeError):
-            FedKd().load(raw)
+            FedKd().load(raw, task)

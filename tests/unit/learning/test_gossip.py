@@ -146,7 +146,7 @@ def test_shares_of_public_samples_are_kept_only_where_they_are_replayed() -> Non
         heard = [Contribution("a", adapter.share(start, task, RoundId(0)))]
         state = adapter.absorb(start, heard, RoundId(0), Rng(1))
         assert set(state.extra) == names
-        assert set(adapter.load(adapter.dump(state)).extra) == names
+        assert set(adapter.load(adapter.dump(state), task).extra) == names
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,7 @@ def test_shares_of_public_samples_are_kept_only_where_they_are_replayed() -> Non
     [
         ({"kind": "gossip-0"}, "not a state"),
         ({"classes": 1}, "number of classes"),
+        ({"classes": 9}, "a task with 9 classes"),
         ({"age": -1}, "age is none"),
         ({"settings": 3}, "without settings"),
         ({"settings": {"epochs": None}}, "neither number nor text"),
@@ -163,20 +164,20 @@ def test_shares_of_public_samples_are_kept_only_where_they_are_replayed() -> Non
         ({"extra": {}}, "other arrays"),
         ({"extra": {"more": [[1], bytes(4)]}}, "other arrays"),
         ({"extra": []}, "no names"),
-        ({"extra": {"public": [[2], b"12345678"]}}, "public samples are none"),
-        ({"extra": {"public": [[2, 1], b"1234"]}}, "another size"),
-        ({"extra": {"public": [[1, 1], b"\xff\xff\xff\xff"]}}, "not all finite"),
-        ({"extra": {"public": 3}}, "is no array"),
-        ({"extra": {"public": [[1, 1], bytes(4)], "shares": [[1, 9], bytes(36)]}}, "not of its public samples"),
+        ({"extra": {"public": [[2], b"12345678"]}}, "public samples of its own"),
+        ({"extra": {"public": None, "shares": [[2, 1], b"1234"]}}, "another size"),
+        ({"extra": {"public": None, "shares": [[1, 1], b"\xff\xff\xff\xff"]}}, "not all finite"),
+        ({"extra": {"public": None, "shares": None}}, "is no array"),
+        ({"extra": {"public": None, "shares": [[1, 9], bytes(36)]}}, "not of its public samples"),
     ],
 )
 def test_damaged_states_are_refused(change: dict[str, object], complaint: str) -> None:
     adapter = Gossip()
-    _, start, _, _ = beginning(adapter)
+    task, start, _, _ = beginning(adapter)
     value = decode(adapter.dump(start), limit=2**24)
     assert isinstance(value, dict)
     with pytest.raises(DecodeError, match=complaint):
-        adapter.load(encode({**value, **change}))  # type: ignore[dict-item]
+        adapter.load(encode({**value, **change}), task)  # type: ignore[dict-item]
 
 
 def test_settings_are_checked_by_name() -> None:

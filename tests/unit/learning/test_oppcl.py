@@ -102,7 +102,7 @@ def test_who_has_what_is_wanted_pulls_most() -> None:
 
 
 def test_pulls_are_remembered_and_bounded() -> None:
-    adapter, _, start, _, _ = beginning(goal="all", memory=2)
+    adapter, task, start, _, _ = beginning(goal="all", memory=2)
     model = start.model
     state = start
     for kind in range(5):
@@ -111,7 +111,7 @@ def test_pulls_are_remembered_and_bounded() -> None:
         told = Tensors({**model.named(start.weights + np.float32(kind)), "labels": labels})
         state = adapter.absorb(state, [Contribution("a", told)], RoundId(kind), Rng(1))
         assert len(state.extra) == 2 + min(2, kind + 1)
-        assert adapter.dump(adapter.load(adapter.dump(state))) == adapter.dump(state)
+        assert adapter.dump(adapter.load(adapter.dump(state), task)) == adapter.dump(state)
     again = adapter.absorb(state, [], RoundId(9), Rng(1))
     assert not np.array_equal(again.weights, state.weights)  # momentum: what was met pulls on
 
@@ -142,7 +142,7 @@ def test_own_goals_follow_the_shard() -> None:
 
 
 def test_a_state_with_other_arrays_is_refused() -> None:
-    adapter, _, start, _, _ = beginning(memory=1)
+    adapter, task, start, _, _ = beginning(memory=1)
     pull = np.zeros_like(start.weights)
     for extra in (
         {"goal": start.extra["goal"]},
@@ -153,6 +153,6 @@ def test_a_state_with_other_arrays_is_refused() -> None:
     ):
         raw = adapter.dump(NetState(10, start.settings, start.weights, 0, extra))
         with pytest.raises(DecodeError):
-            adapter.load(raw)
+            adapter.load(raw, task)
     with pytest.raises(DecodeError):
-        adapter.load(Local().dump(start))
+        adapter.load(Local().dump(start), task)

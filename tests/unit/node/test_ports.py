@@ -75,13 +75,13 @@ class Votes:
 
     student = dump
 
-    def load(self, raw):
+    def load(self, raw, task):
         if len(raw) != SAMPLES:
             raise DecodeError("not a table of votes")
         return np.frombuffer(raw, np.uint8)
 
     def adopt(self, state, student):
-        return self.load(student)
+        return self.load(student, None)
 
     def parameters(self, state):
         return SAMPLES
