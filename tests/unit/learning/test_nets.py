@@ -116,6 +116,6 @@ def test_a_net_of_another_package_can_be_named(tmp_path: Path, monkeypatch: pyte
         model_of("odd", 10)
     with pytest.raises(PlanError, match="running statistics"):
         model_of("running", 10)
-    with pytest.raises(PlanError, match="running, thin8, tiny28"):
+    with pytest.raises(PlanError, match=r"running, .*thin8, tiny28"):
         model_of("none", 10)
     sys.modules.pop("stranger_nets")
