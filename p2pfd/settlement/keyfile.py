@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import eth_keyfile
-
 from p2pfd.core.ids import Account, account
 from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.settlement.accounts import KEY_BYTES, AccountKey
@@ -29,6 +27,8 @@ class WrongPassphrase(P2pfdError):  # noqa: N818 - it is what happened, and call
 
 def encrypt(key: AccountKey, passphrase: str, *, work: int = STANDARD_WORK) -> dict[str, Any]:
     """The key file of a key, as a value that can be written as JSON."""
+    import eth_keyfile  # with it come curves that no other command needs, and a third of a second
+
     made: dict[str, Any] = eth_keyfile.create_keyfile_json(
         key.private, passphrase.encode(), version=3, kdf="scrypt", iterations=work, salt_size=32
     )
@@ -37,6 +37,8 @@ def encrypt(key: AccountKey, passphrase: str, *, work: int = STANDARD_WORK) -> d
 
 def decrypt(value: object, passphrase: str) -> AccountKey:
     """The key in a key file; `WrongPassphrase`, or DecodeError for a value that is no key file."""
+    import eth_keyfile
+
     held = check(value)
     try:
         private = eth_keyfile.decode_keyfile_json(held, passphrase.encode())
