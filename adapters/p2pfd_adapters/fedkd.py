@@ -55,7 +55,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         **LOCAL,
         "mentee": Choice("tiny8", tuple(sorted(NETS))),
         "teach": Decimal("0.3", "0", "10"),
-        "replay": Decimal("1", "0", "10"),
+        "replay": Decimal("0.3", "0", "10"),
         "teacher": Choice("ensemble", ("average", "ensemble")),
         **distilling(10),
         "energy_first": Decimal("0.95", "0.1", "1"),
