@@ -30,7 +30,7 @@ install-dev:
 	@$(PYTHON) tools/install.py --dev
 
 test: install-dev $(if $(CI),chains interop) ## all tests but the long ones
-	@$(BIN)/python -m pytest -q -m "not long" $(AT_ONCE) --durations=5 $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not long" -o faulthandler_timeout=180 $(AT_ONCE) --durations=5 $(ARGS)
 
 test-all: install-dev $(if $(CI),chains interop) ## all tests
 	@$(BIN)/python -m pytest -q $(AT_ONCE) --durations=10 $(ARGS)

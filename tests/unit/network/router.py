@@ -89,9 +89,10 @@ def routing(router: Router) -> Iterator[Router]:
             self.wfile.write(text.encode())
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, _ear() as ear:
+        over = threading.Event()
         threads = [
             threading.Thread(target=server.serve_forever, args=(0.05,)),
-            threading.Thread(target=_announce, args=(ear, server.server_port)),
+            threading.Thread(target=_announce, args=(ear, server.server_port, over)),
         ]
         for thread in threads:
             thread.start()
@@ -99,7 +100,7 @@ def routing(router: Router) -> Iterator[Router]:
             yield router
         finally:
             server.shutdown()
-            ear.sendto(b"over", ear.getsockname())
+            over.set()
             for thread in threads:
                 thread.join()
 
@@ -111,14 +112,16 @@ def _ear() -> Iterator[socket.socket]:
         ear.bind(("", PORT))
         member = socket.inet_aton(GROUP) + socket.inet_aton("127.0.0.1")
         ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        ear.settimeout(0.05)
         yield ear
 
 
-def _announce(ear: socket.socket, port: int) -> None:
-    while True:
-        said, where = ear.recvfrom(2048)
-        if said == b"over":
-            return
+def _announce(ear: socket.socket, port: int, over: threading.Event) -> None:
+    while not over.is_set():
+        try:
+            said, where = ear.recvfrom(2048)
+        except TimeoutError:
+            continue
         wanted = re.search(rb"ST: *(\S+)", said)
         if wanted is not None:
             location = b"LOCATION: http://127.0.0.1:%d/root.xml" % port
