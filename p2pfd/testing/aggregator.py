@@ -5,6 +5,8 @@
 
 It is given honest contributions, and then what liars and broken peers may send. AssertionError names what was not
 kept; above all, that as many liars as `tolerates` says cannot lead the result away from the honest.
+
+PYTEST_DONT_REWRITE: what was not kept is said in words; a diff of two states would take minutes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What `check_adapter` asks of an `EncounterAdapter`: a learner asks, a neighbor serves, a validator judges.
 
 Everything that crosses the network here may be anything: each of the three is given what a stranger could send.
+
+PYTEST_DONT_REWRITE: what was not kept is said in words; a diff of two states would take minutes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The script is drawn from a seed: deposits and withdrawals, tasks with several rounds, workers that stay away or do not
 reveal, and claims that must be refused. Claims of one group commute, so they may be under way at once.
+
+PYTEST_DONT_REWRITE: what was not kept is said in words; a diff of two states would take minutes.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@
 where ``my_bench()`` is an async context manager that gives a fresh `Bench`. It raises AssertionError, naming what was
 not kept. All money that it moves it expects back to the last unit. `Bench.skip` lets a chain's time pass, a day or so
 at once; apart from that a chain may take a day of its own time for each promise.
+
+PYTEST_DONT_REWRITE: what was not kept is said in words; a diff of two states would take minutes.
 """
 
 from __future__ import annotations

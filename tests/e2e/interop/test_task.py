@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from p2pfd_localnet.plan import DataPlan, Plan
+from p2pfd_localnet.plan import DataFacts, DataPlan, Plan
 
 from p2pfd.learning.data import digest_of_set
 from p2pfd.node.config import save_task
@@ -33,7 +33,7 @@ def events(bench: Any, name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.network
 async def test_a_worker_in_javascript_is_a_worker(node: str, bench: Any) -> None:
-    task = PLAN.task(digest_of_set("digits"))
+    task = PLAN.task(DataFacts(digest_of_set("digits")))
     save_task(task, bench.home / "task.json")
     worker = bench.start("p2pfd_command", "join", "--task", "task.json", "--home", "one", "--shard", "0/2", "--json")
     address = await trio.to_thread.run_sync(
