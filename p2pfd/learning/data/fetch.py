@@ -135,7 +135,8 @@ def _pull(home: str, archive: Archive, part: Path, out: TextIO) -> None:
     if have == archive.size:
         return
     request = urllib.request.Request(home, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
-    with _losing(), urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - our own addresses
+    opener = urllib.request.build_opener()  # one of our own: the process's may hold on to proxies of earlier
+    with _losing(), opener.open(request, timeout=_SECONDS) as answer:
         if answer.status != _RANGE_HONOURED:
             have = 0
         progress = _Progress(archive, home, have, out)
