@@ -2,7 +2,7 @@
 # to the command: make up ARGS="-n 4 --rounds 3". TABLE is for bench-learning: make bench-learning TABLE=headline.
 PYTHON ?= python3
 BIN := .venv/bin
-AT_ONCE := -n logical --maxprocesses 4 --dist loadgroup
+AT_ONCE := -n logical --maxprocesses 4
 BENCHES := $(sort $(notdir $(basename $(wildcard tests/bench/bench_*.py))))
 .DEFAULT_GOAL := help
 .PHONY: help up chains interop install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
-MESHES = Path(__file__).parent / "e2e"
+IN_TURNS = ("tests/e2e/", "tests/unit/network/test_mdns.py", "tests/unit/network/test_upnp.py")
+"""Where tests run in several processes, these run in one of them: meshes would wait for each other, and what speaks to
+everybody on the loopback, or on a port that is not its own to choose, would hear the others."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, meshes run one after another: two at once would wait for each other."""
-    for item in items:
-        if item.path.is_relative_to(MESHES):
-            item.add_marker(pytest.mark.xdist_group("meshes"))
+class Turns(LoadScopeScheduling):
+    """Every test goes to whoever has time, but those that take turns."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((place for place in IN_TURNS if nodeid.startswith(place)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """How pytest-xdist deals out the tests."""
+    return Turns(config, log)

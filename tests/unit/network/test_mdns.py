@@ -15,7 +15,7 @@ from p2pfd.network.settings import NetworkSettings
 from .conftest import Nodes
 from .test_finder import curious
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("mDNS")]  # all on one loopback hear each other
+pytestmark = pytest.mark.network
 ADDRESS = f"/ip4/192.0.2.1/tcp/4001/p2p/{peer_id_of(bytes(32))}"
 
 

@@ -11,7 +11,7 @@ from p2pfd.network.settings import NetworkSettings
 
 from .router import Router, routing
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("port 1900")]  # UPnP knows no other port
+pytestmark = pytest.mark.network
 HERE = "127.0.0.1"
 
 
