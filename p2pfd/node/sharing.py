@@ -30,7 +30,7 @@ from p2pfd.learning.adapter import (
 )
 from p2pfd.learning.codecs import Codec, CodecState, Form, dump_state, form_of, load_state, parse
 from p2pfd.network.api import Cid, Transport
-from p2pfd.node.workbench import MILLION, Aside, Materials
+from p2pfd.node.workbench import MILLION, Aside, Materials, budget_of
 from p2pfd.roles.exchange import Merge, Merged, Share, Shared
 from p2pfd.roles.work import Conclude, Concluded
 from p2pfd.wire.limits import MAX_OFFERED
@@ -52,10 +52,7 @@ class SharingBench:
         self._shared = shared
         self._me = me
         spec = materials.task.spec
-        epochs = {**getattr(adapter, "defaults", {}), **spec.settings}.get("epochs", 1)
-        if not isinstance(epochs, int) or isinstance(epochs, bool):
-            raise PlanError(f"settings.epochs is {epochs!r}", "it must be a whole number")
-        self._budget = Budget(epochs)
+        self._budget = budget_of(adapter, materials.task)
         self._codec = parse("+".join(spec.codecs)) if spec.codecs else None
         if self._codec is not None and self._codec.name.startswith("delta"):
             raise PlanError(

@@ -40,6 +40,14 @@ def votes(adapter: Any, task: Task) -> bool:
     return isinstance(adapter.share(first, task, RoundId(0)), Labels)
 
 
+def budget_of(adapter: Any, task: Task) -> Budget:
+    """How much a node may train in a round: the task's setting ``epochs``, or the adapter's own."""
+    epochs = {**getattr(adapter, "defaults", {}), **task.spec.settings}.get("epochs", 1)
+    if not isinstance(epochs, int) or isinstance(epochs, bool):
+        raise PlanError(f"settings.epochs is {epochs!r}", "it must be a whole number")
+    return Budget(epochs)
+
+
 class Bench(Protocol):
     """Where works are done: what a role asks to have computed, and what of it others may fetch."""
 
@@ -69,10 +77,7 @@ class Workbench:
         self._materials = materials
         self._private = private
         self._shared = shared
-        epochs = {**adapter.defaults, **materials.task.spec.settings}.get("epochs", 1)
-        if not isinstance(epochs, int):
-            raise PlanError(f"settings.epochs is {epochs!r}", "it must be a whole number")
-        self._budget = Budget(epochs)
+        self._budget = budget_of(adapter, materials.task)
         self._state = adapter.init(materials.task, shared.split("init"))
         self.saved = b""
         """The state after the last work, for the store."""
