@@ -60,6 +60,8 @@ class SharingBench:
                 'partners change from round to round and miss some: take one without "delta"',
             )
         self._state = adapter.init(materials.task, shared.split("init"))
+        self._weights = _name(adapter.dump(self._state))
+        """The state's hash: it is known whenever the state was dumped, and no second dump is made for it."""
         self._before = self._after = CodecState()
         """The codec's memory before and after the last contribution, which can so be made once more."""
         self._own: Payload | None = None
@@ -75,6 +77,7 @@ class SharingBench:
             case [bytes(state), bytes(before), bytes(after)]:
                 self._state, self._own = self._adapter.load(state, self._materials.task), None
                 form = self._look()[1]
+                self._weights = _name(state)
                 self._before, self._after = load_state(before, form), load_state(after, form)
                 self.saved = saved
             case _:
@@ -155,7 +158,7 @@ class SharingBench:
         self._keep(state)
         accuracy = self._adapter.evaluate(state, self._materials.validation)["accuracy"]
         missed = offered + 1 - len(said)
-        return Merged(self._weights(), {"accuracy": round(accuracy * MILLION), "merged": len(said), "unusable": missed})
+        return Merged(self._weights, {"accuracy": round(accuracy * MILLION), "merged": len(said), "unusable": missed})
 
     def _conclude(self) -> Outcome:
         task, test = self._materials.task, self._materials.test
@@ -171,7 +174,7 @@ class SharingBench:
             "accuracy_alone": round(self._adapter.evaluate(lonely, test)["accuracy"] * MILLION),
             "fedavg_bytes": 4 * numbers * task.spec.rounds,
         }
-        return Concluded(self._weights(), figures)
+        return Concluded(self._weights, figures)
 
     def _look(self) -> tuple[Payload, Form]:
         """One's own contribution as it stands, and its form: the others' have the same."""
@@ -195,8 +198,10 @@ class SharingBench:
                 raise PlanError("no codec carries prototypes yet", "share tensors of counts and means instead")
 
     def _keep(self, state: Any) -> None:
-        self._state = state
-        self.saved = encode([self._adapter.dump(state), dump_state(self._before), dump_state(self._after)])
+        dumped = self._adapter.dump(state)
+        self._state, self._weights = state, _name(dumped)
+        self.saved = encode([dumped, dump_state(self._before), dump_state(self._after)])
 
-    def _weights(self) -> Digest:
-        return Digest(hashlib.sha256(self._adapter.dump(self._state)).digest())
+
+def _name(dumped: bytes) -> Digest:
+    return Digest(hashlib.sha256(dumped).digest())
