@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 
-from p2pfd.settlement.artifacts import Artifact
+from p2pfd.settlement.artifacts import Artifact, artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "contracts" / "build.py"
@@ -40,6 +40,19 @@ def mutant(name: str, patch: str, copy: Path) -> Artifact:
     shutil.copytree(LIBRARIES / "snekmate", copy / "snekmate", ignore=shutil.ignore_patterns("__pycache__"))
     apply(patch, (copy / library[1]).parent)
     return _compiled(copy / f"{name}.vy", copy, copy)
+
+
+def noticed(
+    name: str, patch: str, copy: Path, finds: Callable[[Artifact], None], signs: tuple[type[Exception], ...] = ()
+) -> bool:
+    """Whether a test fails on one of our contracts once the patch is in it; ``signs`` count beside AssertionError."""
+    wrong = mutant(name, patch, copy)
+    assert wrong.bytecode != artifact(name).bytecode, "the patch changes nothing that runs"
+    try:
+        finds(wrong)
+    except (AssertionError, *signs):
+        return True
+    return False
 
 
 class PatchError(Exception):
