@@ -12,11 +12,11 @@ _INTERRUPTED = '{"schema": 1, "error": {"code": 130, "name": "interrupted", "wha
 
 def run(program: Callable[[], int]) -> int:
     """Run a program, from the import of its parts on; the exit code."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored, and it stays so
-        signal.signal(signal.SIGHUP, _as_term)
-    try:
+    try:  # a signal may come as soon as it is minded, so that the minding, too, belongs in here
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored, and it stays so
+            signal.signal(signal.SIGHUP, _as_term)
         return program()
     except KeyboardInterrupt:  # the program itself ends in order from its first line on: this came before
         if "--json" in sys.argv:

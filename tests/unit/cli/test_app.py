@@ -168,6 +168,25 @@ def test_a_signal_while_the_program_is_imported_ends_it_in_order(words, number):
         assert done.stdout == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_moment_in_which_it_begins_to_be_minded(number):
+    code = f"""
+import signal, sys
+usual = signal.signal
+for each in (signal.SIGTERM, signal.SIGHUP):
+    usual(each, signal.SIG_DFL)
+from p2pfd.cli import start
+def minded(which, handler):
+    usual(which, handler)
+    if which == {int(number)}:
+        signal.raise_signal(which)
+signal.signal = minded
+sys.exit(start.run(lambda: 0))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_the_version_for_scripts(capsys):
     assert PROGRAM.main(["--version", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"schema", "version"}
