@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from p2pfd import plugins
-from p2pfd.cli.parse import did_you_mean
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
+from p2pfd.core.tables import Text, changed, did_you_mean
 from p2pfd.errors import PlanError
 from p2pfd.incentives.market import MAX_SAMPLES
 from p2pfd.node.scrape import parse_endpoint
@@ -173,7 +173,8 @@ def find(text: str) -> Plan:
 def from_file(path: Path) -> Plan:
     """The plan that a TOML file describes: a preset's values where it says nothing."""
     try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = Text(str(path), path.read_text(encoding="utf-8"))
+        value = tomllib.loads(text.text)
     except FileNotFoundError as error:
         raise PlanError(f"there is no file {path}", "name a preset (localnet presets) or a .toml file") from error
     except IsADirectoryError as error:
@@ -187,7 +188,7 @@ def from_file(path: Path) -> Plan:
             f"{path}: there is no preset {base_name!r}", did_you_mean(str(base_name), [p.name for p in PRESETS])
         )
     named = dataclasses.replace(base, name=path.stem, summary="", source=str(path))
-    plan: Plan = _changed(named, value, str(path))
+    plan: Plan = changed(named, value, text, skip=("summary", "source"))
     return plan
 
 
@@ -238,39 +239,6 @@ def check(plan: Plan) -> None:
         f"data.public is {plan.data.public}, and a chain takes labels for at most {MAX_SAMPLES} samples",
         f"take {MAX_SAMPLES} public samples, or settle on no chain (--chain none)",
     )
-
-
-def _changed(record: Any, values: Mapping[str, Any], where: str) -> Any:
-    """A record with the values of a table; unknown keys and wrong types are named."""
-    fields = {entry.name: entry for entry in dataclasses.fields(record) if entry.name not in ("summary", "source")}
-    new: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in fields:
-            raise PlanError(f"{where}: there is no key {key!r}", did_you_mean(key, fields))
-        old = getattr(record, key)
-        place = f"{where}: {key}"
-        if dataclasses.is_dataclass(old):
-            _need(isinstance(value, dict), f"{place} is not a table", f"write [{key}]")
-            new[key] = _changed(old, value, place)
-        elif isinstance(old, Mapping):
-            _need(isinstance(value, dict), f"{place} is not a table", f"write [{key}]")
-            new[key] = {**old, **value}
-        elif isinstance(old, tuple):
-            _need(
-                isinstance(value, list) and all(isinstance(item, str) for item in value),
-                f"{place} is not a list of names",
-                f'write {key} = ["…"]',
-            )
-            new[key] = tuple(value)
-        else:
-            kind = type(old)
-            _need(
-                isinstance(value, kind) and not isinstance(value, bool),
-                f"{place} is {value!r}",
-                "it must be a whole number" if kind is int else "it must be text",
-            )
-            new[key] = value
-    return dataclasses.replace(record, **new)
 
 
 def _need(holds: bool, what: str, fix: str) -> None:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from p2pfd.core.tables import did_you_mean as did_you_mean
 from p2pfd.errors import UsageError
-
-
-def did_you_mean(word: str, legal: Iterable[str]) -> str:
-    """A sentence with the nearest legal word and all of them."""
-    names = list(legal)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    guess = f"did you mean {near[0]}? " if near else ""
-    return f"{guess}the choice is {', '.join(names)}"
 
 
 class Parser(argparse.ArgumentParser):
