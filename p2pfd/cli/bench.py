@@ -27,7 +27,9 @@ _CACHE = Path(".bench", "learning.jsonl")
 def _options(parser: Parser) -> None:
     parser.add_argument("subject", type=one_of("learning"), help="learning")
     parser.add_argument(
-        "table", type=one_of("headline", "skew", "attack", "bits"), help="headline, skew, attack or bits"
+        "table",
+        type=one_of("headline", "skew", "attack", "bits", "public"),
+        help="headline, skew, attack, bits or public",
     )
     parser.add_argument(
         "--data", type=one_of("digits", "fashion"), default="fashion", help="digits or fashion (fashion)"
@@ -35,6 +37,7 @@ def _options(parser: Parser) -> None:
     parser.add_argument(
         "--seeds", type=number(0, 2**63 - 1), nargs="+", default=list(SEEDS), metavar="S", help="one mesh each (1 2 3)"
     )
+    parser.add_argument("--rows", metavar="TEXT", help="only rows with this text in their name")
     parser.add_argument("--rounds", type=number(1, 10_000), metavar="R", help="other than the recipe's")
     parser.add_argument(
         "--cache", type=Path, default=_CACHE, metavar="FILE", help=f"what was measured already ({_CACHE})"
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     from dataclasses import replace
 
     from p2pfd import plugins
-    from p2pfd.learning.bench import Cache, measure, table_of
+    from p2pfd.learning.bench import Cache, measure, only, table_of
     from p2pfd.learning.bench.cache import code_digest
     from p2pfd.learning.data.sets import load_set
     from p2pfd.learning.recipes import recipe_for
@@ -56,6 +59,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     if args.rounds:
         recipe = replace(recipe, rounds=args.rounds)
     table = table_of(args.table, recipe)
+    if args.rows is not None:
+        table = only(table, args.rows)
     adapter = plugins.load("p2pfd.adapters", "cfd")
     cache = Cache(args.cache, code_digest([adapter]))
     seeds = tuple(dict.fromkeys(args.seeds))

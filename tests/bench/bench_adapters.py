@@ -1,7 +1,9 @@
 """An adapter over a topology, through a codec: mean and worst accuracy of the nodes, and the bytes of a node.
 
 Accuracy is on validation data; `--test` looks at test data instead, and is for settings that were chosen before. The
-last line is one JSON object. `--codec own` stands for the one that the adapter fedkd names for its task.
+last line is one JSON object. `--codec own` stands for the one that the adapter fedkd names for its task. With `--meet`
+nodes meet two by two, as in encounters, and every node is compared with one that has the same shard and epochs and
+meets nobody: on the classes of its goal, where the adapter has goals.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -21,6 +24,7 @@ from p2pfd.core.ids import Amount, RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.learning.data import deal, digest_of_set
+from p2pfd.learning.meetings import meet, of_classes
 from p2pfd.learning.rehearsal import rehearse
 from p2pfd.learning.topology import topology_of
 
@@ -72,6 +76,36 @@ def measure(choice: argparse.Namespace, seed: int) -> dict[str, Any]:
     }
 
 
+def measure_meetings(choice: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Every node after its last encounter, and what it would be without: on the classes that it wants to know."""
+    adapter, local = (plugins.load("p2pfd.adapters", name)() for name in (choice.adapter, "local"))
+    spec = task_of(choice, seed, adapter.defaults)
+    dealt = deal(spec.data, spec.seats)
+    split = dealt.test if choice.test else dealt.validation
+    graph = topology_of(choice.topology, choice.nodes, Rng(seed).split("graph"))
+    epochs = {**adapter.defaults, **spec.settings}["epochs"]
+    start = time.process_time()
+    met = meet(adapter, spec, epochs, Rng(seed), tolerance=choice.tolerance, topology=graph, dealt=dealt)
+    spent = time.process_time() - start
+    shared = {name: value for name, value in spec.settings.items() if name in local.defaults}
+    alone = rehearse(local, replace(spec, adapter="local", settings=shared), epochs, Rng(seed), dealt=dealt)
+    pairs = []
+    for state, apart in zip(met.states, alone.states, strict=True):
+        wanted = [kind for kind, share in enumerate(state.extra.get("goal", ())) if share] or range(spec.data.classes)
+        of_goal = of_classes(split, wanted)
+        pairs.append((adapter.evaluate(state, of_goal)["accuracy"], local.evaluate(apart, of_goal)["accuracy"]))
+    return {
+        "seed": seed,
+        "accuracy": round(fmean(one for one, _ in pairs), 4),
+        "worst": round(min(one for one, _ in pairs), 4),
+        "alone": round(fmean(apart for _, apart in pairs), 4),
+        "least_gain": round(min(one - apart for one, apart in pairs), 4),
+        "good": round(met.good / max(1, met.met), 3),
+        "sent": round(met.sent / choice.nodes),
+        "seconds": round(spent, 1),
+    }
+
+
 def _setting(text: str, defaults: Mapping[str, Setting]) -> tuple[str, Setting]:
     """A setting as the adapter wants it: of the type that its default has."""
     name, _, value = text.partition("=")
@@ -94,8 +128,10 @@ def main() -> None:
     parser.add_argument("--codec", default="raw")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--test", action="store_true")
+    parser.add_argument("--meet", action="store_true", help="encounters instead of rounds")
+    parser.add_argument("--tolerance", type=float, default=0.05, help="how much worse an encounter may leave a learner")
     choice = parser.parse_args()
-    rows = [measure(choice, seed) for seed in choice.seeds]
+    rows = [(measure_meetings if choice.meet else measure)(choice, seed) for seed in choice.seeds]
     for row in rows:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
     means = {name: round(fmean(row[name] for row in rows), 4) for name in rows[0] if name != "seed"}

@@ -21,7 +21,7 @@ already says."""
 
 @dataclass(frozen=True)
 class Cell:
-    """Who learns how from which part of what, and how many of the nodes lie, and how."""
+    """Who learns how from which part of what, how many of the nodes lie, and how, and where public samples are from."""
 
     recipe: Recipe
     seed: int
@@ -30,6 +30,7 @@ class Cell:
     partition: str = "dirichlet:0.1"
     attack: str = "none"
     liars: int = 0
+    public_from: str = ""
 
     @property
     def key(self) -> str:
@@ -42,11 +43,14 @@ class Cell:
     def title(self) -> str:
         """The cell in a few words, for the one who waits."""
         lies = f" · {self.liars} {self.attack}" if self.liars else ""
-        return f"{self.method} · {self.recipe.data} · {self.nodes} nodes · {self.partition}{lies} · seed {self.seed}"
+        where = f" · public {self.public_from}" if self.public_from else ""
+        mesh = f"{self.method} · {self.recipe.data} · {self.nodes} nodes · {self.partition}"
+        return f"{mesh}{lies}{where} · seed {self.seed}"
 
     def task(self) -> TaskSpec:
         """The task that its nodes would be given."""
         recipe = self.recipe
+        known = self.public_from and not self.public_from.startswith("synthetic:")
         data = DataSpec(
             name=recipe.data,
             sha256=digest_of_set(recipe.data),
@@ -57,6 +61,8 @@ class Cell:
             validation=recipe.validation,
             test=recipe.test,
             private=recipe.private,
+            public_from=self.public_from,
+            public_sha256=digest_of_set(self.public_from) if known else b"",
         )
         money = MoneySpec(Amount(0), Amount(0), Amount(0), Amount(0))
         settings: Mapping[str, Setting] = recipe.settings

@@ -11,6 +11,8 @@ from p2pfd.errors import PlanError
 from p2pfd.learning.bench.cell import ATTACKS, Cell, Result
 from p2pfd.learning.recipes import Recipe
 
+ELSEWHERE = ("cifar10-jpeg", "synthetic:mixtures", "synthetic:shapes")
+"""Where public samples can come from that are not held out."""
 Row = tuple[str, Callable[[int], Cell]]
 """What the row is called, and its mesh for a seed."""
 Measured = Mapping[str, Sequence[Result]]
@@ -38,6 +40,15 @@ def table_of(name: str, recipe: Recipe) -> Table:
     if name not in TABLES:
         raise PlanError(f"there is no table {name!r}", f"choose one of {', '.join(TABLES)}")
     return TABLES[name](recipe)
+
+
+def only(table: Table, words: str) -> Table:
+    """The rows whose names contain these words, as a plain list; PlanError lists the names when there is none."""
+    rows = tuple(row for row in table.rows if words in row[0])
+    if not rows:
+        names = ", ".join(name for name, _ in table.rows)
+        raise PlanError(f"no row of {table.name} has {words!r} in its name", f"the rows are {names}")
+    return replace(table, rows=rows, markdown=_listing)
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float, float]:
@@ -144,6 +155,13 @@ def _bits(recipe: Recipe) -> Table:
     return Table("bits", f"{recipe.data}, 10 nodes, dirichlet:0.1, what a label costs", rows, markdown, _each)
 
 
+def _public(recipe: Recipe) -> Table:
+    sources = ("", *(name for name in ELSEWHERE if name != recipe.data))
+    rows = tuple((name or "held out", _make(recipe, partition="dirichlet:1", public_from=name)) for name in sources)
+    about = f"{recipe.data}, 10 nodes, dirichlet:1, {recipe.rounds} rounds, by where public samples are from"
+    return Table("public", about, rows, _listing, _each)
+
+
 def _with_bits(recipe: Recipe, bits: int) -> Recipe:
     return recipe if bits == 1 else replace(recipe, settings={**recipe.settings, "bits": bits})
 
@@ -157,6 +175,6 @@ def _make(recipe: Recipe, **more: object) -> Callable[[int], Cell]:
 
 
 TABLES: Mapping[str, Callable[[Recipe], Table]] = MappingProxyType(
-    {"headline": _headline, "skew": _skew, "attack": _attack, "bits": _bits}
+    {"headline": _headline, "skew": _skew, "attack": _attack, "bits": _bits, "public": _public}
 )
 """By name."""

@@ -13,7 +13,7 @@ from p2pfd_adapters.cfd import Cfd
 from p2pfd.core.rng import Rng
 from p2pfd.errors import PlanError, StorageError
 from p2pfd.learning.baseline import federated_average
-from p2pfd.learning.bench import TABLES, Cache, Cell, Point, Result, measure, table_of
+from p2pfd.learning.bench import TABLES, Cache, Cell, Point, Result, measure, only, table_of
 from p2pfd.learning.bench.cache import code_digest
 from p2pfd.learning.bench.measure import entropy
 from p2pfd.learning.bench.plot import Curve, plot
@@ -132,6 +132,14 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_recipes_are_legal(recipe: Recipe) -> None:
     assert Cell(recipe, seed=1).task().settings == recipe.settings
+
+
+def test_rows_are_picked_by_their_names() -> None:
+    table = only(table_of("skew", QUICK), ": cfd")
+    assert [row for row, _ in table.rows] == ["iid: cfd", "α = 1: cfd", "α = 0.1: cfd", "α = 0.1, 20 nodes: cfd"]
+    assert table.markdown({row: [RESULT] for row, _ in table.rows}).count("\n") == 5
+    with pytest.raises(PlanError, match="the rows are cfd, FedAvg"):
+        only(table_of("headline", QUICK), "gossip")
 
 
 def test_a_plot_is_well_formed_and_says_what_it_shows() -> None:
