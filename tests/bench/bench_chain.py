@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from p2pfd.core.spec import ChainSpec
 from p2pfd.settlement import contracts
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.deploy import deploy, transfer
+from p2pfd.settlement.local import ANVIL, find
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from tests.contracts.chain import key
 
@@ -240,8 +240,8 @@ async def measured(program: str | None) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    folders = f"{os.environ.get('PATH', '')}:.chains:.chains/bin"
-    parser.add_argument("--anvil", default=shutil.which("anvil", path=folders), help="the program to compare with")
+    found = find(ANVIL)
+    parser.add_argument("--anvil", default=found and found[0], help="the program to compare with; `make chains` has it")
     load_before = os.getloadavg()[0]
     figures = trio.run(measured, parser.parse_args(arguments).anvil) | {"load_before": round(load_before, 2)}
     print(f"{'chain':10} {'what':10} {'tx/s':>6} {'p50 ms':>8} {'p99 ms':>8}")
@@ -252,7 +252,7 @@ def main(arguments: list[str]) -> None:
     crash = figures["kill"]
     print(f"killed with {crash['answered']} answered: {crash['lost']} lost, back in {crash['restart_s']:.2f} s")
     if "anvil" not in figures["start_s"]:
-        print("no anvil was found to compare with")
+        print("no anvil was found to compare with: `make chains` fetches one")
     print(f"load average before: {figures['load_before']}")
     print(json.dumps({"chain": figures}))
 
