@@ -69,9 +69,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class ChainSaw:
-    """The chain says so, as final as its profile asks."""
+    """The chain says so, as final as its profile asks; ``block`` is where, for roles that ask (0: not told)."""
 
     event: ChainEvent
+    block: int = 0
 
 
 Event = Started | Restored | Heard | TimerFired | Computed | Settled | ChainSaw

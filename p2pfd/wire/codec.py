@@ -13,6 +13,7 @@ from typing import Any
 
 from p2pfd.core import canonical
 from p2pfd.core.canonical import Plain
+from p2pfd.core.encounter_claims import MAX_SIZE
 from p2pfd.core.ids import DIGEST_BYTES, MAX_ROUND, Account, account, peer_id
 from p2pfd.core.labels import SALT_BYTES, WORD_BYTES
 from p2pfd.errors import DecodeError
@@ -20,11 +21,26 @@ from p2pfd.wire.limits import (
     ACCOUNT_SIGNATURE_BYTES,
     MAX_LABEL_BYTES,
     MAX_OFFERED,
+    MAX_TOLERANCE,
     MESSAGE_LIMITS,
     MIN_LABEL_BYTES,
+    PAPER_SIGNATURE_BYTES,
     PEER_SIGNATURE_BYTES,
 )
-from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
+from p2pfd.wire.messages import (
+    Agree,
+    Bind,
+    Brief,
+    Commit,
+    Deliver,
+    Hello,
+    Message,
+    Offer,
+    Propose,
+    Reached,
+    Reveal,
+    Show,
+)
 
 Check = Callable[[object], None]
 """Returns for a value that may stand in a field, and raises a DecodeError that completes "the field …" otherwise."""
@@ -116,8 +132,39 @@ class _Kind:
 
 _ROUND = integer(0, MAX_ROUND)
 _DIGEST = raw_bytes(DIGEST_BYTES)
+_SIZE = integer(1, MAX_OFFERED)
+_TOLERANCE = integer(0, MAX_TOLERANCE)
+_WORD = raw_bytes(WORD_BYTES)
+_SALT = raw_bytes(SALT_BYTES)
+_PLACE = integer(0, MAX_SIZE - 1)
+_PAPER_SIGNATURE = raw_bytes(PAPER_SIGNATURE_BYTES)
 _KINDS = (
+    _Kind("agree", Agree, {"name": _DIGEST, "salt": _SALT, "signature": _PAPER_SIGNATURE}),
+    _Kind(
+        "bind",
+        Bind,
+        {"result": _DIGEST, "place": _PLACE, "commitment": _DIGEST, "signature": _PAPER_SIGNATURE},
+    ),
+    _Kind(
+        "brief",
+        Brief,
+        {
+            "learner": an_account,
+            "neighbor": an_account,
+            "terms": _WORD,
+            "before": _DIGEST,
+            "size": _SIZE,
+            "tolerance": _TOLERANCE,
+            "learner_salt": _SALT,
+            "neighbor_salt": _SALT,
+        },
+    ),
     _Kind("commit", Commit, {"round": _ROUND, "commitment": _DIGEST}),
+    _Kind(
+        "deliver",
+        Deliver,
+        {"name": _DIGEST, "after": _DIGEST, "size": _SIZE, "signature": _PAPER_SIGNATURE},
+    ),
     _Kind(
         "hello",
         Hello,
@@ -128,7 +175,12 @@ _KINDS = (
             "by_account": raw_bytes(ACCOUNT_SIGNATURE_BYTES),
         },
     ),
-    _Kind("offer", Offer, {"round": _ROUND, "blob": _DIGEST, "size": integer(1, MAX_OFFERED)}),
+    _Kind("offer", Offer, {"round": _ROUND, "blob": _DIGEST, "size": _SIZE}),
+    _Kind(
+        "propose",
+        Propose,
+        {"terms": _WORD, "before": _DIGEST, "size": _SIZE, "tolerance": _TOLERANCE, "salt": _SALT},
+    ),
     _Kind("reached", Reached, {"round": _ROUND, "weights": _DIGEST}),
     _Kind(
         "reveal",
@@ -139,6 +191,7 @@ _KINDS = (
             "labels": raw_bytes(MIN_LABEL_BYTES, MAX_LABEL_BYTES, step=WORD_BYTES),
         },
     ),
+    _Kind("show", Show, {"result": _DIGEST, "place": _PLACE, "opening": _WORD, "signature": _PAPER_SIGNATURE}),
 )
 _BY_TYPE: Mapping[type, _Kind] = MappingProxyType({kind.build: kind for kind in _KINDS})
 _BY_FRONT: tuple[tuple[bytes, _Kind], ...] = tuple((kind.front, kind) for kind in _KINDS)

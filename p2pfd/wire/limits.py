@@ -17,6 +17,10 @@ PEER_SIGNATURE_BYTES = 64
 """Ed25519."""
 ACCOUNT_SIGNATURE_BYTES = 65
 """secp256k1: r, s and v."""
+PAPER_SIGNATURE_BYTES = 64
+"""secp256k1 under an encounter's paper: r, and s with the recovery bit on top, as in EIP-2098."""
+MAX_TOLERANCE = 2**32 - 1
+"""What the check-in of an encounter holds, in millionths."""
 PEER_TEXT = 52
 """Every Ed25519 peer id has as many letters: its 38 bytes begin alike."""
 ACCOUNT_TEXT = 42
@@ -40,8 +44,55 @@ def _kind(name: str) -> int:
     return 1 + _NAME + len(name) + 1  # a list of two, the kind's name, a map
 
 
+def _bytes(name: str, count: int) -> int:
+    return _NAME + len(name) + _BYTES_HEADER + count
+
+
+def _number(name: str) -> int:
+    return _NAME + len(name) + 5  # up to 32 bits
+
+
+def _place(name: str) -> int:
+    return _NAME + len(name) + 1  # a seat of a committee
+
+
+_PAPER = _bytes("signature", PAPER_SIGNATURE_BYTES)
+
 MESSAGE_LIMITS: Mapping[str, int] = MappingProxyType(
     {
+        "agree": _kind("agree") + _bytes("name", DIGEST_BYTES) + _bytes("salt", SALT_BYTES) + _PAPER,
+        "bind": (
+            _kind("bind")
+            + _bytes("result", DIGEST_BYTES)
+            + _place("place")
+            + _bytes("commitment", DIGEST_BYTES)
+            + _PAPER
+        ),
+        "brief": (
+            _kind("brief")
+            + _bytes("learner", ACCOUNT_TEXT)
+            + _bytes("neighbor", ACCOUNT_TEXT)
+            + _bytes("terms", WORD_BYTES)
+            + _bytes("before", DIGEST_BYTES)
+            + _number("size")
+            + _number("tolerance")
+            + _bytes("learner_salt", SALT_BYTES)
+            + _bytes("neighbor_salt", SALT_BYTES)
+        ),
+        "deliver": (
+            _kind("deliver") + _bytes("name", DIGEST_BYTES) + _bytes("after", DIGEST_BYTES) + _number("size") + _PAPER
+        ),
+        "propose": (
+            _kind("propose")
+            + _bytes("terms", WORD_BYTES)
+            + _bytes("before", DIGEST_BYTES)
+            + _number("size")
+            + _number("tolerance")
+            + _bytes("salt", SALT_BYTES)
+        ),
+        "show": (
+            _kind("show") + _bytes("result", DIGEST_BYTES) + _place("place") + _bytes("opening", WORD_BYTES) + _PAPER
+        ),
         "commit": _kind("commit") + _ROUND + _NAME + len("commitment") + _BYTES_HEADER + DIGEST_BYTES,
         "hello": (
             _kind("hello")

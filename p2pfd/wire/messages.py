@@ -56,4 +56,71 @@ class Offer(MessageBase):
     size: int
 
 
-Message = Hello | Commit | Reveal | Reached | Offer
+# -- encounters: what a learner, a neighbor and validators tell one another; all of it is signed by accounts too ------
+
+
+@dataclass(frozen=True, slots=True)
+class Propose(MessageBase):
+    """The sender would learn from the one it tells this: packed terms, the blob with its request, its salt."""
+
+    terms: bytes
+    before: Digest
+    size: int
+    tolerance: int
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Agree(MessageBase):
+    """The sender will serve, and signed the encounter that the proposal and this salt make."""
+
+    name: Digest
+    salt: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Brief(MessageBase):
+    """All that an encounter's name is the hash of: for the validators who were drawn, from either party."""
+
+    learner: Account
+    neighbor: Account
+    terms: bytes
+    before: Digest
+    size: int
+    tolerance: int
+    learner_salt: bytes
+    neighbor_salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver(MessageBase):
+    """What the neighbor made of the request: a blob that it holds, and its signature for which it is liable."""
+
+    name: Digest
+    after: Digest
+    size: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bind(MessageBase):
+    """A validator's commitment to its vote on a result, signed."""
+
+    result: Digest
+    place: int
+    commitment: Digest
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Show(MessageBase):
+    """What opens a validator's commitment, with its signature of all commitments."""
+
+    result: Digest
+    place: int
+    opening: bytes
+    signature: bytes
+
+
+Message = Hello | Commit | Reveal | Reached | Offer | Propose | Agree | Brief | Deliver | Bind | Show

@@ -12,7 +12,20 @@ import msgpack
 from p2pfd.core import canonical
 from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
 from p2pfd.wire import codec, envelope
-from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
+from p2pfd.wire.messages import (
+    Agree,
+    Bind,
+    Brief,
+    Commit,
+    Deliver,
+    Hello,
+    Message,
+    Offer,
+    Propose,
+    Reached,
+    Reveal,
+    Show,
+)
 
 TASK = TaskId(hashlib.sha256(b"the fuzzer's task").digest())
 PEER = PeerId("12D3KooWDaBG8xBmhKNJtSn78g9pq8fcubExgzJ6iGS9ranTLQ9Y")
@@ -76,6 +89,12 @@ def messages() -> list[Message]:
         Commit(RoundId(2**32 - 1), digest),
         Reached(RoundId(200), digest),
         Offer(RoundId(7), digest, 2**20),
+        Propose(b"t" * 32, digest, 2**20, 10_000, b"s" * 32),
+        Agree(digest, b"s" * 32, b"g" * 64),
+        Brief(ACCOUNT, ACCOUNT, b"t" * 32, digest, 1, 2**32 - 1, b"s" * 32, b"r" * 32),
+        Deliver(digest, digest, 2**26, b"g" * 64),
+        Bind(digest, 0, digest, b"g" * 64),
+        Show(digest, 6, b"o" * 32, b"g" * 64),
         Reveal(RoundId(1), b"s" * 32, b"\x10" * 32),
         Reveal(RoundId(2**16), b"s" * 32, b"\x10" * 4096),
     ]

@@ -12,7 +12,20 @@ from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId, peer_id_of
 from p2pfd.errors import DecodeError
 from p2pfd.wire import codec, envelope
 from p2pfd.wire.limits import MAX_ENVELOPE, MAX_SEQ, MESSAGE_LIMITS
-from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
+from p2pfd.wire.messages import (
+    Agree,
+    Bind,
+    Brief,
+    Commit,
+    Deliver,
+    Hello,
+    Message,
+    Offer,
+    Propose,
+    Reached,
+    Reveal,
+    Show,
+)
 
 ROUNDS = st.integers(0, 2**32 - 1).map(RoundId)
 DIGESTS = st.binary(min_size=32, max_size=32).map(Digest)
@@ -20,11 +33,24 @@ PEERS = st.binary(min_size=32, max_size=32).map(peer_id_of)
 ACCOUNTS = st.binary(min_size=20, max_size=20).map(lambda raw: Account("0x" + raw.hex()))
 LABELS = st.integers(1, 16).flatmap(lambda words: st.binary(min_size=32 * words, max_size=32 * words))
 HELLOS = st.builds(Hello, PEERS, ACCOUNTS, st.binary(min_size=64, max_size=64), st.binary(min_size=65, max_size=65))
+WORDS = st.binary(min_size=32, max_size=32)
+SIGNED = st.binary(min_size=64, max_size=64)
+SIZES = st.integers(1, 2**26)
+TOLERANCES = st.integers(0, 2**32 - 1)
+ENCOUNTERS = (
+    st.builds(Propose, WORDS, DIGESTS, SIZES, TOLERANCES, WORDS)
+    | st.builds(Agree, DIGESTS, WORDS, SIGNED)
+    | st.builds(Brief, ACCOUNTS, ACCOUNTS, WORDS, DIGESTS, SIZES, TOLERANCES, WORDS, WORDS)
+    | st.builds(Deliver, DIGESTS, DIGESTS, SIZES, SIGNED)
+    | st.builds(Bind, DIGESTS, st.integers(0, 6), DIGESTS, SIGNED)
+    | st.builds(Show, DIGESTS, st.integers(0, 6), WORDS, SIGNED)
+)
 SAYINGS = (
     st.builds(Commit, ROUNDS, DIGESTS)
     | st.builds(Reached, ROUNDS, DIGESTS)
     | st.builds(Offer, ROUNDS, DIGESTS, st.integers(1, 2**26))
     | st.builds(Reveal, ROUNDS, st.binary(min_size=32, max_size=32), LABELS)
+    | ENCOUNTERS
 )
 MESSAGES: st.SearchStrategy[Message] = HELLOS | SAYINGS
 TASK = TaskId(b"t" * 32)

@@ -14,12 +14,32 @@ from p2pfd.core.ids import Account, Digest, PeerId, RoundId
 from p2pfd.errors import DecodeError
 from p2pfd.wire import codec
 from p2pfd.wire.limits import MAX_MESSAGE, MESSAGE_LIMITS
-from p2pfd.wire.messages import Commit, Hello, Message, Offer, Reached, Reveal
+from p2pfd.wire.messages import (
+    Agree,
+    Bind,
+    Brief,
+    Commit,
+    Deliver,
+    Hello,
+    Message,
+    Offer,
+    Propose,
+    Reached,
+    Reveal,
+    Show,
+)
 
 PEER = PeerId("12D3KooWDaBG8xBmhKNJtSn78g9pq8fcubExgzJ6iGS9ranTLQ9Y")
 ACCOUNT = Account("0x43f5c1e413042a3e5aa61106074e2ec7a10ab0c5")
 ROUND = RoundId(2**32 - 1)
+SIGNED = b"g" * 64
 LARGEST: dict[str, Message] = {
+    "agree": Agree(Digest(b"n" * 32), b"s" * 32, SIGNED),
+    "bind": Bind(Digest(b"r" * 32), 6, Digest(b"c" * 32), SIGNED),
+    "brief": Brief(ACCOUNT, ACCOUNT, b"t" * 32, Digest(b"b" * 32), 2**26, 2**32 - 1, b"l" * 32, b"n" * 32),
+    "deliver": Deliver(Digest(b"n" * 32), Digest(b"a" * 32), 2**26, SIGNED),
+    "propose": Propose(b"t" * 32, Digest(b"b" * 32), 2**26, 2**32 - 1, b"s" * 32),
+    "show": Show(Digest(b"r" * 32), 6, b"o" * 32, SIGNED),
     "commit": Commit(ROUND, Digest(b"c" * 32)),
     "hello": Hello(PEER, ACCOUNT, b"p" * 64, b"a" * 65),
     "offer": Offer(ROUND, Digest(b"b" * 32), 2**26),
@@ -101,7 +121,8 @@ def test_wrong_types_are_refused(kind: str) -> None:
             if type(value) is type(good):
                 continue
             raw = canonical.encode([kind, {**_fields(kind), name: value}])
-            _refused(raw, f"{kind}: field {name!r} is ")
+            longer = len(raw) > MESSAGE_LIMITS[kind]  # where the right one takes a single byte
+            _refused(raw, f"a {kind} of" if longer else f"{kind}: field {name!r} is ")
 
 
 @pytest.mark.parametrize("fields", [None, 1, "x", b"x", [], [1], True])
@@ -122,6 +143,16 @@ def test_fields_that_are_no_map(fields: Any) -> None:
         ("reveal", "labels", b"x" * 4128, "a reveal of 4197 bytes"),
         ("reached", "weights", b"w" * 31, "has 31 bytes, not 32"),
         ("hello", "by_peer", b"p" * 63, "has 63 bytes, not 64"),
+        ("agree", "signature", b"g" * 63, "has 63 bytes, not 64"),
+        ("bind", "place", 7, "out of range: it lies between 0 and 6"),
+        ("bind", "place", -1, "out of range"),
+        ("brief", "terms", b"t" * 31, "has 31 bytes, not 32"),
+        ("brief", "neighbor", "0x" + "A" * 40, "an account with capital letters"),
+        ("deliver", "size", 0, "out of range"),
+        ("deliver", "size", 2**26 + 1, "out of range"),
+        ("propose", "tolerance", -1, "out of range"),
+        ("propose", "before", b"b" * 33, "a propose of 156 bytes"),
+        ("show", "opening", b"o" * 31, "has 31 bytes, not 32"),
         ("hello", "by_account", b"a" * 64, "has 64 bytes, not 65"),
         ("hello", "account", "0x" + "A" * 40, "an account with capital letters"),
         ("hello", "account", "0x" + "g" * 40, "is not an account"),
