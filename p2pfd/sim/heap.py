@@ -19,7 +19,7 @@ from p2pfd.core.events import Computed, Event, Heard, Message, Outcome, TimerFir
 from p2pfd.core.ids import Account, PeerId
 from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import Tick
-from p2pfd.sim.chain import CLAIM_TICKS, NEWS_TICKS, Claimed, LedgerChain, News
+from p2pfd.sim.chain import Claimed, LedgerChain, News
 from p2pfd.sim.mortal import Returned
 from p2pfd.sim.trace import Trace
 from p2pfd.sim.world import World
@@ -160,7 +160,7 @@ class HeapDriver:
         self._spread(now, self._chain.take(now, event))
 
     def _spread(self, now: Tick, news: News) -> None:
-        at = Tick(now + NEWS_TICKS)
+        at = self._news_at(now)
         for to, event in news:
             if to is not None:
                 self._post((to, at, _CHAIN, _RECEIPT, self._number(to), event))
@@ -172,9 +172,26 @@ class HeapDriver:
     def _replay(self, node: int, now: Tick) -> None:
         """A node that comes back reads on in the chain's history where its last snapshot stood."""
         self._seen[node] = self._saved[node]
-        at = Tick(now + NEWS_TICKS)
+        at = self._news_at(now)
         for number in range(self._saved[node], len(self._history)):
             self._post((node, at, _CHAIN, _HISTORY, number, self._history[number]))
+
+    def _news_at(self, now: Tick) -> Tick:
+        return now if self._chain is None else self._chain.news_at(now)
+
+    def _submit(self, now: Tick, node: int, effect: Submit) -> None:
+        claimed = Claimed(node, self._accounts[node], effect.intent, effect.claim)
+        if self._chain is None:
+            raise RuntimeError(f"{effect.intent} for a chain that is not there")
+        sent = self._chain.send(now, node, claimed)
+        if sent is None:
+            return
+        at, event = sent
+        number = self._number(node)
+        if event is claimed:
+            self._post((self._chain_at, at, _CHAIN, node, number, event))
+        else:
+            self._post((node, at, _CHAIN, _RECEIPT, number, event))
 
     def _perform(self, now: Tick, node: int, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
@@ -183,7 +200,7 @@ class HeapDriver:
                 self._publish(now, node, effect.message)  # type: ignore[union-attr]
             elif kind is SetTimer:
                 number = self._number(node)
-                name, due = effect.name, effect.at  # type: ignore[union-attr]
+                name, due = effect.name, max(now, effect.at)  # type: ignore[union-attr]
                 self._timers[node][name] = number
                 self._post((node, due, _TIMER, 0, number, TimerFired(name)))
             elif kind is CancelTimer:
@@ -195,8 +212,6 @@ class HeapDriver:
             elif kind is Persist:
                 self._saved[node] = self._seen[node]
             elif kind is Submit:
-                intent, claim = effect.intent, effect.claim  # type: ignore[union-attr]
-                claimed = Claimed(node, self._accounts[node], intent, claim)
-                self._post((self._chain_at, Tick(now + CLAIM_TICKS), _CHAIN, node, self._number(node), claimed))
+                self._submit(now, node, effect)  # type: ignore[arg-type]
             elif kind is Emit and self._watch is not None:
                 self._watch(now, node, effect)  # type: ignore[arg-type]

@@ -15,8 +15,9 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import MAX_SEATS
 from p2pfd.core.ticks import MILLISECOND, SECOND, Tick
 from p2pfd.errors import PlanError
-from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
+from p2pfd.roles.distill import DistillRound, GossipDistill, Seat, SettledDistill
 from p2pfd.sim.chain import LedgerChain
+from p2pfd.sim.faults import ChainAway, spans
 from p2pfd.sim.heap import HeapDriver
 from p2pfd.sim.mortal import Killed, Mortal, Returned
 from p2pfd.sim.toy import CLASSES, SAMPLES, ToyLearner
@@ -24,7 +25,6 @@ from p2pfd.sim.trace import Trace
 from p2pfd.sim.world import World, WorldPlan
 
 _STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
-_PHASE_TICKS = 10 * SECOND
 _POT, _RATE, _BOND = Amount(1_000_000), Amount(500_000), Amount(4_000_000)
 
 
@@ -38,10 +38,14 @@ class SimPlan:
     trace: bool = False
     settled: bool = False
     """Settle on the reference ledger: one market for all, so at most as many nodes as it has seats."""
+    phase_seconds: int = 10
+    """How long commitments, and how long labels, are waited for."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 100_000:
             raise PlanError(f"{self.rounds} rounds", "between 1 and 100,000 can be simulated")
+        if not 1 <= self.phase_seconds <= 3600:
+            raise PlanError(f"phases of {self.phase_seconds} seconds", "between 1 and 3,600")
         if self.settled and self.world.nodes > MAX_SEATS:
             raise PlanError(f"{self.world.nodes} nodes on one label market", f"it has {MAX_SEATS} seats at most")
 
@@ -81,19 +85,27 @@ class Cast:
         self.accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in range(nodes)]
         self.toys = [ToyLearner(root.split("toy", node), truth) for node in range(nodes)]
         self._pace = [root.split("pace", node) for node in range(nodes)]
-        mortal = {absence.node for absence in plan.world.absences}
+        degrees = [len(heard) for heard in self.world.neighbours]
+        self.away = spans(plan.world.all_faults, root.split("faults"), degrees, self.data)
+        """When which nodes are away."""
         self.machines: list[Machine] = [
-            Mortal(lambda node=node: self._machine(node)) if node in mortal else self._machine(node)  # type: ignore[misc]
+            Mortal(lambda node=node: self._machine(node)) if node in self.away else self._machine(node)  # type: ignore[misc]
             for node in range(nodes)
         ]
+
+    @property
+    def data(self) -> list[int]:
+        """How much each node has to teach, for a disaster that hits those who have most."""
+        return [toy.skill for toy in self.toys]
 
     @property
     def quorum(self) -> int:
         """How many labels make a round."""
         return min(2, self.plan.world.nodes)
 
-    def ledger(self) -> LedgerChain:
+    def ledger(self, kind: type[LedgerChain] = LedgerChain) -> LedgerChain:
         """A chain on which every node can pay its bond."""
+        phase = self.plan.phase_seconds
         requester = Account("0x" + "ee" * 20)
         terms = MarketTerms(
             task=self.task,
@@ -106,17 +118,21 @@ class Cast:
             forfeit=Amount(_BOND // 4),
             quorum=self.quorum,
             seats=self.plan.world.nodes,
-            enrol_seconds=_PHASE_TICKS // SECOND,
-            commit_seconds=_PHASE_TICKS // SECOND,
-            reveal_seconds=_PHASE_TICKS // SECOND,
+            enrol_seconds=phase,
+            commit_seconds=phase,
+            reveal_seconds=phase,
         )
         wallets = dict.fromkeys(self.accounts, 2 * _BOND)
-        return LedgerChain({**wallets, requester: _POT * self.plan.rounds}, requester, terms)
+        outages = [fault for fault in self.plan.world.faults if isinstance(fault, ChainAway)]
+        return kind({**wallets, requester: _POT * self.plan.rounds}, requester, terms, outages, self.away)
+
+    def role(self, node: int) -> type[DistillRound]:
+        """Which machine a node runs."""
+        return SettledDistill if self.plan.settled else GossipDistill
 
     def _machine(self, node: int) -> Machine:
         heard = self.world.neighbours[node]
-        role = SettledDistill if self.plan.settled else GossipDistill
-        return role(
+        return self.role(node)(
             Seat(
                 task=self.task,
                 peer=self.peers[node],
@@ -127,8 +143,8 @@ class Cast:
                 rounds=self.plan.rounds,
                 quorum=self.quorum,
                 seats=1 + len(heard),
-                commit_ticks=_PHASE_TICKS,
-                reveal_ticks=_PHASE_TICKS,
+                commit_ticks=self.plan.phase_seconds * SECOND,
+                reveal_ticks=self.plan.phase_seconds * SECOND,
                 bond=_BOND if self.plan.settled else 0,
                 chatty=False,
                 announce=self.plan.settled,
@@ -139,9 +155,11 @@ class Cast:
     def lives(self) -> list[tuple[Tick, int, Started]]:
         """When each node starts, is killed and returns."""
         events: list[tuple[Tick, int, Started]] = [(Tick(0), node, Started()) for node in range(self.plan.world.nodes)]
-        for absence in self.plan.world.absences:
-            events.append((absence.begin, absence.node, Killed()))
-            events.append((absence.end, absence.node, Returned()))
+        for node, found in self.away.items():
+            for begin, end in found:
+                events.append((begin, node, Killed()))
+                if end is not None:
+                    events.append((end, node, Returned()))
         return events
 
     def work(self, node: int, effect: Compute) -> tuple[int, Outcome]:

@@ -73,9 +73,14 @@ class ToyLearner:
         return (wrong ^ self._truth).to_bytes(SAMPLES, "big")
 
     def _absorb(self, work: Absorb) -> Absorbed:
-        # Every byte counts its own ones: no carry, as there are fewer than 256 voters.
-        ones = sum(int.from_bytes(labels, "big") for _, labels in work.votes)
-        self.believes = ones.to_bytes(SAMPLES, "big").translate(_majority(len(work.votes)))
+        voters = len(work.votes)
+        if voters < _PARTS:
+            # Every byte counts its own ones, and none carries.
+            ones = sum(int.from_bytes(labels, "big") for _, labels in work.votes)
+            self.believes = ones.to_bytes(SAMPLES, "big").translate(_majority(voters))
+        else:  # a hub with hundreds of neighbours
+            said = zip(*(labels for _, labels in work.votes), strict=True)
+            self.believes = bytes(int(2 * sum(column) > voters) for column in said)
         self.right = (int.from_bytes(self.believes, "big") ^ self._truth).to_bytes(SAMPLES, "big").count(0)
         return Absorbed(self._digest(), {"accuracy": self.right * 1_000_000 // SAMPLES})
 

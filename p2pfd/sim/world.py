@@ -7,37 +7,26 @@ however a driver happens to interleave the nodes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import MILLISECOND, Tick
 from p2pfd.errors import PlanError
+from p2pfd.sim import faults
+from p2pfd.sim.faults import Absence, Delay, Duplicates, Fault, Loss, Partition, Trouble
+from p2pfd.sim.graphs import CIRCLE, GRAPHS, graph_of
+
+__all__ = ["Absence", "Partition", "World", "WorldPlan"]
 
 _LOSS_PARTS = 1 << 20
 _DRAW_BYTES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """From one tick to another, nodes below ``cut`` and the rest do not hear each other."""
-
-    begin: Tick
-    end: Tick
-    cut: int
-
-
-@dataclass(frozen=True, slots=True)
-class Absence:
-    """A node is killed at one tick and comes back, from its last snapshot, at another."""
-
-    node: int
-    begin: Tick
-    end: Tick
+_TROUBLED_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class WorldPlan:
-    """The faults of a simulated world. ``loss`` is in millionths."""
+    """A simulated world and its faults. ``loss`` is in millionths, and there all the time."""
 
     nodes: int
     degree: int = 3
@@ -46,6 +35,8 @@ class WorldPlan:
     loss: int = 0
     partitions: tuple[Partition, ...] = ()
     absences: tuple[Absence, ...] = ()
+    graph: str = CIRCLE
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= 100_000:
@@ -59,33 +50,15 @@ class WorldPlan:
             )
         if not 0 <= self.loss <= 1_000_000:
             raise PlanError(f"loss of {self.loss} millionths", "between 0 and 1,000,000")
-        for absence in self.absences:
-            if not 0 <= absence.node < self.nodes or not 0 < absence.begin < absence.end:
-                raise PlanError(f"an absence of node {absence.node}", "name an existing node, and let it end later")
+        if self.graph not in GRAPHS:
+            raise PlanError(f"there is no graph {self.graph[:40]!r}", f"the choice is {', '.join(GRAPHS)}")
+        for fault in self.all_faults:
+            faults.check(fault, self.nodes)
 
-
-def circle_with_chords(rng: Rng, nodes: int, degree: int) -> tuple[tuple[int, ...], ...]:
-    """Whom each node hears: a ring, so that all are connected, and random chords up to about `degree` neighbours."""
-    links: list[set[int]] = [set() for _ in range(nodes)]
-
-    def join(one: int, other: int) -> None:
-        links[one].add(other)
-        links[other].add(one)
-
-    if nodes > 1:
-        for node in range(nodes):
-            join(node, (node + 1) % nodes)
-    wanted = min(degree, nodes - 1)
-    order = list(range(nodes))
-    rng.shuffle(order)
-    for node in order:
-        tries = 0
-        while len(links[node]) < wanted and tries < 16 * degree:
-            other = rng.below(nodes)
-            tries += 1
-            if other != node and len(links[other]) < wanted:
-                join(node, other)
-    return tuple(tuple(sorted(neighbours)) for neighbours in links)
+    @property
+    def all_faults(self) -> tuple[Fault, ...]:
+        """Every fault, wherever in the plan it stands."""
+        return (*self.absences, *self.partitions, *self.faults)
 
 
 class World:
@@ -93,16 +66,21 @@ class World:
 
     def __init__(self, plan: WorldPlan, rng: Rng) -> None:
         self.plan = plan
-        self.neighbours = circle_with_chords(rng.split("graph"), plan.nodes, plan.degree)
+        self.neighbours = graph_of(plan.graph, rng.split("graph"), plan.nodes, plan.degree)
         self._seeds = [rng.split("link", node).seed for node in range(plan.nodes)]
         self._sendings = [0] * plan.nodes
         self._span = plan.latency_high - plan.latency_low + 1
         self._busy_until = [dict.fromkeys(neighbours, 0) for neighbours in self.neighbours]
         self._lost_below = plan.loss * _LOSS_PARTS // 1_000_000
+        self._troubles = tuple(fault for fault in plan.all_faults if isinstance(fault, Trouble))
 
     def carry(self, sender: int, now: Tick) -> list[tuple[int, Tick]]:
         """Which neighbours hear what this node publishes now, and when."""
         number = self._sendings[sender] = self._sendings[sender] + 1
+        if self._troubles:
+            troubles = [trouble for trouble in self._troubles if trouble.begin <= now < trouble.end]
+            if troubles:
+                return self._carry_through(sender, now, number, troubles)
         neighbours = self.neighbours[sender]
         # One hash a sending, and of it 48 bits for each neighbour: twenty for loss, twenty-eight for latency.
         hashed = hashlib.shake_128(self._seeds[sender] + number.to_bytes(8, "big")).digest(
@@ -111,13 +89,12 @@ class World:
         draws = int.from_bytes(hashed, "big")
         low, span, lost_below = now + self.plan.latency_low, self._span, self._lost_below
         busy = self._busy_until[sender]
-        cuts = self.plan.partitions
         arrivals = []
         for neighbour in neighbours:
             at = low + ((draws & 0xFFFFFFF) * span >> 28)
             lost = lost_below and (draws >> 28 & 0xFFFFF) < lost_below
             draws >>= 48
-            if lost or (cuts and self._cut(sender, neighbour, now)):
+            if lost:
                 continue
             if at < busy[neighbour]:
                 at = busy[neighbour]  # a connection keeps the order of what is sent over it
@@ -125,8 +102,35 @@ class World:
             arrivals.append((neighbour, Tick(at)))
         return arrivals
 
-    def _cut(self, one: int, other: int, now: Tick) -> bool:
-        for partition in self.plan.partitions:
-            if partition.begin <= now < partition.end and (one < partition.cut) != (other < partition.cut):
-                return True
-        return False
+    def _carry_through(
+        self, sender: int, now: Tick, number: int, troubles: Sequence[Trouble]
+    ) -> list[tuple[int, Tick]]:
+        """The same through these troubles; of several losses at once the worst counts, and delays add up."""
+        lost_below = max(
+            [self._lost_below, *(_parts(trouble.share) for trouble in troubles if isinstance(trouble, Loss))]
+        )
+        twice_below = max([0, *(_parts(trouble.share) for trouble in troubles if isinstance(trouble, Duplicates))])
+        delays = [trouble for trouble in troubles if isinstance(trouble, Delay)]
+        cuts = [trouble.cut for trouble in troubles if isinstance(trouble, Partition)]
+        low, span, busy = now + self.plan.latency_low, self._span, self._busy_until[sender]
+        neighbours = self.neighbours[sender]
+        hashed = hashlib.shake_128(self._seeds[sender] + number.to_bytes(8, "big")).digest(
+            _TROUBLED_BYTES * len(neighbours)
+        )
+        arrivals = []
+        for place, neighbour in enumerate(neighbours):
+            draws = int.from_bytes(hashed[_TROUBLED_BYTES * place : _TROUBLED_BYTES * (place + 1)], "big")
+            if draws & 0xFFFFF < lost_below or any((sender < cut) != (neighbour < cut) for cut in cuts):
+                continue
+            at = low + ((draws >> 20 & 0xFFFFFFF) * span >> 28)
+            for delay in delays:
+                at += delay.least + ((draws >> 48 & 0xFFFFF) * (delay.most - delay.least + 1) >> 20)
+            at = busy[neighbour] = max(at, busy[neighbour])
+            arrivals.append((neighbour, Tick(at)))
+            if draws >> 68 & 0xFFFFF < twice_below:
+                arrivals.append((neighbour, Tick(at + 1 + ((draws >> 88 & 0xFFFFFFF) * span >> 28))))
+        return arrivals
+
+
+def _parts(share: int) -> int:
+    return share * _LOSS_PARTS // 1_000_000
