@@ -50,8 +50,8 @@ class History:
 async def _read(place: where.Place, chain: Chain) -> History:
     spec = place.task
     head = answers.height(await chain.rpc.call("eth_blockNumber"))
-    watcher = Watcher(chain.rpc, spec.chain.market, finality=0, interval=1.0)
-    seen = await watcher.history(0, head, spec.id)
+    watcher = Watcher(chain.rpc, chain.market, finality=0, interval=1.0)
+    seen = await watcher.history(0, head, chain.market, spec.id)
     if not seen:
         raise NotRunningError(
             f"the chain knows nothing of the task {spec.name} ({spec.id.hex()[:12]})", "is it the right chain and task?"
@@ -59,7 +59,7 @@ async def _read(place: where.Place, chain: Chain) -> History:
 
     terms = await chain.settlement(keys.fresh().account).terms(spec.id)
     assert terms is not None, "a task with events has terms"
-    return History(terms, tuple((cursor.block, event) for cursor, event in seen))
+    return History(terms, tuple((cursor.block, event) for cursor, event in seen))  # type: ignore[misc]
 
 
 def _verify(args: argparse.Namespace, screen: Screen) -> int:

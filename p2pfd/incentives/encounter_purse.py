@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from p2pfd.core.claims import Balances
 from p2pfd.core.ids import Account, Amount
-from p2pfd.incentives.staking import require
+from p2pfd.incentives.staking import Wallets, require
 
 MAX_HELD = 2**63
 
@@ -19,7 +19,7 @@ class Purse:
     """The balances of all accounts, apart from what is in escrow and in seats."""
 
     def __init__(self, wallets: Mapping[Account, int], unbond_seconds: int) -> None:
-        self._wallet = defaultdict[Account, int](int, wallets)
+        self._wallet = wallets if isinstance(wallets, Wallets) else Wallets(wallets)
         self._free = defaultdict[Account, int](int)
         self._unbonding = defaultdict[Account, int](int)
         self._ready = defaultdict[Account, int](int)

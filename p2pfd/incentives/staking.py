@@ -23,11 +23,18 @@ def require(holds: bool, reason: str) -> None:
         raise Refused(reason)
 
 
+class Wallets(defaultdict[Account, int]):
+    """What everyone has outside of contracts. Contracts that are given the same one share the token."""
+
+    def __init__(self, amounts: Mapping[Account, int]) -> None:
+        super().__init__(int, amounts)
+
+
 class Staking:
     """The balances of all accounts, and the moves between them that a contract may make."""
 
     def __init__(self, wallets: Mapping[Account, int], unbond_seconds: int) -> None:
-        self._wallet = defaultdict[Account, int](int, wallets)
+        self._wallet = wallets if isinstance(wallets, Wallets) else Wallets(wallets)
         self._free = defaultdict[Account, int](int)
         self._locked = defaultdict[Account, int](int)
         self._unbonding = defaultdict[Account, int](int)

@@ -1,16 +1,26 @@
-"""`Settlement`: claims in, receipts out, events to follow. The same on every chain."""
+"""`Settlement`: claims in, receipts out, events to follow. The same on every chain, and for every contract of ours."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import NewType, Protocol, runtime_checkable
+from typing import NewType, Protocol, TypeVar, runtime_checkable
 
 from p2pfd.core.claims import Balances, ChainEvent, Claim, MarketTerms, Receipt
+from p2pfd.core.encounter_claims import EncounterClaim, EncounterTerms
+from p2pfd.core.encounter_events import EncounterEvent
+from p2pfd.core.encounter_papers import Papers
 from p2pfd.core.ids import Account, TaskId
+from p2pfd.core.modes import ModeClaim, ModeEvent
 from p2pfd.errors import ChainError
+from p2pfd.incentives.encounter_registry import Seat
+from p2pfd.incentives.encounter_state import Phase
 
 TxRef = NewType("TxRef", str)
+AnyClaim = ModeClaim | EncounterClaim
+AnyEvent = ModeEvent | EncounterEvent
+_Claim = TypeVar("_Claim", contravariant=True)
+_Event = TypeVar("_Event", covariant=True)
 
 
 class ChainAwayError(ChainError):
@@ -41,15 +51,23 @@ class Capabilities:
     block_seconds: float
 
 
-class Settlement(Protocol):
-    """A chain, seen by one account."""
+@dataclass(frozen=True, slots=True)
+class ChainTime:
+    """The newest block, and its second: what deadlines are measured by."""
+
+    block: int
+    seconds: int
+
+
+class Desk(Protocol[_Claim, _Event]):
+    """One contract on one chain, seen by one account: what all contracts have in common."""
 
     @property
     def caps(self) -> Capabilities:
         """What this chain is like."""
         ...
 
-    async def submit(self, claim: Claim) -> TxRef:
+    async def submit(self, claim: _Claim) -> TxRef:
         """Send a claim; ChainError only when it could not be sent at all."""
         ...
 
@@ -57,16 +75,20 @@ class Settlement(Protocol):
         """Wait until the claim's fate is final: Included, Reverted or Unknown."""
         ...
 
-    def events(self, since: Cursor, task: TaskId) -> AsyncIterator[tuple[Cursor, ChainEvent]]:
-        """A task's events after a place in history, in order, for ever."""
-        ...
-
-    async def terms(self, task: TaskId) -> MarketTerms | None:
-        """The terms that the chain holds a task to; None where there is no such task. Read them before enrolling."""
+    def events(self, since: Cursor, task: TaskId | None = None) -> AsyncIterator[tuple[Cursor, _Event]]:
+        """What the contract tells after a place in history, of one task or of all, in order, for ever."""
         ...
 
     async def account(self, who: Account) -> Balances:
         """Where an account's tokens are."""
+        ...
+
+
+class Settlement(Desk[Claim, ChainEvent], Protocol):
+    """A label market."""
+
+    async def terms(self, task: TaskId) -> MarketTerms | None:
+        """The terms that the chain holds a task to; None where there is no such task. Read them before enrolling."""
         ...
 
 
@@ -79,4 +101,66 @@ class OnceSettlement(Settlement, Protocol):
 
         ChainError when the name was given to another claim, or when it could not be sent at all.
         """
+        ...
+
+
+# -- encounters --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EncounterRules:
+    """To what a contract of encounters was set up, for ever."""
+
+    bond: int
+    """What a seat costs."""
+    threshold: int
+    """What a learner and a neighbor must have free to begin anything."""
+    longest: int
+    """Seconds that an encounter may last."""
+    unbond_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """How a learner's lane stands. Its next nonce is known while it is idle; the ballot has two bits a place."""
+
+    phase: Phase
+    nonce: int | None
+    ballot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Whom a draw finds, and the block whose hash it takes; fewer than the committee's size make it void."""
+
+    seats: tuple[int, ...]
+    block: int
+
+
+class EncounterSettlement(Desk[EncounterClaim, EncounterEvent], Protocol):
+    """A contract of encounters. Its events are of no task: they are one stream, in which a key names an encounter."""
+
+    @property
+    def papers(self) -> Papers:
+        """What is signed for this contract on this chain."""
+        ...
+
+    async def now(self) -> ChainTime:
+        """The chain's time."""
+        ...
+
+    async def rules(self) -> EncounterRules:
+        """To what the contract was set up."""
+        ...
+
+    async def seats(self) -> tuple[Seat | None, ...]:
+        """The bonded validators, by seat; None for a hole."""
+        ...
+
+    async def lane(self, learner: Account, lane: int = 0) -> LaneState:
+        """How a learner's lane stands now."""
+        ...
+
+    async def drawn(self, terms: EncounterTerms, name: bytes, where: int) -> Draw:
+        """Whom a draw in the next block would find, for an open encounter; ChainError before there can be one."""
         ...

@@ -13,7 +13,9 @@ from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import TxRef
 from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.deployments import RECIPES, Setting
 from p2pfd.settlement.habits import INSTANT, Habits
+from p2pfd.settlement.kinds import Contract, Kind
 from p2pfd.settlement.outbox import Fate
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
@@ -32,6 +34,27 @@ async def deploy(
     arguments = encode(["address", "uint256"], [token, unbond_seconds])
     market = await _created(sender, artifact("LabelMarket").bytecode + arguments)
     return ChainSpec(profile=profile, chain_id=chain_id, token=token, market=market)
+
+
+async def deploy_also(
+    rpc: Rpc, key: AccountKey, chain: ChainSpec, kind: Kind, settings: Mapping[str, int], *, habits: Habits = INSTANT
+) -> Contract:
+    """One more of our contracts for the chain's token, after all that it needs beside that."""
+    sender = Sender(rpc, key, chain.chain_id, habits=habits)
+
+    async def stands(name: str) -> Account:
+        recipe = next(recipe for recipe in RECIPES if recipe.contract == name)
+        kinds, values = list[str](), list[object]()
+        for argument in recipe.arguments:
+            if isinstance(argument, Setting):
+                kinds.append("uint256")
+                values.append(settings[argument.name])
+            else:
+                kinds.append("address")
+                values.append(chain.token if argument == "Token" else await stands(argument))
+        return await _created(sender, artifact(name).bytecode + encode(kinds, values))
+
+    return Contract(await stands(kind.artifact), kind)
 
 
 async def transfer(

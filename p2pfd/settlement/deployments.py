@@ -58,8 +58,8 @@ _THRESHOLD = Setting("threshold", 10**7, "tokens", "what a party of an encounter
 RECIPES: tuple[Recipe, ...] = (
     Recipe("Token", (_SUPPLY,), always=True),
     Recipe("LabelMarket", ("Token", _UNBOND), always=True),
-    Recipe("SampledMarket", ("Token", _UNBOND)),
     Recipe("Court", ()),
+    Recipe("SampledMarket", ("Token", _UNBOND, "Court")),
     Recipe("OptimisticMarket", ("Token", _UNBOND, "Court")),
     Recipe("Encounters", ("Token", _UNBOND, _LONGEST, _BOND, _THRESHOLD)),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from p2pfd.core.encounter_claims import (
     CommitVote,
     DrawCommittee,
     EncounterClaim,
+    EncounterTerms,
     Join,
     Leave,
     OpenEncounter,
@@ -28,17 +30,21 @@ from p2pfd.core.encounter_claims import (
     SettleEncounter,
     SettleMany,
     Signature,
+    SignedCommitment,
     SignedOpening,
     TopUp,
     Vacate,
+    Vote,
 )
 from p2pfd.core.encounter_events import EncounterEvent
 from p2pfd.core.encounter_papers import Papers
 from p2pfd.core.ids import Account, account
+from p2pfd.errors import ChainError, DecodeError
 from p2pfd.settlement.abi import Interface
 from p2pfd.settlement.accounts import ORDER, AccountKey
 from p2pfd.settlement.artifacts import artifact
 
+_WORD_BYTES = 32
 _TOP = 1 << 255
 _SEATS = 0xFFFFFF << 48
 _EVENTS: dict[str, Any] = {
@@ -97,7 +103,62 @@ def signer(digest: bytes, signature: Signature) -> Account | None:
     return account("0x" + _keccak(public.format(compressed=False)[1:])[-20:].hex())
 
 
+# -- what is signed ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A key that signs what participants of encounters sign, for one contract on one chain."""
+
+    papers: Papers
+    key: AccountKey
+
+    def terms(self, terms: EncounterTerms, details: bytes) -> Signature:
+        """As a learner or a neighbor: these are the terms."""
+        return self._sign(self.papers.encounter(terms, details))
+
+    def result(self, name: bytes, after: bytes) -> Signature:
+        """As the neighbor: this is what the encounter of this name came to."""
+        return self._sign(self.papers.result(name, after))
+
+    def commitment(self, result: bytes, seat: int, opening: int) -> SignedCommitment:
+        """As a validator: bound to the vote in the opening's lowest bit, which stays hidden."""
+        bound = self.papers.commitment(result, seat, opening)
+        return SignedCommitment(bound, self._sign(self.papers.bound(result, bound)))
+
+    def vote(self, result: bytes, commitments: Sequence[bytes], opening: int) -> Vote:
+        """As a validator that has seen all commitments: its part of the fast path."""
+        return Vote(self._sign(self.papers.ballot(result, commitments)), opening)
+
+    def _sign(self, struct: bytes) -> Signature:
+        return sign(self.key, self.papers.digest(struct))
+
+
 # -- calls -------------------------------------------------------------------------------------------------------------
+
+
+def check(claim: EncounterClaim) -> None:
+    """ChainError for a claim with a value that no call can carry, or that would not come out as it went in."""
+    for value in _values(claim):
+        if isinstance(value, bytes) and len(value) != _WORD_BYTES:
+            raise ChainError(f"{len(value)} bytes where {_WORD_BYTES} belong", "mend the claim: it was not sent")
+        if isinstance(value, int) and not 0 <= value < 1 << 8 * _WORD_BYTES:
+            raise ChainError("a number of a claim has not 256 bits", "mend the claim: it was not sent")
+        if isinstance(value, EncounterTerms):
+            try:
+                value.packed()
+            except DecodeError as error:
+                raise ChainError(error.what, "mend the claim: it was not sent") from error
+
+
+def _values(part: object) -> Iterator[object]:
+    yield part
+    if isinstance(part, tuple):
+        inside: Iterable[object] = part
+    else:
+        inside = () if not is_dataclass(part) else [getattr(part, entry.name) for entry in fields(part)]
+    for each in inside:
+        yield from _values(each)
 
 
 def call_of(claim: EncounterClaim) -> bytes:
@@ -182,6 +243,17 @@ def _signature(of: Signature) -> list[int]:
 
 def _number(raw: bytes) -> int:
     return int.from_bytes(raw, "big")
+
+
+def gas_for(claim: EncounterClaim) -> int:
+    """A gas limit that no valid call of this kind reaches, whatever the number of seats."""
+    match claim:
+        case OpenMany() | SettleMany():
+            return 2**24
+        case DrawCommittee() | SettleEncounter() | ReportResult() | RevealVote() | CloseEncounter():
+            return 2_000_000
+        case _:
+            return 1_000_000
 
 
 # -- events ------------------------------------------------------------------------------------------------------------

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import trio
 from eth_abi import encode
 from eth_account import Account as Signer
 from eth_utils import keccak
 
-from p2pfd.core.claims import Balances, ChainEvent, Claim, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
+from p2pfd.core.claims import Balances, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
 from p2pfd.core.ids import Account, Amount, TaskId
+from p2pfd.core.modes import ModeClaim
 from p2pfd.core.spec import ChainSpec
 from p2pfd.errors import ChainError
 from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function, reason
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.settlement.api import Capabilities, ChainAwayError, Cursor, TxRef
+from p2pfd.settlement.api import AnyClaim, Capabilities, ChainAwayError, ChainTime, Cursor, TxRef
+from p2pfd.settlement.kinds import Contract, market_at
+from p2pfd.settlement.modes import Ledger, terms_of
+from p2pfd.settlement.recall import Recall
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Feed, Watcher
@@ -26,10 +30,13 @@ PERMIT_SECONDS = 3600
 _BEHIND = 20
 """So often an endpoint that is behind is asked again."""
 _PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"))
+C = TypeVar("C", bound=AnyClaim)
+View = tuple[Account, Function, Sequence[object]]
+"""A contract, one of its views, and what it is asked."""
 
 
-class EvmSettlement:
-    """`p2pfd.settlement.api.Settlement` over JSON-RPC."""
+class EvmDesk(Generic[C]):
+    """`p2pfd.settlement.api.Desk` over JSON-RPC: what all our contracts have in common."""
 
     def __init__(
         self,
@@ -39,48 +46,69 @@ class EvmSettlement:
         caps: Capabilities,
         key: AccountKey,
         sender: Sender | None = None,
+        contract: Contract | None = None,
+        recall: Recall | None = None,
     ) -> None:
+        """The chain's on-chain label market, unless another contract is given."""
         self._rpc = rpc
         self._watcher = watcher
         self._spec = spec
         self._caps = caps
         self._key = key
         self._sender = sender if sender is not None else Sender(rpc, key, spec.chain_id)
-        self._permits = trio.Lock()
+        self.contract = contract if contract is not None else market_at(spec.market)
+        """What it is, and where it stands."""
+        self._recall = recall if recall is not None else Recall(watcher, self.contract)
+        self._ended = -1
+        """The highest block in which something of this account is known to be final."""
 
     @property
     def caps(self) -> Capabilities:
         """What this chain is like."""
         return self._caps
 
-    async def submit(self, claim: Claim) -> TxRef:
+    async def submit(self, claim: C) -> TxRef:
         """Send a claim; ChainError only when it could not be sent at all."""
         return await self._submit(claim, None)
 
-    async def submit_once(self, intent: str, claim: Claim) -> TxRef:
+    async def submit_once(self, intent: str, claim: C) -> TxRef:
         """Send a claim under a name. The same name again is the same claim: it is not sent twice, after a crash either.
 
         ChainError when the name was given to another claim, or when it could not be sent at all.
         """
         return await self._submit(claim, intent)
 
-    async def _submit(self, claim: Claim, intent: str | None) -> TxRef:
-        contracts.check(claim)
-        market, gas, meant = self._spec.market, contracts.gas_for(claim), bytes(keccak(repr(claim).encode()))
+    async def _submit(self, claim: C, intent: str | None) -> TxRef:
+        kind, at, meant = self.contract.kind, self.contract.address, bytes(keccak(repr(claim).encode()))
+        kind.check(claim)
+        known = None if intent is None else self._sender.known(intent, at, meant)
+        if known is not None:
+            return known
+        call, gas = await self._call(claim), kind.gas_for(claim)
         if not isinstance(claim, Deposit):
-            return await self._sender.send(market, contracts.call_of(claim), gas, intent=intent, claim=meant)
-        async with self._permits:  # a permit names the token's next nonce of this account
-            known = None if intent is None else self._sender.known(intent, market, meant)
+            return await self._sender.send(at, call, gas, intent=intent, claim=meant)
+        async with self._sender.permits:
+            known = None if intent is None else self._sender.known(intent, at, meant)
             if known is not None:
                 return known
-            shown_at = await self._sender.over(contracts.market()["deposit_with_permit"].selector)
+            shown_at = await self._sender.over(kind.interface()["deposit_with_permit"].selector)
             call = await self._deposit(claim, shown_at)
-            return await self._sender.send(market, call, gas, intent=intent, claim=meant)
+            return await self._sender.send(at, call, gas, intent=intent, claim=meant)
 
-    async def gas(self, claim: Claim) -> int:
+    async def _call(self, claim: AnyClaim) -> bytes:
+        """The call that carries a claim, with what the task's events say where it needs that."""
+        kind, seen = self.contract.kind, Ledger()
+        if kind.recalls(claim):
+            seen = await self._recall.of(claim.task, self._ended)  # type: ignore[union-attr]  # such claims are of a task
+        return kind.call_of(claim, seen)
+
+    async def gas(self, claim: C) -> int:
         """About how much gas a claim takes if it is sent now; ChainError, with the reason, when it would be refused."""
-        data = await self._deposit(claim) if isinstance(claim, Deposit) else contracts.call_of(claim)
-        call = {"from": self._key.account, "to": self._spec.market, "data": "0x" + data.hex()}
+        self.contract.kind.check(claim)
+        data = await self._call(claim)
+        if isinstance(claim, Deposit):
+            data = await self._deposit(claim)
+        call = {"from": self._key.account, "to": self.contract.address, "data": "0x" + data.hex()}
         try:
             return answers.height(await self._rpc.call("eth_estimateGas", call), "an estimate of gas")
         except RpcRefusal as refusal:
@@ -92,31 +120,36 @@ class EvmSettlement:
         fate = await self._sender.final(ref)
         if fate is None:
             return Unknown(ref, "the chain does not know this transaction")
+        self._ended = max(self._ended, fate.block)
         told = "0x" + fate.tx.hex()
         return Included(told, fate.block, fate.cost) if fate.success else Reverted(told, fate.reason)
 
-    def events(self, since: Cursor, task: TaskId) -> AsyncIterator[tuple[Cursor, ChainEvent]]:
-        """A task's events after a place in history, in order, for ever."""
-        return Feed(self._watcher, since, task)
+    def events(self, since: Cursor, task: TaskId | None = None) -> AsyncIterator[tuple[Cursor, Any]]:
+        """What the contract tells after a place in history, of one task or of all, in order, for ever."""
+        self.contract.kind.check_task(task)
+        return Feed(self._watcher, since, self.contract, task)
+
+    async def now(self) -> ChainTime:
+        """The chain's time: its newest block's."""
+        head = answers.record(await self._rpc.call("eth_getBlockByNumber", "latest", False), "the newest block")
+        number = answers.height(head.get("number"))
+        return ChainTime(number, answers.height(head.get("timestamp"), "a block's time"))
 
     async def account(self, who: Account) -> Balances:
         """Where an account's tokens are."""
-        of_token, of_market = contracts.token()["balanceOf"], contracts.market()["balances"]
-        wallet, inside = await self._rpc.batch(
-            [
-                _ask(self._spec.token, of_token.call(who)),
-                _ask(self._spec.market, of_market.call(who)),
-            ]
+        (in_wallet,), (free, locked, unbonding) = await self._ask(
+            (self._spec.token, contracts.token()["balanceOf"], (who,)), self._view("balances", who)
         )
-        (in_wallet,) = _told(of_token, wallet)
-        free, locked, unbonding = _told(of_market, inside)
         return Balances(Amount(in_wallet), Amount(free), Amount(locked), Amount(unbonding))
 
-    async def terms(self, task: TaskId) -> MarketTerms | None:
-        """The terms that the chain holds a task to; None where there is no such task. Read them before enrolling."""
-        of = contracts.market()["terms"]
-        (raw,) = await self._rpc.batch([_ask(self._spec.market, of.call(task))])
-        return contracts.terms_of(task, _told(of, raw)[0])
+    def _view(self, name: str, *arguments: object) -> View:
+        """A question to this contract."""
+        return self.contract.address, self.contract.kind.interface()[name], arguments
+
+    async def _ask(self, *views: View) -> list[tuple[Any, ...]]:
+        """What views say, all asked at once."""
+        raw = await self._rpc.batch([_ask(to, function.call(*arguments)) for to, function, arguments in views])
+        return [_told(function, answer) for (_, function, _), answer in zip(views, raw, strict=True)]
 
     async def _deposit(self, claim: Deposit, shown_at: int = 0) -> bytes:
         """A deposit with the approval as a signature, so that one transaction does both.
@@ -139,12 +172,22 @@ class EvmSettlement:
         deadline = answers.height(head.get("timestamp"), "a block's time") + PERMIT_SECONDS
         permit = encode(
             ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
-            [_PERMIT, self._key.account, self._spec.market, claim.amount, _told(nonces, nonce)[0], deadline],
+            [_PERMIT, self._key.account, self.contract.address, claim.amount, _told(nonces, nonce)[0], deadline],
         )
         digest = bytes(keccak(b"\x19\x01" + _told(domain, separator)[0] + bytes(keccak(permit))))
         signed = Signer.unsafe_sign_hash(digest, self._key.private)
-        call = contracts.market()["deposit_with_permit"]
+        call = self.contract.kind.interface()["deposit_with_permit"]
         return call.call(claim.amount, deadline, signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"))
+
+
+class EvmSettlement(EvmDesk[ModeClaim]):
+    """`p2pfd.settlement.api.Settlement` over JSON-RPC: the label market of any mode."""
+
+    async def terms(self, task: TaskId) -> MarketTerms | None:
+        """The terms that the chain holds a task to; None where there is no such task. Read them before enrolling."""
+        ((told,),) = await self._ask(self._view("terms", task))
+        mode = self.contract.kind.name
+        return contracts.terms_of(task, told) if mode == "onchain" else terms_of(mode, task, told)
 
 
 def _ask(to: Account, data: bytes, at: str = "latest") -> tuple[str, list[object]]:

@@ -1,4 +1,4 @@
-"""The market's events as they happen, and as they are undone when the chain reorganises.
+"""A contract's events as they happen, and as they are undone when the chain reorganises.
 
 Whoever must not be wrong follows a `Settlement`'s events, which come once and for good when they are final. This here
 is for those who want to know sooner, and can take back what they concluded: views, alarms, explorers.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import trio
 
-from p2pfd.core.ids import Account
 from p2pfd.errors import ChainError
 from p2pfd.settlement import answers
 from p2pfd.settlement.api import ChainAwayError
+from p2pfd.settlement.kinds import Contract
 from p2pfd.settlement.logs import Told, told_in
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.watch import FinalityBrokenError
@@ -52,11 +52,12 @@ class Follower(AsyncIterator[Step]):
     """Events from a block on, for ever. A block that leaves the chain takes its events back, the newest first."""
 
     def __init__(
-        self, rpc: Rpc, market: Account, *, depth: int, since: int = 1, interval: float = 1.0, outage: float = 60.0
+        self, rpc: Rpc, contract: Contract, *, depth: int, since: int = 1, interval: float = 1.0, outage: float = 60.0
     ) -> None:
         """Remember so many blocks: a reorganisation that goes deeper is an error, and none can be undone beyond it."""
         self._rpc = rpc
-        self._market = market
+        self._at = contract.address
+        self._kinds = {contract.address: contract.kind}
         self._depth = depth
         self._since = max(1, since)
         self._interval = interval
@@ -92,7 +93,7 @@ class Follower(AsyncIterator[Step]):
 
     async def _begin(self, head: int) -> None:
         anchor = max(self._since - 1, head - self._depth)
-        wanted = {"address": self._market, "fromBlock": hex(self._since), "toBlock": hex(anchor)}
+        wanted = {"address": self._at, "fromBlock": hex(self._since), "toBlock": hex(anchor)}
         asked: list[_Call] = [("eth_getBlockByNumber", [hex(anchor), False])]
         if anchor >= self._since:
             asked.append(("eth_getLogs", [wanted]))
@@ -101,7 +102,7 @@ class Follower(AsyncIterator[Step]):
             raise ChainAwayError("the chain's endpoint is behind the chain", "it is asked again")
         found = answers.digest(answers.record(held, "a block").get("hash"), "a block's hash")
         for each in logs:
-            self._steps += [Added(told) for told in told_in(each, self._since, anchor)]
+            self._steps += [Added(told) for told in told_in(each, self._since, anchor, self._kinds)]
         self._chain.append(_Block(anchor, found, ()))
 
     async def _back_to_common(self) -> bool:
@@ -127,12 +128,12 @@ class Follower(AsyncIterator[Step]):
             numbers = range(first, min(head, first + _BLOCKS_A_REQUEST - 1) + 1)
             blocks = await self._linked([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
             logs = await self._rpc.several(
-                [("eth_getLogs", [{"address": self._market, "blockHash": "0x" + each.hex()}]) for each in blocks]
+                [("eth_getLogs", [{"address": self._at, "blockHash": "0x" + each.hex()}]) for each in blocks]
             )
             for number, found, log in zip(numbers, blocks, logs, strict=False):
                 if isinstance(log, RpcRefusal):
                     return  # the block left the chain between the two questions
-                told = tuple(told_in(log, number, number))
+                told = tuple(told_in(log, number, number, self._kinds))
                 if any(each.block != found for each in told):
                     raise answers.wrong("a log of the block that was asked for", "another block's")
                 self._chain.append(_Block(number, found, told))

@@ -70,6 +70,7 @@ _ALONE = {
     "sampled": (DrawSamples, RevealWords),
 }
 """The claims that one mode alone takes."""
+_RECALL = (RevealLabels, ClaimRound, OpenProof, ProveChunk, SettleRound)
 
 
 @cache
@@ -164,13 +165,20 @@ class Ledger:
 # -- calls -------------------------------------------------------------------------------------------------------------
 
 
-def call_of(mode: str, claim: ModeClaim, seen: Ledger) -> bytes:
-    """The call that carries a claim to the contract of a mode; ChainError for one that no call can carry."""
+def check(mode: str, claim: ModeClaim) -> None:
+    """ChainError for a claim that is another mode's, or with a value that would not come out as it went in."""
     if any(isinstance(claim, kinds) for other, kinds in _ALONE.items() if other != mode):
         raise ChainError(f"{type(claim).__name__} is no claim of the {mode} mode", "mend the claim: it was not sent")
     short = [word for word in _words(claim) if len(word) != WORD_BYTES]
     if short:
         raise ChainError(f"{len(short[0])} bytes where {WORD_BYTES} belong", "mend the claim: it was not sent")
+    if isinstance(claim, OpenTask) and claim.terms.mode != mode:
+        raise ChainError(f"this market is {mode}, not {claim.terms.mode}", "open the task on a market of its mode")
+
+
+def call_of(mode: str, claim: ModeClaim, seen: Ledger) -> bytes:
+    """The call that carries a claim to the contract of a mode; ChainError for one that no call can carry."""
+    check(mode, claim)
     of = interface(mode)
     match claim:
         case Deposit(amount):
@@ -180,8 +188,6 @@ def call_of(mode: str, claim: ModeClaim, seen: Ledger) -> bytes:
         case Withdraw():
             return of["withdraw"].call()
         case OpenTask(terms):
-            if terms.mode != mode:
-                raise ChainError(f"this market is {mode}, not {terms.mode}", "open the task on a market of its mode")
             return of["open_task"].call(terms.task, tuple(getattr(terms, name) for name in _TERMS))
         case Enrol(task):
             return of["enrol"].call(task)
@@ -244,6 +250,11 @@ def _optimistic(of: Interface, claim: ModeClaim, seen: Ledger) -> bytes:
             raise ChainError(f"{type(claim).__name__} is no claim of this mode", "mend the claim: it was not sent")
 
 
+def recalls(mode: str, claim: object) -> bool:
+    """Whether a claim's call says more than the claim: then its task's ledger must have seen what happened there."""
+    return mode == "optimistic" and isinstance(claim, _RECALL)
+
+
 def gas_for(claim: ModeClaim) -> int:
     """A gas limit that no valid call of this kind reaches, whatever the number of seats."""
     match claim:
@@ -256,6 +267,12 @@ def gas_for(claim: ModeClaim) -> int:
 
 
 # -- events ------------------------------------------------------------------------------------------------------------
+
+
+def terms_of(mode: str, task: TaskId, answer: Sequence[int]) -> MarketTerms | None:
+    """A task's terms as the contract of a mode tells them; None where there is no such task."""
+    values: dict[str, Any] = dict(zip(_TERMS, answer, strict=True))
+    return MarketTerms(task=task, mode=mode, **values) if values["seats"] else None
 
 
 def event_of(mode: str, topics: Sequence[bytes], data: bytes) -> ModeEvent | None:

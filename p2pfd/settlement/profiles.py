@@ -17,13 +17,16 @@ from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities
 from p2pfd.settlement.evm import EvmSettlement
+from p2pfd.settlement.evm_encounters import EvmEncounters
 from p2pfd.settlement.fees import GWEI, LOCAL, FeePolicy
 from p2pfd.settlement.follow import Follower
 from p2pfd.settlement.habits import INSTANT, Habits
+from p2pfd.settlement.kinds import ENCOUNTERS, ONCHAIN, Contract, kind_of
 from p2pfd.settlement.local import LocalChain as LocalChain
 from p2pfd.settlement.local import embedded_chain as embedded_chain
 from p2pfd.settlement.local import local_chain as local_chain
 from p2pfd.settlement.outbox import Outbox
+from p2pfd.settlement.recall import Recall
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Watcher
@@ -101,23 +104,63 @@ class Chain:
     """A chain as one process sees it: one connection and one watcher, for any number of accounts."""
 
     def __init__(
-        self, rpc: Rpc, watcher: Watcher, spec: ChainSpec, profile: Profile, outbox: Outbox, genesis: bytes
+        self,
+        rpc: Rpc,
+        watcher: Watcher,
+        spec: ChainSpec,
+        profile: Profile,
+        outbox: Outbox,
+        genesis: bytes,
+        market: Contract,
     ) -> None:
         self.rpc = rpc
+        self.market = market
+        """The contract that the task names."""
         self._watcher = watcher
         self._spec = spec
         self._profile = profile
         self._outbox = outbox
         self._genesis = genesis
         self._senders: dict[Account, Sender] = {}
+        self._recalls: dict[Account, Recall] = {}
         self._nursery: trio.Nursery | None = None
         self.caps = Capabilities(
             profile.name, spec.chain_id, profile.habits.finality, live=profile.live, block_seconds=profile.block_seconds
         )
 
-    def settlement(self, key: AccountKey) -> EvmSettlement:
-        """The chain as this account uses it. What an earlier process left unfinished is gone on with from here on."""
-        return EvmSettlement(self.rpc, self._watcher, self._spec, self.caps, key, self.sender(key))
+    async def find(self, address: Account) -> Contract:
+        """Which of our contracts stands at an address; ChainError where none does."""
+        code = answers.octets(await self.rpc.call("eth_getCode", address, "latest"), "a contract's code")
+        kind = kind_of(code)
+        if kind is None:
+            what = "is not one of this release's contracts" if code else "is no contract"
+            raise ChainError(f"{address} {what}", "p2pfd contracts show --deployments FILE lists those of a chain")
+        return Contract(address, kind)
+
+    def settlement(self, key: AccountKey, market: Contract | None = None) -> EvmSettlement:
+        """A label market as this account uses it: the task's, unless another is given.
+
+        What an earlier process left unfinished is gone on with from here on.
+        """
+        of = self.market if market is None else market
+        if not of.kind.tasks:
+            raise ChainError(f"{of.address} is no label market", "it holds encounters")
+        rest = (self.rpc, self._watcher, self._spec, self.caps, key, self.sender(key), of, self._recall(of))
+        return EvmSettlement(*rest)
+
+    def encounters(self, key: AccountKey, contract: Contract | None = None) -> EvmEncounters:
+        """A contract of encounters as this account uses it: what the task names as its market, unless one is given."""
+        of = self.market if contract is None else contract
+        if of.kind is not ENCOUNTERS:
+            raise ChainError(f"{of.address} holds no encounters", f"it is this chain's {of.kind.artifact}")
+        return EvmEncounters(self.rpc, self._watcher, self._spec, self.caps, key, self.sender(key), of)
+
+    def desk(self, key: AccountKey, contract: Contract) -> EvmSettlement | EvmEncounters:
+        """Any of our contracts as this account uses it."""
+        return self.settlement(key, contract) if contract.kind.tasks else self.encounters(key, contract)
+
+    def _recall(self, contract: Contract) -> Recall:
+        return self._recalls.setdefault(contract.address, Recall(self._watcher, contract))
 
     def sender(self, key: AccountKey) -> Sender:
         """The account's transactions."""
@@ -129,10 +172,11 @@ class Chain:
                 self._nursery.start_soon(sender.run)
         return self._senders[key.account]
 
-    def follow(self, since: int = 1) -> Follower:
-        """The market's events as they happen, and as they are undone; `EvmSettlement.events` has the final ones."""
+    def follow(self, since: int = 1, contract: Contract | None = None) -> Follower:
+        """A contract's events as they happen, and as they are undone; `EvmDesk.events` has the final ones."""
         depth = max(1, 2 * self._profile.habits.finality)
-        return Follower(self.rpc, self._spec.market, depth=depth, since=since, interval=self._profile.poll_seconds)
+        of = self.market if contract is None else contract
+        return Follower(self.rpc, of, depth=depth, since=since, interval=self._profile.poll_seconds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Chain]:
@@ -162,11 +206,11 @@ async def open_chain(
     chosen = profile if profile is not None else profile_of(spec)
     rpc = Rpc(url, patience=chosen.patience)
     try:
-        genesis = await _recognise(rpc, spec)
+        genesis, market = await _recognise(rpc, spec)
         interval = chosen.poll_seconds if poll_seconds is None else poll_seconds
-        watcher = Watcher(rpc, spec.market, finality=chosen.habits.finality, interval=interval)
+        watcher = Watcher(rpc, market, finality=chosen.habits.finality, interval=interval)
         with Outbox(outbox) as kept:
-            async with Chain(rpc, watcher, spec, chosen, kept, genesis).running() as chain:
+            async with Chain(rpc, watcher, spec, chosen, kept, genesis, market).running() as chain:
                 yield chain
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
@@ -185,8 +229,12 @@ async def open_settlement(
         yield opened.settlement(key)
 
 
-async def _recognise(rpc: Rpc, spec: ChainSpec) -> bytes:
-    """The chain's first block's hash; ChainError where the spec means another chain."""
+async def _recognise(rpc: Rpc, spec: ChainSpec) -> tuple[bytes, Contract]:
+    """The chain's first block's hash, and what the spec's market is; ChainError where the spec means another chain.
+
+    A task names its market's address and not its mode: the code that stands there says it. Code of another release
+    counts as the market of the first mode; `p2pfd contracts verify` tells.
+    """
     chain_id, code, first = await rpc.batch(
         [
             ("eth_chainId", []),
@@ -199,8 +247,10 @@ async def _recognise(rpc: Rpc, spec: ChainSpec) -> bytes:
         raise ChainError(
             f"{rpc.url} is chain {found}, the task settles on {spec.chain_id}", "check the chain's address"
         )
-    if not code or not answers.octets(code, "a contract's code"):
+    held = answers.octets(code, "a contract's code") if code else b""
+    if not held:
         raise ChainError(
             f"there is no contract at {spec.market} on {rpc.url}", "has the chain lost its state, or is it another one?"
         )
-    return answers.digest(answers.record(first, "the first block").get("hash"), "a block's hash")
+    genesis = answers.digest(answers.record(first, "the first block").get("hash"), "a block's hash")
+    return genesis, Contract(spec.market, kind_of(held) or ONCHAIN)

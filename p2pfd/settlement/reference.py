@@ -1,29 +1,52 @@
-"""The pure ledger behind the settlement interface: no process, no keys, a clock that is passed in. For tests."""
+"""The pure ledgers behind the settlement interface: no process, no keys, a clock that is passed in. For tests."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import trio
 
-from p2pfd.core.claims import Balances, Included, MarketTerms, OpenTask, Receipt, Reverted, Unknown
-from p2pfd.core.ids import Account, RoundId, TaskId
-from p2pfd.core.modes import ModeClaim, ModeEvent, SignedCommitment
+from p2pfd.core import encounter_where as where_
+from p2pfd.core.claims import Balances, Included, MarketTerms, Receipt, Reverted, Unknown
+from p2pfd.core.encounter_claims import EncounterClaim, EncounterTerms
+from p2pfd.core.encounter_papers import Papers
+from p2pfd.core.ids import Account, Amount, RoundId, TaskId
+from p2pfd.core.modes import ModeClaim, SignedCommitment
 from p2pfd.core.spec import NO_ACCOUNT
+from p2pfd.errors import ChainError
+from p2pfd.incentives.encounter_registry import Seat
+from p2pfd.incentives.encounter_state import Lane, Moment, Phase
+from p2pfd.incentives.encounters import Encounters
 from p2pfd.incentives.market import Market
 from p2pfd.incentives.optimistic import OptimisticMarket
 from p2pfd.incentives.sampled import SampledMarket
-from p2pfd.incentives.staking import Refused
-from p2pfd.settlement import contracts, modes
-from p2pfd.settlement.api import Capabilities, Cursor, TxRef
+from p2pfd.incentives.staking import Refused, Wallets
+from p2pfd.settlement import encounters, modes
+from p2pfd.settlement.api import (
+    AnyClaim,
+    AnyEvent,
+    Capabilities,
+    ChainTime,
+    Cursor,
+    Draw,
+    EncounterRules,
+    LaneState,
+    TxRef,
+)
+from p2pfd.settlement.kinds import ENCOUNTERS, KINDS, Kind
 
 CHAIN_ID = 0
 MARKET = NO_ACCOUNT
-"""What signed commitments name as their chain and contract here."""
+"""What signatures name as their chain and market here."""
+ENCOUNTERS_AT = Account("0x" + "0" * 39 + "1")
+"""And as their contract of encounters."""
+RULES = EncounterRules(bond=10**8, threshold=10**7, longest=3_600, unbond_seconds=86_400)
+C = TypeVar("C", bound=AnyClaim)
 
 
 @dataclass(slots=True)
@@ -37,55 +60,114 @@ class _Blocks:
         return hashlib.sha256(b"p2pfd reference block %d" % number).digest()
 
 
+class _Book:
+    """One contract: its ledger, and what it has told."""
+
+    def __init__(self, kind: Kind, apply: Callable[[Account, Any], tuple[AnyEvent, ...]]) -> None:
+        self.kind = kind
+        self.apply = apply
+        self.history: list[tuple[Cursor, AnyEvent]] = []
+        self._seen: dict[TaskId, modes.Ledger] = defaultdict(modes.Ledger)
+
+    def check(self, claim: AnyClaim) -> None:
+        """ChainError for a claim that no contract call can carry."""
+        self.kind.call_of(claim, self._seen[getattr(claim, "task", TaskId(b""))])
+
+    def told(self, height: int, events: tuple[AnyEvent, ...]) -> None:
+        """Keep what a claim brought about."""
+        self.history += [(Cursor(height, index), event) for index, event in enumerate(events)]
+        if self.kind.tasks:
+            for event in events:
+                self._seen[event.task].see(event)  # type: ignore[union-attr, arg-type]
+
+
 class ReferenceChain:
-    """A ledger that several accounts share, with the label market of one mode. Each claim is a block of its own."""
+    """A token, label markets and encounters, shared by several accounts. Each claim is a block of its own."""
 
     def __init__(
-        self, wallets: Mapping[Account, int], unbond_seconds: int, clock: Callable[[], int], mode: str = "onchain"
+        self,
+        wallets: Mapping[Account, int],
+        unbond_seconds: int,
+        clock: Callable[[], int],
+        mode: str = "onchain",
+        rules: EncounterRules = RULES,
     ) -> None:
-        """Tokens to begin with, the unbonding delay, and where the time comes from, in Unix seconds."""
+        """Tokens to begin with, the unbonding delay of markets, and where the time comes from, in Unix seconds.
+
+        The mode is that of the market that `settlement` means; the rules are those of encounters.
+        """
         self.mode = mode
-        self._blocks = _Blocks()
-        self.market = self._market(wallets, unbond_seconds)
+        self.rules = rules
+        self._wallets = Wallets(wallets)
+        self._unbond_seconds = unbond_seconds
         self._clock = clock
+        self._blocks = _Blocks()
         self._receipts: dict[TxRef, Receipt] = {}
-        self._history: list[tuple[Cursor, ModeEvent]] = []
-        self._seen: dict[TaskId, modes.Ledger] = defaultdict(modes.Ledger)
         self._news = trio.Event()
+        self._markets: dict[str, Market | OptimisticMarket | SampledMarket] = {}
+        self.papers = encounters.papers(CHAIN_ID, ENCOUNTERS_AT)
+        self.played = Encounters(
+            self._wallets,
+            self.papers,
+            encounters.signer,
+            rules.unbond_seconds,
+            rules.longest,
+            rules.bond,
+            rules.threshold,
+        )
+        """All encounters, to look at."""
+        self._books = {ENCOUNTERS.name: _Book(ENCOUNTERS, self._play)}
+        self.market = self.market_of(mode)
+        """The market of the chain's own mode, to look at."""
 
-    def _market(self, wallets: Mapping[Account, int], unbond_seconds: int) -> Market | OptimisticMarket | SampledMarket:
-        if self.mode == "optimistic":
-            return OptimisticMarket(wallets, unbond_seconds, _signer)
-        if self.mode == "sampled":
-            return SampledMarket(wallets, unbond_seconds, self._blocks)
-        return Market(wallets, unbond_seconds)
+    def _play(self, who: Account, claim: EncounterClaim) -> tuple[AnyEvent, ...]:
+        return self.played.apply(self.moment(), who, claim)
 
-    def check(self, claim: ModeClaim) -> None:
-        """ChainError for a claim that no contract call of this mode can carry."""
-        if self.mode == "onchain":
-            contracts.check(claim)  # type: ignore[arg-type]
-            return
-        task = claim.terms.task if isinstance(claim, OpenTask) else getattr(claim, "task", TaskId(b""))
-        modes.call_of(self.mode, claim, self._seen[task])
+    def moment(self, later: int = 0) -> Moment:
+        """When the block is made that is being made, or a later one."""
+        return Moment(self._clock(), self._blocks.number + later, self._blocks.hash)
 
-    def settlement(self, who: Account) -> ReferenceSettlement:
-        """The chain as this account uses it."""
-        return ReferenceSettlement(self, who)
+    def market_of(self, mode: str) -> Market | OptimisticMarket | SampledMarket:
+        """The market of a mode. It shares the token with the others, and nothing else."""
+        if mode not in self._markets:
+            market = self._markets[mode] = self._made(mode)
+            self._books[mode] = _Book(
+                KINDS[mode],
+                lambda who, claim: market.apply(self._clock(), who, claim),
+            )
+        return self._markets[mode]
 
-    def carry_out(self, who: Account, claim: ModeClaim) -> TxRef:
+    def _made(self, mode: str) -> Market | OptimisticMarket | SampledMarket:
+        if mode == "optimistic":
+            return OptimisticMarket(self._wallets, self._unbond_seconds, _signer)
+        if mode == "sampled":
+            return SampledMarket(self._wallets, self._unbond_seconds, self._blocks)
+        return Market(self._wallets, self._unbond_seconds)
+
+    def settlement(self, who: Account, mode: str | None = None) -> ReferenceSettlement:
+        """A label market as this account uses it: the chain's own, unless another mode is named."""
+        return ReferenceSettlement(self, who, self.market_of(self.mode if mode is None else mode), mode or self.mode)
+
+    def encounters(self, who: Account) -> ReferenceEncounters:
+        """Encounters as this account uses them."""
+        return ReferenceEncounters(self, who, ENCOUNTERS.name)
+
+    def book(self, name: str) -> _Book:
+        """A contract's book."""
+        return self._books[name]
+
+    def carry_out(self, who: Account, book: _Book, claim: AnyClaim) -> TxRef:
         """Put a claim into the next block."""
         self._blocks.number += 1
         height = self._blocks.number
         ref = TxRef(str(height))
         try:
-            events: tuple[ModeEvent, ...] = self.market.apply(self._clock(), who, claim)  # type: ignore[arg-type]
+            events = book.apply(who, claim)
         except Refused as refusal:
             self._receipts[ref] = Reverted(ref, refusal.what)
             return ref
         self._receipts[ref] = Included(ref, height, 0)
-        self._history += [(Cursor(height, index), event) for index, event in enumerate(events)]
-        for event in events:
-            self._seen[event.task].see(event)
+        book.told(height, events)
         self._news.set()
         self._news = trio.Event()
         return ref
@@ -94,12 +176,16 @@ class ReferenceChain:
         """What became of a claim."""
         return self._receipts.get(ref, Unknown(ref, "the chain does not know this transaction"))
 
-    async def entry(self, index: int) -> tuple[Cursor, ModeEvent]:
-        """One event of the whole history, once it has happened."""
+    def time(self) -> ChainTime:
+        """The chain's time."""
+        return ChainTime(self._blocks.number, self._clock())
+
+    async def entry(self, book: _Book, index: int) -> tuple[Cursor, AnyEvent]:
+        """One event of a contract's whole history, once it has happened."""
         await trio.lowlevel.checkpoint()
-        while index >= len(self._history):
+        while index >= len(book.history):
             await self._news.wait()
-        return self._history[index]
+        return book.history[index]
 
 
 def _signer(task: TaskId, rnd: RoundId, signed: SignedCommitment) -> Account | None:
@@ -107,52 +193,108 @@ def _signer(task: TaskId, rnd: RoundId, signed: SignedCommitment) -> Account | N
 
 
 class _Feed(AsyncIterator[tuple[Cursor, Any]]):
-    def __init__(self, chain: ReferenceChain, since: Cursor, task: TaskId) -> None:
-        self._chain, self._since, self._task = chain, since, task
+    def __init__(self, chain: ReferenceChain, book: _Book, since: Cursor, task: TaskId | None) -> None:
+        self._chain, self._book, self._since, self._task = chain, book, since, task
         self._read = 0
 
     async def __anext__(self) -> tuple[Cursor, Any]:
         while True:
-            cursor, event = await self._chain.entry(self._read)
+            cursor, event = await self._chain.entry(self._book, self._read)
             self._read += 1
-            if cursor > self._since and event.task == self._task:
+            if cursor > self._since and self._task in (None, getattr(event, "task", None)):
                 return cursor, event
 
 
-class ReferenceSettlement:
-    """`p2pfd.settlement.api.Settlement` over a `ReferenceChain`."""
+class _Desk(Generic[C]):
+    """`p2pfd.settlement.api.Desk` over a `ReferenceChain`."""
 
-    def __init__(self, chain: ReferenceChain, who: Account) -> None:
+    def __init__(self, chain: ReferenceChain, who: Account, name: str) -> None:
         self._chain = chain
         self._who = who
+        self._book = chain.book(name)
 
     @property
     def caps(self) -> Capabilities:
         """What this chain is like."""
-        return Capabilities("reference", 0, finality=0, live=False, block_seconds=0.0)
+        return Capabilities("reference", CHAIN_ID, finality=0, live=False, block_seconds=0.0)
 
-    async def submit(self, claim: ModeClaim) -> TxRef:
+    async def submit(self, claim: C) -> TxRef:
         """Send a claim; ChainError only when it could not be sent at all."""
-        self._chain.check(claim)
+        self._book.check(claim)
         await trio.lowlevel.checkpoint()
-        return self._chain.carry_out(self._who, claim)
+        return self._chain.carry_out(self._who, self._book, claim)
 
     async def final(self, ref: TxRef) -> Receipt:
         """The claim's fate."""
         await trio.lowlevel.checkpoint()
         return self._chain.receipt(ref)
 
-    def events(self, since: Cursor, task: TaskId) -> AsyncIterator[tuple[Cursor, Any]]:
-        """A task's events after a place in history, in order, for ever."""
-        return _Feed(self._chain, since, task)
+    def events(self, since: Cursor, task: TaskId | None = None) -> AsyncIterator[tuple[Cursor, Any]]:
+        """What the contract tells after a place in history, of one task or of all, in order, for ever."""
+        self._book.kind.check_task(task)
+        return _Feed(self._chain, self._book, since, task)
+
+    async def now(self) -> ChainTime:
+        """The chain's time."""
+        await trio.lowlevel.checkpoint()
+        return self._chain.time()
+
+
+class ReferenceSettlement(_Desk[ModeClaim]):
+    """`p2pfd.settlement.api.Settlement` over a `ReferenceChain`: the label market of any mode."""
+
+    def __init__(
+        self, chain: ReferenceChain, who: Account, market: Market | OptimisticMarket | SampledMarket, name: str
+    ) -> None:
+        super().__init__(chain, who, name)
+        self._market = market
 
     async def account(self, who: Account) -> Balances:
         """Where an account's tokens are."""
         await trio.lowlevel.checkpoint()
-        return self._chain.market.balances(who)
+        return self._market.balances(who)
 
     async def terms(self, task: TaskId) -> MarketTerms | None:
         """The terms that a task is held to; None where there is no such task."""
         await trio.lowlevel.checkpoint()
-        found = self._chain.market.task(task)
+        found = self._market.task(task)
         return None if found is None else found.terms
+
+
+class ReferenceEncounters(_Desk[EncounterClaim]):
+    """`p2pfd.settlement.api.EncounterSettlement` over a `ReferenceChain`."""
+
+    @property
+    def papers(self) -> Papers:
+        """What is signed here."""
+        return self._chain.papers
+
+    async def account(self, who: Account) -> Balances:
+        """Where an account's tokens are; what is in its seats is locked. What is in escrow is nobody's yet."""
+        held = self._chain.played.balances(who)
+        mine = [seat.balance for seat in await self.seats() if seat is not None and seat.holder == who]
+        return Balances(held.wallet, held.free, Amount(sum(mine)), held.unbonding)
+
+    async def rules(self) -> EncounterRules:
+        """To what the contract was set up."""
+        await trio.lowlevel.checkpoint()
+        return self._chain.rules
+
+    async def seats(self) -> tuple[Seat | None, ...]:
+        """The bonded validators, by seat; None for a hole."""
+        await trio.lowlevel.checkpoint()
+        return tuple(copy.deepcopy(self._chain.played.registry.seats))
+
+    async def lane(self, learner: Account, lane: int = 0) -> LaneState:
+        """How a learner's lane stands now."""
+        await trio.lowlevel.checkpoint()
+        held = self._chain.played.lanes.get((learner, lane), Lane())
+        return LaneState(held.phase, held.nonce if held.phase == Phase.IDLE else None, held.ballot)
+
+    async def drawn(self, terms: EncounterTerms, name: bytes, where: int) -> Draw:
+        """Whom a draw in the next block would find, for an open encounter; ChainError before there can be one."""
+        await trio.lowlevel.checkpoint()
+        if not where_.seats_then(where):
+            raise ChainError("nobody can be drawn for an encounter that is not open", "look at its events")
+        *found, block = self._chain.played.drawn(self._chain.moment(later=1), terms, name, where)
+        return Draw(tuple(found), block)

@@ -49,6 +49,8 @@ class Sender:
         self._looking: trio.Event | None = None
         self._work = trio.Event()
         self._work.set()
+        self.permits = trio.Lock()
+        """Held by whoever signs a permit of this account until it is sent: each names the token's next number."""
         self.trouble: ChainError | None = None
         """What went wrong last in the background; it is tried again."""
 

@@ -10,6 +10,7 @@ from eth_abi import encode
 
 from p2pfd.core.ids import account_bytes
 from p2pfd.settlement.artifacts import Artifact, artifact
+from p2pfd.settlement.deployments import RECIPES, Recipe, Setting
 from tests.contracts.chain import Contracts
 from tests.contracts.compiler import BUILD, ROOT, SOURCES, building
 
@@ -70,3 +71,13 @@ def has_no_special_right(contract: Artifact) -> None:
 def test_nobody_has_a_special_right(name: str) -> None:
     """No contract exposes a function that only one account could call, or that makes money."""
     has_no_special_right(artifact(name))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.contract for recipe in RECIPES])
+def test_a_recipe_gives_its_constructor_what_it_takes(recipe: Recipe) -> None:
+    made = [entry["inputs"] for entry in artifact(recipe.contract).abi if entry["type"] == "constructor"]
+    takes = [part["type"] for inputs in made for part in inputs]
+    gives = ["uint256" if isinstance(argument, Setting) else "address" for argument in recipe.arguments]
+    assert gives == takes
+    before = [other.contract for other in RECIPES[: RECIPES.index(recipe)]]
+    assert {argument for argument in recipe.arguments if isinstance(argument, str)} <= set(before)

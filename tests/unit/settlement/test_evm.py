@@ -24,6 +24,7 @@ from p2pfd.settlement.api import GENESIS, Capabilities, Cursor
 from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.embedded.methods import Methods
 from p2pfd.settlement.evm import EvmSettlement
+from p2pfd.settlement.kinds import market_at
 from p2pfd.settlement.profiles import open_chain
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
@@ -78,7 +79,7 @@ class Bench:
 async def bench(*, finality: int = 0, outage: float = 60.0) -> AsyncIterator[Bench]:
     chain = Contracts(dict.fromkeys(KEYS, 1_000))
     rpc = Direct(Methods(chain.ledger))
-    watcher = Watcher(rpc, chain.market, finality=finality, interval=0.01, outage_seconds=outage)
+    watcher = Watcher(rpc, market_at(chain.market), finality=finality, interval=0.01, outage_seconds=outage)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watcher.run)
         yield Bench(chain, rpc, watcher)
@@ -204,12 +205,12 @@ async def test_history_is_read_in_parts_where_a_chain_wants_it(monkeypatch: pyte
         await mine.submit(Deposit(Amount(1_000)))
         for number in range(20):
             await mine.submit(OpenTask(dataclasses.replace(terms(TaskId(bytes([number]) * 32)), pot=Amount(0))))
-        whole = await on.watcher.history(0, on.chain.ledger.head.number, None)
+        whole = await on.watcher.history(0, on.chain.ledger.head.number, market_at(on.chain.market), None)
         assert len(whole) == 20
         monkeypatch.setattr("p2pfd.settlement.embedded.methods.MAX_LOGS", 5)
-        assert await on.watcher.history(0, on.chain.ledger.head.number, None) == whole
+        assert await on.watcher.history(0, on.chain.ledger.head.number, market_at(on.chain.market), None) == whole
         monkeypatch.setattr(watch_module, "_BLOCKS_A_REQUEST", 2)
-        assert await on.watcher.history(0, on.chain.ledger.head.number, None) == whole
+        assert await on.watcher.history(0, on.chain.ledger.head.number, market_at(on.chain.market), None) == whole
 
 
 async def test_an_outage_is_outlasted_and_a_long_one_reported(autojump_clock: MockClock) -> None:
@@ -268,7 +269,7 @@ async def test_deploying_twice_gives_two_markets_with_their_own_tokens() -> None
     second = await deploy(rpc, BOSS, 1_000, UNBOND_SECONDS)
     assert len({first.token, first.market, second.token, second.market}) == 4
     await transfer(rpc, BOSS, second, {A.account: 600, B.account: 400})
-    watcher = Watcher(rpc, second.market, finality=0, interval=1.0)
+    watcher = Watcher(rpc, market_at(second.market), finality=0, interval=1.0)
     mine = EvmSettlement(rpc, watcher, second, CAPS, A)
     assert [(await mine.account(who.account)).wallet for who in (A, B, BOSS)] == [600, 400, 0]
     with pytest.raises(ChainError, match="erc20: transfer amount exceeds balance"):

@@ -12,6 +12,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.errors import ChainError
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.follow import Added, Follower, Undone
+from p2pfd.settlement.kinds import market_at
 from p2pfd.settlement.watch import Feed, FinalityBrokenError, Watcher
 from tests.unit.settlement.forks import MARKET, TASK, Forks
 
@@ -37,7 +38,7 @@ async def test_a_follower_ends_where_the_chain_does(seed: int) -> None:
     rng = Rng(seed)
     chain = Forks(rng.split("chain"), stale=seed % 4)
     chain.grow(rng.below(40))
-    follower = Follower(chain, MARKET, depth=8)
+    follower = Follower(chain, market_at(MARKET), depth=8)
     held: list[int] = []
     undone = 0
     for _ in range(60):
@@ -57,7 +58,7 @@ async def test_a_follower_ends_where_the_chain_does(seed: int) -> None:
 async def test_a_lower_head_is_an_endpoint_that_is_behind() -> None:
     chain = Forks(Rng(1))
     chain.grow(20)
-    follower = Follower(chain, MARKET, depth=8)
+    follower = Follower(chain, market_at(MARKET), depth=8)
     held: list[int] = []
     await taken(follower, held)
     whole, chain.blocks = chain.blocks, chain.blocks[:-3]
@@ -70,7 +71,7 @@ async def test_a_lower_head_is_an_endpoint_that_is_behind() -> None:
 async def test_a_reorganisation_deeper_than_is_remembered_is_told() -> None:
     chain = Forks(Rng(2))
     chain.grow(20)
-    follower = Follower(chain, MARKET, depth=4)
+    follower = Follower(chain, market_at(MARKET), depth=4)
     await follower.look()
     chain.fork(6, 8)
     with pytest.raises(FinalityBrokenError, match="deeper than the 4"):
@@ -80,7 +81,7 @@ async def test_a_reorganisation_deeper_than_is_remembered_is_told() -> None:
 async def test_a_follower_waits_and_gives_up(autojump_clock: MockClock) -> None:
     chain = Forks(Rng(3))
     chain.grow(3)
-    follower = Follower(chain, MARKET, depth=4, interval=1.0, outage=10.0)
+    follower = Follower(chain, market_at(MARKET), depth=4, interval=1.0, outage=10.0)
     while follower._steps or not follower._chain:
         await anext(follower)
     with trio.move_on_after(100) as waited:
@@ -99,11 +100,11 @@ async def test_final_events_come_once_whatever_the_chain_undoes(autojump_clock: 
     rng = Rng(4)
     chain = Forks(rng.split("chain"), stale=2)
     chain.grow(10)
-    watcher = Watcher(chain, MARKET, finality=4, interval=1.0)
+    watcher = Watcher(chain, market_at(MARKET), finality=4, interval=1.0)
     seen: list[int] = []
 
     async def follow() -> None:
-        async for _, event in Feed(watcher, GENESIS, TaskId(TASK)):
+        async for _, event in Feed(watcher, GENESIS, market_at(MARKET), TaskId(TASK)):
             assert isinstance(event, TaskClosed)
             seen.append(event.rounds)
 
@@ -128,11 +129,11 @@ async def test_final_events_come_once_whatever_the_chain_undoes(autojump_clock: 
 async def test_a_chain_that_undoes_what_was_final_stops_whoever_acts_on_it(autojump_clock: MockClock) -> None:
     chain = Forks(Rng(5))
     chain.grow(10)
-    watcher = Watcher(chain, MARKET, finality=2, interval=1.0)
+    watcher = Watcher(chain, market_at(MARKET), finality=2, interval=1.0)
     with pytest.RaisesGroup(pytest.RaisesExc(FinalityBrokenError, match="undid block")):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watcher.run)
-            await watcher.join(Feed(watcher, GENESIS, TaskId(TASK)))
+            await watcher.join(Feed(watcher, GENESIS, market_at(MARKET), TaskId(TASK)))
             chain.grow(3)
             await trio.sleep(3)
             chain.fork(6, 9)

@@ -23,6 +23,7 @@ from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.fees import LOCAL
 from p2pfd.settlement.follow import Follower
 from p2pfd.settlement.habits import Habits
+from p2pfd.settlement.kinds import market_at
 from p2pfd.settlement.outbox import Outbox
 from p2pfd.settlement.profiles import open_chain
 from p2pfd.settlement.rpc import Rpc
@@ -105,7 +106,7 @@ async def test_every_call_ends_with_an_answer_or_a_chain_error(autojump_clock: M
     rpc = Liar(Methods(chain.ledger), rng)
     spec = ChainSpec("embedded", CHAIN_ID, chain.token, chain.market)
     habits = Habits(fees=LOCAL, longest_seconds=5.0, finality=rng.below(2))
-    watcher = Watcher(rpc, chain.market, finality=0, interval=0.5, outage_seconds=2.0)
+    watcher = Watcher(rpc, market_at(chain.market), finality=0, interval=0.5, outage_seconds=2.0)
     sent: list[TxRef] = [TxRef("0x" + "12" * 32)]
 
     async def submit(mine: EvmSettlement) -> None:
@@ -118,7 +119,7 @@ async def test_every_call_ends_with_an_answer_or_a_chain_error(autojump_clock: M
             await anext(feed)
 
     async def undoing(_: EvmSettlement) -> None:
-        follower = Follower(rpc, chain.market, depth=4, interval=0.5, outage=2.0)
+        follower = Follower(rpc, market_at(chain.market), depth=4, interval=0.5, outage=2.0)
         with trio.move_on_after(3):
             await anext(follower)
 
@@ -129,7 +130,7 @@ async def test_every_call_ends_with_an_answer_or_a_chain_error(autojump_clock: M
         lambda mine: mine.final(sent[-1]),
         lambda mine: mine.account(A.account),
         lambda mine: mine.terms(TASK),
-        lambda mine: watcher.history(0, chain.ledger.head.number, None),
+        lambda mine: watcher.history(0, chain.ledger.head.number, market_at(chain.market), None),
     ]
     ends = {"fine": 0, "told": 0}
     async with trio.open_nursery() as nursery:
