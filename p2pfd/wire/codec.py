@@ -6,6 +6,7 @@ of the kind is known, and held, before anything is decoded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from p2pfd.wire.limits import (
     MAX_LABEL_BYTES,
     MAX_OFFERED,
     MAX_TOLERANCE,
+    MAX_WHEREABOUTS,
     MESSAGE_LIMITS,
     MIN_LABEL_BYTES,
     PAPER_SIGNATURE_BYTES,
@@ -40,8 +42,10 @@ from p2pfd.wire.messages import (
     Reached,
     Reveal,
     Show,
+    Whereabouts,
 )
 
+_ADDRESS = re.compile(r"/[!-~]+")
 Check = Callable[[object], None]
 """Returns for a value that may stand in a field, and raises a DecodeError that completes "the field …" otherwise."""
 
@@ -93,6 +97,17 @@ def an_account(value: object) -> None:
         raise DecodeError(f"is {error.what}") from error
     if canonical_spelling != value:
         raise DecodeError("is an account with capital letters")
+
+
+def addresses(value: object) -> None:
+    """Printable ASCII that may be addresses, each once, a space between; who would dial them looks closer."""
+    if type(value) is not str:
+        raise DecodeError(f"is {_called(value)}, not text")
+    if not 1 <= len(value) <= MAX_WHEREABOUTS:
+        raise DecodeError(f"has {len(value)} letters, not 1 to {MAX_WHEREABOUTS}")
+    words = value.split(" ")
+    if len(set(words)) != len(words) or not all(_ADDRESS.fullmatch(word) for word in words):
+        raise DecodeError("is no list of different addresses")
 
 
 def check_fields(value: object, checks: Mapping[str, Check]) -> dict[str, Any]:
@@ -192,6 +207,7 @@ _KINDS = (
         },
     ),
     _Kind("show", Show, {"result": _DIGEST, "place": _PLACE, "opening": _WORD, "signature": _PAPER_SIGNATURE}),
+    _Kind("whereabouts", Whereabouts, {"addresses": addresses}),
 )
 _BY_TYPE: Mapping[type, _Kind] = MappingProxyType({kind.build: kind for kind in _KINDS})
 _BY_FRONT: tuple[tuple[bytes, _Kind], ...] = tuple((kind.front, kind) for kind in _KINDS)

@@ -31,6 +31,8 @@ MIN_LABEL_BYTES = WORD_BYTES
 MAX_SEQ = 2**63 - 1
 """A node keeps the numbers it has seen in a database whose integers have 64 bits and a sign."""
 
+MAX_WHEREABOUTS = 512
+"""Four addresses of the longest kind."""
 MAX_OFFERED = 64 * 2**20
 """No contribution is larger: it has to be held in memory by everyone who merges it."""
 
@@ -111,6 +113,7 @@ MESSAGE_LIMITS: Mapping[str, int] = MappingProxyType(
             + _ROUND
             + (_NAME + len("salt") + _BYTES_HEADER + SALT_BYTES)
         ),
+        "whereabouts": _kind("whereabouts") + (_NAME + len("addresses") + _LONG_BYTES_HEADER + MAX_WHEREABOUTS),
     }
 )
 """The largest encoding of each kind of message, in bytes."""

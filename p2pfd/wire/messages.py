@@ -56,6 +56,13 @@ class Offer(MessageBase):
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts(MessageBase):
+    """Where the sender can be dialled, for those who have something to say to it alone: addresses, a space between."""
+
+    addresses: str
+
+
 # -- encounters: what a learner, a neighbor and validators tell one another; all of it is signed by accounts too ------
 
 
@@ -123,4 +130,4 @@ class Show(MessageBase):
     signature: bytes
 
 
-Message = Hello | Commit | Reveal | Reached | Offer | Propose | Agree | Brief | Deliver | Bind | Show
+Message = Hello | Commit | Reveal | Reached | Offer | Whereabouts | Propose | Agree | Brief | Deliver | Bind | Show

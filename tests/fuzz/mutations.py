@@ -25,6 +25,7 @@ from p2pfd.wire.messages import (
     Reached,
     Reveal,
     Show,
+    Whereabouts,
 )
 
 TASK = TaskId(hashlib.sha256(b"the fuzzer's task").digest())
@@ -89,6 +90,7 @@ def messages() -> list[Message]:
         Commit(RoundId(2**32 - 1), digest),
         Reached(RoundId(200), digest),
         Offer(RoundId(7), digest, 2**20),
+        Whereabouts(f"/ip4/10.0.0.1/tcp/4001/p2p/{PEER} /dns4/a.example/tcp/1/p2p/{PEER}"),
         Propose(b"t" * 32, digest, 2**20, 10_000, b"s" * 32),
         Agree(digest, b"s" * 32, b"g" * 64),
         Brief(ACCOUNT, ACCOUNT, b"t" * 32, digest, 1, 2**32 - 1, b"s" * 32, b"r" * 32),

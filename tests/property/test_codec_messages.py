@@ -25,6 +25,7 @@ from p2pfd.wire.messages import (
     Reached,
     Reveal,
     Show,
+    Whereabouts,
 )
 
 ROUNDS = st.integers(0, 2**32 - 1).map(RoundId)
@@ -45,12 +46,14 @@ ENCOUNTERS = (
     | st.builds(Bind, DIGESTS, st.integers(0, 6), DIGESTS, SIGNED)
     | st.builds(Show, DIGESTS, st.integers(0, 6), WORDS, SIGNED)
 )
+PLACES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=126).map("/".__add__)
 SAYINGS = (
     st.builds(Commit, ROUNDS, DIGESTS)
     | st.builds(Reached, ROUNDS, DIGESTS)
     | st.builds(Offer, ROUNDS, DIGESTS, st.integers(1, 2**26))
     | st.builds(Reveal, ROUNDS, st.binary(min_size=32, max_size=32), LABELS)
     | ENCOUNTERS
+    | st.builds(Whereabouts, st.lists(PLACES, min_size=1, max_size=4, unique=True).map(" ".join))
 )
 MESSAGES: st.SearchStrategy[Message] = HELLOS | SAYINGS
 TASK = TaskId(b"t" * 32)

@@ -27,6 +27,7 @@ from p2pfd.wire.messages import (
     Reached,
     Reveal,
     Show,
+    Whereabouts,
 )
 
 PEER = PeerId("12D3KooWDaBG8xBmhKNJtSn78g9pq8fcubExgzJ6iGS9ranTLQ9Y")
@@ -40,6 +41,7 @@ LARGEST: dict[str, Message] = {
     "deliver": Deliver(Digest(b"n" * 32), Digest(b"a" * 32), 2**26, SIGNED),
     "propose": Propose(b"t" * 32, Digest(b"b" * 32), 2**26, 2**32 - 1, b"s" * 32),
     "show": Show(Digest(b"r" * 32), 6, b"o" * 32, SIGNED),
+    "whereabouts": Whereabouts("/" + "x" * 511),
     "commit": Commit(ROUND, Digest(b"c" * 32)),
     "hello": Hello(PEER, ACCOUNT, b"p" * 64, b"a" * 65),
     "offer": Offer(ROUND, Digest(b"b" * 32), 2**26),
@@ -152,6 +154,12 @@ def test_fields_that_are_no_map(fields: Any) -> None:
         ("deliver", "size", 2**26 + 1, "out of range"),
         ("propose", "tolerance", -1, "out of range"),
         ("propose", "before", b"b" * 33, "a propose of 156 bytes"),
+        ("whereabouts", "addresses", "", "has 0 letters"),
+        ("whereabouts", "addresses", "/" + "x" * 512, "a whereabouts of 540 bytes"),
+        ("whereabouts", "addresses", "/a /a", "is no list of different addresses"),
+        ("whereabouts", "addresses", "/a  /b", "is no list of different addresses"),
+        ("whereabouts", "addresses", "a", "is no list of different addresses"),
+        ("whereabouts", "addresses", "/ä", "is no list of different addresses"),
         ("show", "opening", b"o" * 31, "has 31 bytes, not 32"),
         ("hello", "by_account", b"a" * 64, "has 64 bytes, not 65"),
         ("hello", "account", "0x" + "A" * 40, "an account with capital letters"),
