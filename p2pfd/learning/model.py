@@ -92,14 +92,12 @@ class Model:
                 logits = net(noisy(inputs[picked], plan.noise, grain))
                 if offset is not None:
                     logits = logits + offset
-                loss = _cross_entropy(logits, goals[picked])
+                gradient.zero_()
+                _add_gradient(_cross_entropy(logits, goals[picked]))
                 if again is not None and replay is not None:
                     drawn = second[start : start + plan.batch]
-                    loss = loss + replay.weight * _cross_entropy(
-                        net(noisy(again[0][drawn], plan.noise, grain)), again[1][drawn]
-                    )
-                gradient.zero_()
-                loss.backward()  # type: ignore[no-untyped-call]
+                    seen = net(noisy(again[0][drawn], plan.noise, grain))
+                    _add_gradient(replay.weight * _cross_entropy(seen, again[1][drawn]))
                 velocity.mul_(plan.momentum).add_(gradient).add_(flat, alpha=plan.decay)
                 flat.sub_(velocity, alpha=plan.rate * (1 - step / steps))
                 step += 1
@@ -205,6 +203,11 @@ def noisy(x: torch.Tensor, width: float, rng: Rng) -> torch.Tensor:
         return x
     draws = np.frombuffer(rng.bytes(2 * x.numel()), dtype="<u2").astype(np.float32) * np.float32(2.0**-15)
     return x + torch.from_numpy((draws - np.float32(1)) * np.float32(width)).view(x.shape)
+
+
+def _add_gradient(loss: torch.Tensor) -> None:
+    """Add this loss to the gradient: one loss after another, while what lies between the layers is still near."""
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _cross_entropy(logits: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
