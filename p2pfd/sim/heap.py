@@ -19,10 +19,10 @@ from p2pfd.core.events import Computed, Event, Heard, Message, Outcome, TimerFir
 from p2pfd.core.ids import Account, PeerId
 from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import Tick
-from p2pfd.sim.chain import Claimed, LedgerChain, News
+from p2pfd.sim.chain import CLAIM_TICKS, Claimed, LedgerChain, News
 from p2pfd.sim.mortal import Returned
 from p2pfd.sim.trace import Trace
-from p2pfd.sim.world import World
+from p2pfd.sim.world import SIGNED, World
 
 # Plain integers: they are compared some millions of times.
 _LIFE, _COMPUTED, _CHAIN = int(Kind.LIFE), int(Kind.COMPUTED), int(Kind.CHAIN)
@@ -61,11 +61,12 @@ class HeapDriver:
         self._trace = trace
         self._chain = chain
         self._accounts = accounts
-        self._chain_at = len(machines)
-        self._history: list[Event] = []
+        self._chain_at = -1  # in each window the chain goes first: who comes back must find all that has happened
+        self._history: list[tuple[Tick, Event]] = []
+        """What the chain did, and when nodes see it."""
         self._seen = [0] * len(machines)
         self._saved = [0] * len(machines)
-        self._window = world.plan.latency_low
+        self._window = min(world.plan.latency_low, CLAIM_TICKS)
         self._waiting: dict[int, list[Entry]] = {}
         self._order: list[int] = []
         self._present = -1
@@ -136,7 +137,7 @@ class HeapDriver:
     def _publish(self, now: Tick, node: int, message: Message) -> None:
         """Most of what is posted is posted here; it is never for the present window, which is shorter than any way."""
         number = self._sent[node] = self._sent[node] + 1
-        heard = Heard(number, self._peers[node], message)
+        heard = Heard(number, self._peers[node], message, SIGNED)
         arrivals = self._world.carry(node, now)
         self.deliveries += len(arrivals)
         waiting, length = self._waiting, self._window
@@ -165,7 +166,7 @@ class HeapDriver:
             if to is not None:
                 self._post((to, at, _CHAIN, _RECEIPT, self._number(to), event))
                 continue
-            self._history.append(event)
+            self._history.append((at, event))
             for node in range(len(self.machines)):
                 self._post((node, at, _CHAIN, _HISTORY, len(self._history) - 1, event))
 
@@ -174,7 +175,8 @@ class HeapDriver:
         self._seen[node] = self._saved[node]
         at = self._news_at(now)
         for number in range(self._saved[node], len(self._history)):
-            self._post((node, at, _CHAIN, _HISTORY, number, self._history[number]))
+            seen, event = self._history[number]
+            self._post((node, max(at, seen), _CHAIN, _HISTORY, number, event))
 
     def _news_at(self, now: Tick) -> Tick:
         return now if self._chain is None else self._chain.news_at(now)

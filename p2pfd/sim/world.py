@@ -17,7 +17,10 @@ from p2pfd.sim import faults
 from p2pfd.sim.faults import Absence, Delay, Duplicates, Fault, Loss, Partition, Trouble
 from p2pfd.sim.graphs import CIRCLE, GRAPHS, graph_of
 
-__all__ = ["Absence", "Partition", "World", "WorldPlan"]
+__all__ = ["SIGNED", "Absence", "Partition", "World", "WorldPlan"]
+
+SIGNED = b"signed"
+"""Stands for the bytes that a peer signed: without such evidence, machines hold nothing against anyone."""
 
 _LOSS_PARTS = 1 << 20
 _DRAW_BYTES = 6

@@ -19,6 +19,7 @@ from p2pfd.node.clock import TrioClock
 from p2pfd.node.driver import Driver
 from p2pfd.sim.run import Cast, SimPlan
 from p2pfd.sim.trace import Trace
+from p2pfd.sim.world import SIGNED
 
 
 @dataclass
@@ -37,7 +38,7 @@ class VirtualPorts:
 
     def publish(self, message: Message) -> None:
         self.sent += 1
-        heard = Heard(self.sent, self.cast.peers[self.node], message)
+        heard = Heard(self.sent, self.cast.peers[self.node], message, SIGNED)
         for neighbour, at in self.cast.world.carry(self.node, self.clock.now()):
             self.drivers[neighbour].post(Kind.HEARD, heard, at, self.node, self.sent)
 
