@@ -88,3 +88,7 @@ class Transport(Protocol):
     def serve(self, protocol: str, limit: int, answer: Callable[[PeerId, bytes], bytes]) -> None:
         """Answer `request`s of at most `limit` bytes under this protocol name."""
         ...
+
+    def blame(self, peer: PeerId, reason: str) -> None:
+        """What a peer has asked of this node alone was wrong: it weighs as much as a message that is rejected."""
+        ...

@@ -195,6 +195,10 @@ class Libp2pTransport:
         """Answer `request`s under this protocol name."""
         self._exchange.serve(protocol, limit, answer)
 
+    def blame(self, peer: PeerId, reason: str) -> None:
+        """Hold it against a peer that what it asked was wrong."""
+        self._gossip.strike(peer, reason)
+
 
 def _seconds(clock: Clock) -> float:
     return clock.now() / SECOND

@@ -349,6 +349,10 @@ class MemoryTransport:
         check_request(protocol)
         self._services[protocol] = (limit, answer)
 
+    def blame(self, peer: PeerId, reason: str) -> None:
+        """Hold it against a peer that what it asked was wrong."""
+        self._strike(peer, reason)
+
 
 @asynccontextmanager
 async def open_memory_network(carry: Carry = at_once) -> AsyncGenerator[MemoryNetwork]:

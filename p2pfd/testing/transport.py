@@ -27,6 +27,8 @@ Factory = Callable[[], AbstractAsyncContextManager[Transport]]
 TOPIC = Topic("p2pfd/check")
 OTHER = Topic("p2pfd/check/other")
 PATIENCE = 20.0
+MOST_BLAMES = 20
+"""Nobody may have more patience than this with a peer that is wrong."""
 BURST = 100
 
 
@@ -76,7 +78,15 @@ async def _reached(speaker: Transport, listener: _Listener, topic: Topic) -> Non
 
 async def check_transport(factory: Factory) -> None:
     """Hold a transport to the whole of `p2pfd.network.api`."""
-    for check in (_check_identity, _check_publishing, _check_verdicts, _check_blobs, _check_requests, _check_leaving):
+    for check in (
+        _check_identity,
+        _check_publishing,
+        _check_verdicts,
+        _check_blobs,
+        _check_requests,
+        _check_blame,
+        _check_leaving,
+    ):
         try:
             with trio.fail_after(PATIENCE):
                 async with AsyncExitStack() as stack:
@@ -220,6 +230,18 @@ async def _check_requests(near: Transport, far: Transport, third: Transport) -> 
     await _refused(lambda: near.request(far.peer, "unknown", b"hi", 128), "a service that is not there")
     await _refused(lambda: near.request(far.peer, "Not/A name", b"hi", 128), "a name that is none")
     assert await near.request(far.peer, "echo", b"still there", 128), "a failure ended the service"
+
+
+async def _check_blame(near: Transport, far: Transport, third: Transport) -> None:
+    """Who is blamed again and again is let go, and is not taken back at once; others are not touched."""
+    await near.connect(far.addresses[0])
+    await near.connect(third.addresses[0])
+    for number in range(MOST_BLAMES):
+        near.blame(far.peer, f"lie {number}")
+    while near.peers() != (third.peer,):  # noqa: ASYNC110 - the interface has no event for it
+        await trio.sleep(0.01)
+    await _refused(lambda: near.connect(far.addresses[0]), f"a peer that was blamed {MOST_BLAMES} times")
+    await near.connect(third.addresses[0])
 
 
 async def _check_leaving(near: Transport, far: Transport, third: Transport) -> None:
