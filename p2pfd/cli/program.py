@@ -9,6 +9,7 @@ from p2pfd.cli.contracts import CONTRACTS
 from p2pfd.cli.data import DATA
 from p2pfd.cli.doctor import DOCTOR
 from p2pfd.cli.evidence import EXPLAIN, VERIFY
+from p2pfd.cli.experiment import EXPERIMENT
 from p2pfd.cli.incentives import INCENTIVES
 from p2pfd.cli.keys import KEYS
 from p2pfd.cli.money import BALANCE, STAKE, UNSTAKE, WITHDRAW
@@ -26,6 +27,7 @@ PROGRAM = Program(
         JOIN,
         RUN,
         SIM,
+        EXPERIMENT,
         INCENTIVES,
         BENCH,
         DATA,

@@ -1,0 +1,128 @@
+"""From results to rows of figures: what a mesh learnt, and what each kind of node was paid; means over the seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from p2pfd.experiment.plan import UNIT, Plan
+from p2pfd.experiment.result import HONEST, Member, Result
+from p2pfd.learning.bench.tables import mean_sd
+
+PARTS = ("honest, most data", "honest, middle", "honest, least data")
+_FEWEST = 6
+"""So many honest nodes are divided into three by their data, where it differs much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A mean over the seeds, and the standard deviation from one to the next; None of one seed."""
+
+    mean: float
+    sd: float | None
+
+    def __format__(self, spec: str) -> str:
+        told = format(self.mean, spec or ".3f")
+        return told if self.sd is None else f"{told} ± {format(self.sd, spec or '.3f')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The nodes of one kind in a row's meshes.
+
+    ``pay`` is what the market paid a node in a round, in units of the rate; ``gain`` a node's balance in the end less
+    that in the beginning, in tokens; ``passed`` the share of its labels that the serum's gate let through; ``own`` the
+    accuracy of the models behind its labels. None where there is nothing to tell.
+    """
+
+    kind: str
+    nodes: float
+    samples: float
+    pay: Spread | None
+    gain: Spread | None
+    own: Spread | None
+    passed: Spread | None
+    by_round: tuple[float, ...]
+    """Pay round by round, in units of the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the experiment: what its meshes learnt, and what each kind of node got."""
+
+    title: str
+    accuracy: Spread
+    first: float
+    curve: tuple[float, ...]
+    groups: tuple[Group, ...]
+    short: float
+    seconds: float
+    seeds: int
+
+
+def line_of(title: str, plan: Plan, found: Sequence[Result]) -> Line:
+    """The figures of one row's results, one for each seed."""
+    return Line(
+        title=title,
+        accuracy=_spread([result.accuracy[-1] for result in found]),
+        first=fmean(result.accuracy[0] for result in found),
+        curve=tuple(fmean(values) for values in zip(*(result.accuracy for result in found), strict=True)),
+        groups=tuple(groups_of(plan, found)),
+        short=fmean(result.short for result in found),
+        seconds=fmean(result.seconds for result in found),
+        seeds=len(found),
+    )
+
+
+def groups_of(plan: Plan, found: Sequence[Result]) -> list[Group]:
+    """Honest nodes first, then their thirds by how much data they have, then all who misbehave."""
+    kinds = [HONEST, *sorted({one.kind for result in found for one in result.members} - {HONEST})]
+    chosen: list[tuple[str, list[list[Member]]]] = []
+    for kind in kinds:
+        chosen.append((kind, [[one for one in result.members if one.kind == kind] for result in found]))
+        if kind == HONEST and all(_differ(members) for members in chosen[0][1]):
+            thirds = [_thirds(members) for members in chosen[0][1]]
+            chosen += [(name, [third[place] for third in thirds]) for place, name in enumerate(PARTS)]
+    return [_group(plan, kind, members) for kind, members in chosen]
+
+
+def _differ(members: Sequence[Member]) -> bool:
+    sizes = [one.samples for one in members]
+    return len(sizes) >= _FEWEST and max(sizes) >= 2 * min(sizes)
+
+
+def _thirds(members: Sequence[Member]) -> tuple[list[Member], list[Member], list[Member]]:
+    ordered = sorted(members, key=lambda one: -one.samples)
+    third = len(ordered) // 3
+    return ordered[:third], ordered[third:-third], ordered[-third:]
+
+
+def _group(plan: Plan, kind: str, seeds: Sequence[Sequence[Member]]) -> Group:
+    rate, rounds = plan.money.rate, plan.rounds
+    pays = plan.chain != "none" and rate > 0
+
+    def told(value: Callable[[Member], Sequence[float]]) -> Spread | None:
+        """The mean over all nodes of a seed, and its spread over the seeds."""
+        each = [[one for member in members for one in value(member)] for members in seeds]
+        return _spread([fmean(values) for values in each if values]) if any(each) else None
+
+    by_round = [
+        fmean(one.turns[rnd].paid / rate for members in seeds for one in members) if pays else 0.0
+        for rnd in range(rounds)
+    ]
+    return Group(
+        kind=kind,
+        nodes=fmean(len(members) for members in seeds),
+        samples=fmean(one.samples for members in seeds for one in members),
+        pay=told(lambda one: [one.paid / rate / rounds]) if pays else None,
+        gain=told(lambda one: [one.gain / UNIT]) if plan.chain != "none" else None,
+        own=told(lambda one: [turn.own for turn in one.turns if turn.own is not None]),
+        passed=told(lambda one: [turn.vote for turn in one.turns if turn.vote is not None]),
+        by_round=tuple(by_round),
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    mean, sd = mean_sd(values)
+    return Spread(mean, sd if len(values) > 1 else None)

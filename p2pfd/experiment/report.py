@@ -1,0 +1,126 @@
+"""The results as tables: for people, as CSV, and as numbers under names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from p2pfd.experiment.figures import Line, Spread, line_of
+from p2pfd.experiment.grid import Experiment
+from p2pfd.experiment.plan import Plan
+from p2pfd.experiment.result import Result
+from p2pfd.learning.bench.tables import grid
+
+Found = dict[str, list[Result]]
+COLUMNS = ("case", "seed", "round", "node", "kind", "samples", "own_accuracy", "vote", "paid", "forfeited", "accuracy")
+"""Of the CSV file; the values of the grid stand between case and seed. Amounts are in millionths of a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table: a head, and rows of text. The first column is words and the others are figures."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def lines(experiment: Experiment, found: Found) -> list[Line]:
+    """The figures of every row."""
+    return [line_of(row.title, row.plan, found[row.title]) for row in experiment.rows]
+
+
+def accuracies(experiment: Experiment, lines: Sequence[Line]) -> Sheet:
+    """What the meshes learnt."""
+    head = ("mesh", "accuracy before", "accuracy after", "short rounds", "seconds a mesh")
+    rows = [
+        (_title(line), f"{line.first:.3f}", f"{line.accuracy:.3f}", f"{line.short:g}", f"{line.seconds:.1f}")
+        for line in lines
+    ]
+    return Sheet(head, tuple(rows))
+
+
+def pays(line: Line) -> Sheet:
+    """What each kind of node in a mesh was paid."""
+    head = ("kind", "nodes", "samples", "own accuracy", "passed the gate", "pay a round", "gain, tokens")
+    rows = [
+        (
+            group.kind,
+            f"{group.nodes:g}",
+            f"{group.samples:.0f}",
+            _or_none(group.own, ".3f"),
+            _or_none(group.passed, ".2f"),
+            _or_none(group.pay, ".2f"),
+            _or_none(group.gain, ".0f"),
+        )
+        for group in line.groups
+    ]
+    return Sheet(head, tuple(rows))
+
+
+def to_markdown(experiment: Experiment, lines: Sequence[Line]) -> str:
+    """All tables in Markdown."""
+    learnt = accuracies(experiment, lines)
+    parts = [grid(learnt.head, learnt.rows)]
+    for line, row in zip(lines, experiment.rows, strict=True):
+        paid = pays(line)
+        parts += [f"**{line.title or 'The mesh'}**: {budget(row.plan)}", grid(paid.head, paid.rows)]
+    return "\n\n".join([*parts, ""])
+
+
+def to_csv(experiment: Experiment, found: Found) -> str:
+    """A line for each node, round and mesh."""
+    axes = [key for key, _ in experiment.rows[0].axes]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([COLUMNS[0], *axes, *COLUMNS[1:]])
+    for row in experiment.rows:
+        for seed, result in zip(experiment.seeds, found[row.title], strict=True):
+            for rnd in range(row.plan.rounds):
+                for node, one in enumerate(result.members):
+                    turn = one.turns[rnd]
+                    own = ["" if value is None else value for value in (turn.own, turn.vote)]
+                    ends = [*own, turn.paid, turn.forfeited, result.accuracy[rnd + 1]]
+                    head = [row.case, *(value for _, value in row.axes), seed, rnd + 1]
+                    writer.writerow([*head, node, one.kind, one.samples, *ends])
+    return out.getvalue()
+
+
+def figures(experiment: Experiment, lines: Sequence[Line]) -> dict[str, object]:
+    """The same as plain values, for a machine to read."""
+    rows = []
+    for line, row in zip(lines, experiment.rows, strict=True):
+        groups = [{**asdict(group), "by_round": [round(value, 4) for value in group.by_round]} for group in line.groups]
+        rows.append(
+            {
+                "mesh": line.title,
+                "case": row.case,
+                "grid": dict(row.axes),
+                "accuracy": asdict(line.accuracy),
+                "curve": [round(value, 4) for value in line.curve],
+                "short_rounds": line.short,
+                "groups": groups,
+            }
+        )
+    return {"experiment": experiment.name, "seeds": list(experiment.seeds), "rows": rows}
+
+
+def budget(plan: Plan) -> str:
+    """The plan in a few words: what stands beside every figure."""
+    data = plan.data
+    where = f"loss {plan.loss:.0%}, graph {plan.graph}" + (f" of degree {plan.degree}" if plan.graph != "ring" else "")
+    settings = ", ".join(f"{key} {value}" for key, value in sorted(plan.settings.items()))
+    return (
+        f"{plan.nodes} nodes, {plan.rounds} rounds, {plan.adapter}{f' ({settings})' if settings else ''}; "
+        f"{data.name} {data.partition}, {data.public} public samples, {data.test} to test; "
+        f"chain {plan.chain}, {where}"
+    )
+
+
+def _title(line: Line) -> str:
+    return line.title or "the mesh"
+
+
+def _or_none(value: Spread | None, spec: str) -> str:
+    return "–" if value is None else format(value, spec)

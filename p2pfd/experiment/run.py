@@ -1,0 +1,127 @@
+"""Running an experiment: the cells that are not there yet, one after the other, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from p2pfd.behaviours import Behaviour, api, behaviour_class
+from p2pfd.core.ids import Account, RoundId
+from p2pfd.core.rng import Rng
+from p2pfd.experiment import classroom, result, stage
+from p2pfd.experiment.grid import Cell, Experiment
+from p2pfd.experiment.plan import Plan
+from p2pfd.experiment.result import Result, result_of
+from p2pfd.experiment.stage import Stage, classroom_of, roles_of
+from p2pfd.incentives import market, ptsc, rounds, staking
+from p2pfd.learning.bench.cache import code_digest
+from p2pfd.learning.bench.kept import Kept
+from p2pfd.roles import ballot, circle, work
+from p2pfd.roles.distill import gossip, seat, settled
+from p2pfd.roles.distill import round as distill_round
+from p2pfd.roles.work import Absorb, Studied, Study
+from p2pfd.sim import chain, graphs, heap, world
+
+Clock = Callable[[], float]
+_DECIDES = (
+    *(api, chain, graphs, heap, world, ballot, circle, work, distill_round, gossip, seat, settled),
+    *(classroom, result, stage, market, ptsc, rounds, staking),
+)
+"""Whose code decides results, beside learning and what plugs in."""
+
+
+def kept_in(path: Path) -> Kept[Result]:
+    """The results in a file that this code made."""
+    return Kept(path, code_digest(_DECIDES), result_of, option="--out")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is: cells done of all that were missing, the rounds of the present one, and seconds left, about."""
+
+    done: int
+    missing: int
+    cell: Cell
+    round: int
+    left: float
+
+
+def missing(experiment: Experiment, kept: Kept[Result]) -> list[Cell]:
+    """The cells that were not simulated yet; of those with the same key the first."""
+    found = {cell.key: cell for cell in reversed(experiment.cells())}
+    order = dict.fromkeys(cell.key for cell in experiment.cells())
+    return [found[key] for key in order if kept.of(key) is None]
+
+
+def run(cells: Sequence[Cell], kept: Kept[Result], clock: Clock, tell: Callable[[Progress], None]) -> None:
+    """Simulate these cells. Whoever stops this loses the present cell only."""
+    began = clock()
+    whole = sum(effort(cell.row.plan) for cell in cells)
+    behind = 0.0
+
+    def told(done: int, cell: Cell, behind: float, rnd: int, of: int) -> None:
+        share = (behind + effort(cell.row.plan) * rnd / of) / whole
+        tell(Progress(done, len(cells), cell, rnd, (clock() - began) * (1 - share) / share))
+
+    for done, cell in enumerate(cells):
+        found = Stage(cell.row.plan, cell.seed).run(clock, partial(told, done, cell, behind))
+        kept.keep(cell.key, cell.title, found, found.to_plain())
+        behind += effort(cell.row.plan)
+
+
+def results(experiment: Experiment, kept: Kept[Result]) -> dict[str, list[Result]]:
+    """By the title of its row, a result for each seed, in their order; all cells have been run."""
+    found: dict[str, list[Result]] = {row.title: [] for row in experiment.rows}
+    for cell in experiment.cells():
+        came = kept.of(cell.key)
+        if came is None:
+            raise KeyError(cell.title)
+        found[cell.row.title].append(came)
+    return found
+
+
+# -- how long it takes -------------------------------------------------------------------------------------------------
+
+
+def trainers(plan: Plan) -> int:
+    """How many models are trained in a round: behaviours that make their outcomes up train none."""
+    count = plan.nodes - sum(plan.counts().values())
+    for name, many in plan.counts().items():
+        kind, _ = behaviour_class(name)
+        if kind.makes is Behaviour.makes:
+            count += 1 if kind.one_owner else many
+    return count
+
+
+def effort(plan: Plan) -> float:
+    """How much work a mesh is next to others of the same experiment: trainings, and distillations at a few each."""
+    absorbs = 1 if plan.chain != "none" else plan.nodes
+    return float(plan.rounds * (trainers(plan) + 3 * absorbs))
+
+
+def estimate(cells: Iterable[Cell], clock: Clock) -> float:
+    """About how many seconds these cells take here: one training and one distillation of each kind are timed."""
+    rates: dict[str, tuple[float, float]] = {}
+    whole = 0.0
+    for cell in cells:
+        plan = cell.row.plan
+        kind = repr((plan.adapter, plan.data, sorted(plan.settings.items()), plan.nodes))
+        if kind not in rates:
+            rates[kind] = _timed(plan, cell.seed, clock)
+        train, absorb = rates[kind]
+        whole += plan.rounds * (trainers(plan) * train + (1 if plan.chain != "none" else plan.nodes) * absorb)
+    return whole
+
+
+def _timed(plan: Plan, seed: int, clock: Clock) -> tuple[float, float]:
+    room, _, _ = classroom_of(plan, seed, roles_of(plan, Rng(seed).split("roles")))
+    room.do(0, Study(RoundId(0)))  # the first call of all loads what later ones find loaded
+    began = clock()
+    said = room.do(1, Study(RoundId(0)))
+    trained = clock()
+    assert isinstance(said, Studied)
+    voters = [Account(f"0x{node:040x}") for node in range(plan.nodes)]
+    room.do(0, Absorb(RoundId(0), tuple((who, said.labels) for who in voters)))
+    return trained - began, clock() - trained
