@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from p2pfd.core.claims import MarketTerms
-from p2pfd.core.effects import Compute, Emit
+from p2pfd.core.effects import Compute, Emit, Work
 from p2pfd.core.events import Outcome, Started
 from p2pfd.core.ids import Account, Amount, PeerId, TaskId, peer_id_of
 from p2pfd.core.machine import Machine
@@ -28,6 +29,33 @@ _STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
 _POT, _RATE, _BOND = Amount(1_000_000), Amount(500_000), Amount(4_000_000)
 
 
+TOY = "toy"
+LEARN = (TOY, "digits")
+
+
+class Learner(Protocol):
+    """What does a node's work at once."""
+
+    @property
+    def alone(self) -> float:
+        """How often it is right before it has learnt anything from others."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """How much it has to teach."""
+        ...
+
+    @property
+    def believes(self) -> bytes:
+        """What it has learnt."""
+        ...
+
+    def do(self, work: Work) -> Outcome:
+        """The outcome of a work."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SimPlan:
     """What to simulate. The same plan gives the same report, to the bit."""
@@ -40,10 +68,14 @@ class SimPlan:
     """Settle on the reference ledger: one market for all, so at most as many nodes as it has seats."""
     phase_seconds: int = 10
     """How long commitments, and how long labels, are waited for."""
+    learn: str = TOY
+    """What nodes learn: a toy, or a data set."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 100_000:
             raise PlanError(f"{self.rounds} rounds", "between 1 and 100,000 can be simulated")
+        if self.learn not in LEARN:
+            raise PlanError(f"nobody learns {self.learn[:40]!r}", f"the choice is {', '.join(LEARN)}")
         if not 1 <= self.phase_seconds <= 3600:
             raise PlanError(f"phases of {self.phase_seconds} seconds", "between 1 and 3,600")
         if self.settled and self.world.nodes > MAX_SEATS:
@@ -52,7 +84,8 @@ class SimPlan:
 
 @dataclass(frozen=True, slots=True)
 class SimReport:
-    """What came of it. Accuracies are fractions; ``digest`` is over every node's last beliefs."""
+    """What came of it. Accuracies are fractions, the last one of those nodes that finished; ``digest`` is over every
+    node's last beliefs."""
 
     nodes: int
     rounds: int
@@ -79,11 +112,11 @@ class Cast:
         nodes = plan.world.nodes
         self.plan = plan
         self.world = World(plan.world, root.split("world"))
-        truth = ToyLearner.truth(root.split("truth"))
+        self.samples, self.classes = SAMPLES, CLASSES
         self.task = TaskId(hashlib.sha256(b"p2pfd-sim").digest())
         self.peers: list[PeerId] = [peer_id_of(root.split("peer", node).bytes(32)) for node in range(nodes)]
         self.accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in range(nodes)]
-        self.toys = [ToyLearner(root.split("toy", node), truth) for node in range(nodes)]
+        self.learners: Sequence[Learner] = self._learners(root)
         self._pace = [root.split("pace", node) for node in range(nodes)]
         degrees = [len(heard) for heard in self.world.neighbours]
         self.away = spans(plan.world.all_faults, root.split("faults"), degrees, self.data)
@@ -93,10 +126,21 @@ class Cast:
             for node in range(nodes)
         ]
 
+    def _learners(self, root: Rng) -> Sequence[Learner]:
+        places = range(self.plan.world.nodes)
+        if self.plan.learn == TOY:
+            truth = ToyLearner.truth(root.split("truth"))
+            return [ToyLearner(root.split("toy", node), truth) for node in places]
+        from p2pfd.sim.pupil import PUBLIC, Lesson, Pupil  # numpy and a data set, which a toy does without
+
+        lesson = Lesson.of(self.plan.learn, root.split("lesson"))
+        self.samples, self.classes = PUBLIC, lesson.classes
+        return [Pupil(lesson, root.split("pupil", node)) for node in places]
+
     @property
     def data(self) -> list[int]:
         """How much each node has to teach, for a disaster that hits those who have most."""
-        return [toy.skill for toy in self.toys]
+        return [learner.held for learner in self.learners]
 
     @property
     def quorum(self) -> int:
@@ -109,8 +153,8 @@ class Cast:
         requester = Account("0x" + "ee" * 20)
         terms = MarketTerms(
             task=self.task,
-            samples=SAMPLES,
-            classes=CLASSES,
+            samples=self.samples,
+            classes=self.classes,
             rounds=self.plan.rounds,
             pot=_POT,
             rate=_RATE,
@@ -138,8 +182,8 @@ class Cast:
                 peer=self.peers[node],
                 account=self.accounts[node],
                 secret=self.accounts[node].encode(),
-                samples=SAMPLES,
-                classes=CLASSES,
+                samples=self.samples,
+                classes=self.classes,
                 rounds=self.plan.rounds,
                 quorum=self.quorum,
                 seats=1 + len(heard),
@@ -163,10 +207,10 @@ class Cast:
         return events
 
     def work(self, node: int, effect: Compute) -> tuple[int, Outcome]:
-        """What a node's toy makes of a work, and how long that takes in virtual time."""
+        """What a node's learner makes of a work, and how long that takes in virtual time."""
         low, high = _STUDY_TICKS
         ticks = low + (self._pace[node].bits(32) * (high - low) >> 32)
-        return ticks, self.toys[node].do(effect.work)
+        return ticks, self.learners[node].do(effect.work)
 
 
 def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None = None) -> SimReport:
@@ -174,14 +218,13 @@ def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None =
     cast = Cast(plan)
     nodes = plan.world.nodes
     trace = Trace(nodes) if plan.trace else None
-    last = [0] * nodes
-    finished, short, absorbed = [0], [0], [0]
+    last: dict[int, int] = {}
+    short, absorbed = [0], [0]
 
     def watch(now: Tick, node: int, told: Emit) -> None:
         if told.name == "round.absorbed":
             absorbed[0] += 1
         elif told.name == "task.finished":
-            finished[0] += 1
             last[node] = int(str(told.fields["accuracy"]))
         elif told.name == "round.short":
             short[0] += 1
@@ -191,19 +234,20 @@ def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None =
     for at, node, event in cast.lives():
         driver.post(at, node, event)
     driver.run(progress=None if progress is None else lambda at, events: progress(at / SECOND, events, absorbed[0]))
-    beliefs = hashlib.sha256(b"".join(toy.believes for toy in cast.toys)).hexdigest()
-    alone = sum(toy.skill for toy in cast.toys) / (256 * nodes)
+    beliefs = hashlib.sha256()
+    for learner in cast.learners:
+        beliefs.update(learner.believes)
     return SimReport(
         nodes=nodes,
         rounds=plan.rounds,
         virtual_seconds=driver.now / SECOND,
         events=driver.events,
         deliveries=driver.deliveries,
-        finished=finished[0],
+        finished=len(last),
         short_rounds=short[0],
-        accuracy_alone=alone,
-        accuracy_together=sum(last) / (1_000_000 * nodes),
-        digest=beliefs,
+        accuracy_alone=sum(learner.alone for learner in cast.learners) / nodes,
+        accuracy_together=sum(last.values()) / (1_000_000 * max(1, len(last))),
+        digest=beliefs.hexdigest(),
         trace=None if trace is None else trace.digest().hex(),
         paid=None if chain is None else sum(chain.market.balances(who).total - 2 * _BOND for who in cast.accounts),
         refused=0 if chain is None else len(chain.refused),

@@ -48,6 +48,16 @@ class ToyLearner:
         self.believes = b""
         self.right = 0
 
+    @property
+    def alone(self) -> float:
+        """How often it is right before it has learnt anything from others."""
+        return self.skill / _PARTS
+
+    @property
+    def held(self) -> int:
+        """How much it has to teach."""
+        return self.skill
+
     @staticmethod
     def truth(rng: Rng) -> bytes:
         """What the labels of all samples really are."""
