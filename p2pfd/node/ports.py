@@ -15,10 +15,11 @@ from p2pfd.core.effects import Effect, Field, Work
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Message, Outcome, Settled
 from p2pfd.core.ids import PeerId, TaskId
 from p2pfd.core.ticks import Tick
-from p2pfd.core.verdict import Reject, Verdict
+from p2pfd.core.verdict import ACCEPT, Reject, Verdict
 from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.network.api import Delivery, Topic, Transport
 from p2pfd.node.keys import NodeKeys, verify
+from p2pfd.node.saying import Places, Saying
 from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import Saved, Store
 from p2pfd.node.telemetry import Emitter
@@ -27,7 +28,7 @@ from p2pfd.roles.work import Conclude
 from p2pfd.settlement.accounts import recover
 from p2pfd.settlement.api import GENESIS
 from p2pfd.wire.envelope import judge, open_envelope, seal
-from p2pfd.wire.messages import Hello, Reveal
+from p2pfd.wire.messages import Hello, Reveal, Whereabouts
 from p2pfd.wire.messages import Message as WireMessage
 from p2pfd.wire.vouch import check_vouch
 
@@ -65,7 +66,9 @@ class NodePorts:
         emit: Emitter,
         nursery: trio.Nursery,
         first_seq: int,
+        alone: bool = False,
     ) -> None:
+        """``alone``: the machine also says things to single peers, and this node tells where it can be dialled."""
         self._task = task
         self._keys = keys
         self._transport = transport
@@ -79,6 +82,8 @@ class NodePorts:
         self._room = trio.Event()
         self._told: dict[str, int] = {}
         self._heard = 0
+        self._places = Places(transport)
+        self._saying = Saying(transport, self._places, self._take, emit) if alone else None
         self._out, self._outbox = trio.open_memory_channel[WireMessage](math.inf)
         self._jobs, self._jobbox = trio.open_memory_channel[tuple[str, Work]](math.inf)
         self.label_bytes = 0
@@ -118,36 +123,74 @@ class NodePorts:
         self._out.send_nowait(message)  # type: ignore[arg-type]
 
     def send(self, peer: PeerId, message: Message) -> None:
-        """No role of this release speaks to one peer alone."""
-        raise TypeError(f"no protocol carries a {type(message).__name__} to {peer} alone")
+        """Begin to say it to one peer; what is said to the same peer stays in order."""
+        if self._saying is None:
+            raise TypeError(f"a {type(message).__name__} to {peer} alone, in a task in which all speak to all")
+        self._nursery.start_soon(self._saying.say, peer, self._seal(message))  # type: ignore[arg-type]
+
+    def _seal(self, message: WireMessage) -> bytes:
+        self._seq += 1
+        return seal(message, self._task, self._seq, self._keys.peer, self._keys.sign)
 
     async def run_publishing(self) -> None:
-        """Sign and publish what the machine says, in its order."""
+        """Sign and publish what the machine says, in its order; first of all, where it can be spoken to alone."""
         topic = topic_of(self._task)
+        where = self._places.own() if self._saying is not None else None
+        if where is not None:
+            await self._transport.publish(topic, self._seal(where))
         async for message in self._outbox:
-            self._seq += 1
-            await self._transport.publish(topic, seal(message, self._task, self._seq, self._keys.peer, self._keys.sign))
+            await self._transport.publish(topic, self._seal(message))
 
     async def run_listening(self) -> None:
         """Check what is heard, and hand the machine what is worth its time."""
         async for delivery in self._transport.heard(topic_of(self._task)):
-            try:
-                envelope = open_envelope(delivery.raw, verify, task=self._task)
-                if envelope.sender != delivery.sender:
-                    raise DecodeError("an envelope that somebody else published")
-                if isinstance(envelope.body, Hello):
-                    check_vouch(envelope.body, self._task, verify, recover)
-            except DecodeError as error:
-                verdict = judge(error)
-                delivery.answer(verdict)
-                self._tell_seldom("peer.garbled", {"peer": delivery.sender, "reason": verdict.reason})
+            message = self._open(delivery)
+            if message is None:
                 continue
             while len(self._deliveries) >= MOST_UNANSWERED:
                 self._room = trio.Event()
                 await self._room.wait()
-            self._heard += 1
-            self._deliveries[self._heard] = delivery
-            self._post(Kind.HEARD, Heard(self._heard, envelope.sender, envelope.body, delivery.raw))
+            self._hand_over(delivery, message)
+
+    def _take(self, peer: PeerId, raw: bytes) -> bool:
+        """What a peer says to this node alone; False while the machine has too much to answer already."""
+        if len(self._deliveries) >= MOST_UNANSWERED:
+            return False
+
+        def answer(verdict: Verdict) -> None:
+            if isinstance(verdict, Reject):
+                self._transport.blame(peer, verdict.reason)
+
+        delivery = Delivery(peer, peer, raw, answer)
+        message = self._open(delivery)
+        if message is not None:
+            self._hand_over(delivery, message)
+        return True
+
+    def _open(self, delivery: Delivery) -> WireMessage | None:
+        """What is in an envelope, if it is for the machine; what is not is answered here."""
+        try:
+            envelope = open_envelope(delivery.raw, verify, task=self._task)
+            if envelope.sender != delivery.sender:
+                raise DecodeError("an envelope that somebody else published")
+            if isinstance(envelope.body, Hello):
+                check_vouch(envelope.body, self._task, verify, recover)
+            if isinstance(envelope.body, Whereabouts):
+                if not self._places.note(envelope.sender, envelope.body):
+                    raise DecodeError("whereabouts of somebody else")
+                delivery.answer(ACCEPT)
+                return None
+        except DecodeError as error:
+            verdict = judge(error)
+            delivery.answer(verdict)
+            self._tell_seldom("peer.garbled", {"peer": delivery.sender, "reason": verdict.reason})
+            return None
+        return envelope.body
+
+    def _hand_over(self, delivery: Delivery, message: WireMessage) -> None:
+        self._heard += 1
+        self._deliveries[self._heard] = delivery
+        self._post(Kind.HEARD, Heard(self._heard, delivery.sender, message, delivery.raw))
 
     # -- computing -----------------------------------------------------------------------------------------------------
 
