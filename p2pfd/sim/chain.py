@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from p2pfd.core.claims import ChainEvent, Claim, Deposit, Included, MarketTerms, OpenTask, Receipt, Reverted, Unknown
 from p2pfd.core.events import ChainSaw, Event, Settled, Started
@@ -32,6 +33,26 @@ class Claimed(Started):
     sender: Account
     intent: str
     claim: Claim
+
+
+class SimChain(Protocol):
+    """A chain as the heap driver sees it."""
+
+    def open(self, now: Tick) -> News:
+        """What is on the chain from the start."""
+        ...
+
+    def send(self, now: Tick, node: int, claimed: Claimed) -> tuple[Tick, Event] | None:
+        """When a claim reaches the chain, or what the node hears instead; None if it dies with the node."""
+        ...
+
+    def news_at(self, now: Tick) -> Tick:
+        """When nodes see what happens on the chain now."""
+        ...
+
+    def take(self, now: Tick, claimed: Claimed) -> News:
+        """Carry out a claim, or refuse it."""
+        ...
 
 
 class LedgerChain:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
 from p2pfd.core.agenda import Kind
-from p2pfd.core.effects import Answer, CancelTimer, Compute, Effect, Emit, Persist, Publish, SetTimer, Submit
+from p2pfd.core.effects import Answer, CancelTimer, Compute, Effect, Emit, Persist, Publish, Send, SetTimer, Submit
 from p2pfd.core.events import Computed, Event, Heard, Message, Outcome, TimerFired
 from p2pfd.core.ids import Account, PeerId
 from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import Tick
-from p2pfd.sim.chain import CLAIM_TICKS, Claimed, LedgerChain, News
+from p2pfd.sim.chain import CLAIM_TICKS, Claimed, News, SimChain
 from p2pfd.sim.mortal import Returned
 from p2pfd.sim.trace import Trace
 from p2pfd.sim.world import SIGNED, World
@@ -31,8 +31,10 @@ _HEARD, _TIMER = int(Kind.HEARD), int(Kind.TIMER)
 
 Entry = tuple[int, Tick, int, int, int, Event]
 """Node, tick, kind, source, number, event: sorted, each node's events stand together in the order of its agenda."""
-Worker = Callable[[int, Compute], tuple[int, Outcome]]
-"""Does a node's work at once, and says how many ticks it is to take."""
+Worker = Callable[[int, Compute], tuple[int, Outcome | str]]
+"""Does a node's work at once, and says how many ticks it is to take; a text says why it failed."""
+Direct = Callable[[int, int, Tick], Tick | None]
+"""When what one node says now to another alone arrives; None where it is lost."""
 Watcher = Callable[[Tick, int, Emit], None]
 
 
@@ -47,8 +49,9 @@ class HeapDriver:
         work: Worker,
         watch: Watcher | None = None,
         trace: Trace | None = None,
-        chain: LedgerChain | None = None,
+        chain: SimChain | None = None,
         accounts: Sequence[Account] = (),
+        direct: Direct | None = None,
     ) -> None:
         self.machines = machines
         self.now = Tick(0)
@@ -61,6 +64,8 @@ class HeapDriver:
         self._trace = trace
         self._chain = chain
         self._accounts = accounts
+        self._direct = direct
+        self._node_of = {peer: node for node, peer in enumerate(peers)}
         self._chain_at = -1  # in each window the chain goes first: who comes back must find all that has happened
         self._history: list[tuple[Tick, Event]] = []
         """What the chain did, and when nodes see it."""
@@ -150,6 +155,14 @@ class HeapDriver:
             else:
                 entries.append((neighbour, at, _HEARD, node, number, heard))
 
+    def _send(self, now: Tick, node: int, effect: Send) -> None:
+        to = self._node_of.get(effect.peer)
+        at = None if to is None or self._direct is None else self._direct(node, to, now)
+        if to is not None and at is not None:
+            number = self._sent[node] = self._sent[node] + 1
+            self.deliveries += 1
+            self._post((to, at, _HEARD, node, number, Heard(number, self._peers[node], effect.message, SIGNED)))
+
     def _number(self, node: int) -> int:
         self._numbers[node] += 1
         return self._numbers[node]
@@ -209,11 +222,14 @@ class HeapDriver:
                 self._timers[node].pop(effect.name, None)  # type: ignore[union-attr]
             elif kind is Compute:
                 ticks, outcome = self._work(node, effect)  # type: ignore[arg-type]
-                done = Computed(effect.job, outcome)  # type: ignore[union-attr]
+                job = effect.job  # type: ignore[union-attr]
+                done = Computed(job, None, outcome) if isinstance(outcome, str) else Computed(job, outcome)
                 self._post((node, Tick(now + ticks), _COMPUTED, 0, self._number(node), done))
             elif kind is Persist:
                 self._saved[node] = self._seen[node]
             elif kind is Submit:
                 self._submit(now, node, effect)  # type: ignore[arg-type]
+            elif kind is Send:
+                self._send(now, node, effect)  # type: ignore[arg-type]
             elif kind is Emit and self._watch is not None:
                 self._watch(now, node, effect)  # type: ignore[arg-type]
