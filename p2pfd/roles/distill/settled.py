@@ -41,8 +41,9 @@ from p2pfd.roles.distill.seat import Phase
 ADVANCE = "advance"
 SETTLE = "settle"
 ENTER = "enter"
-ENTER_AGAIN = 5 * SECOND
-"""A chain that could not be reached is asked to let this node in again, so much later."""
+CLAIM = "claim"
+CLAIM_AGAIN = 5 * SECOND
+"""A chain that could not be reached is asked again so much later: to let this node in, or to take what binds it."""
 SLACK = 1 * SECOND
 """How long after a deadline the first node asks for the timed exit: the chain's clock may lag a little."""
 STAGGER = 2 * SECOND
@@ -95,16 +96,18 @@ class SettledDistill(DistillRound):
     def _on_restored(self, now: Tick, event: Restored) -> list[Effect]:
         if self.stage == "new":
             return self._on_started(now, Started())
-        effects = self._resume()
-        if self.phase is Phase.COMMIT:
-            effects.append(self._claim("commit", CommitLabels(self.seat.task, self.round, self.bound())))
-        elif self.phase is Phase.REVEAL:
-            effects += self._show_chain()
+        effects = [*self._resume(), *self._claims()]
         if self.stage in ("gather", "commits", "reveals"):
             effects.append(SetTimer(ADVANCE, after(now, STAGGER)))
         elif self.stage == "settle":
             effects.append(SetTimer(SETTLE, after(now, STAGGER)))
         return effects
+
+    def _claims(self) -> list[Effect]:
+        """What this node wants of the chain as it stands: a commitment or a reveal that may not have got through."""
+        if self.phase is Phase.COMMIT:
+            return [self._claim("commit", CommitLabels(self.seat.task, self.round, self.bound()))]
+        return self._show_chain() if self.phase is Phase.REVEAL else []
 
     def _enrol(self) -> list[Effect]:
         self.enrolments += 1
@@ -124,7 +127,9 @@ class SettledDistill(DistillRound):
         if kind in (ADVANCE, SETTLE):  # the chain was away, and has refused nothing
             self.attempts = max(0, self.attempts - 1)
         elif kind in ("deposit", "enrol"):
-            return [told, SetTimer(ENTER, after(now, ENTER_AGAIN))]
+            return [told, SetTimer(ENTER, after(now, CLAIM_AGAIN))]
+        elif kind in ("commit", "reveal"):
+            return [told, SetTimer(CLAIM, after(now, CLAIM_AGAIN))]
         return [told]
 
     # -- the chain rules -----------------------------------------------------------------------------------------------
@@ -206,8 +211,8 @@ class SettledDistill(DistillRound):
         if self.stage != "commits":
             self.phase = Phase.WATCH
             return [self.tell("round.late")]
-        bound, effects = self.bind(labels)
-        return [*effects, self._claim("commit", CommitLabels(self.seat.task, self.round, bound))]
+        _, effects = self.bind(labels)
+        return [*effects, *self._claims()]
 
     def _reveals_opened(self, now: Tick, saw: RevealsOpened) -> list[Effect]:
         if self.stage != "commits":
@@ -259,6 +264,8 @@ class SettledDistill(DistillRound):
     def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
         if event.name == ENTER:
             return [] if self.phase is Phase.OVER else self._enter()
+        if event.name == CLAIM:
+            return self._claims()
         if self.attempts >= PATIENCE:
             return [self.tell("chain.stuck", stage=self.stage)]
         if event.name == ADVANCE and self.stage in ("gather", "commits", "reveals"):
