@@ -91,7 +91,7 @@ def _of_file(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _shown(name: str, value: object) -> str:
-    return tokens(int(str(value))) if name in ("supply", "held") else str(value)
+    return tokens(int(str(value))) if name in ("supply", "held", "bond", "threshold") else str(value)
 
 
 def _options(parser: Parser) -> None:

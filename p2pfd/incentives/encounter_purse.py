@@ -19,7 +19,7 @@ class Purse:
     """The balances of all accounts, apart from what is in escrow and in seats."""
 
     def __init__(self, wallets: Mapping[Account, int], unbond_seconds: int) -> None:
-        self._wallet = wallets if isinstance(wallets, Wallets) else Wallets(wallets)
+        self.wallets = wallets if isinstance(wallets, Wallets) else Wallets(wallets)
         self._free = defaultdict[Account, int](int)
         self._unbonding = defaultdict[Account, int](int)
         self._ready = defaultdict[Account, int](int)
@@ -31,8 +31,8 @@ class Purse:
         """Wallet to free."""
         require(amount > 0, "purse: nothing to deposit")
         require(self.held + amount <= MAX_HELD, "purse: too much")
-        require(self._wallet[who] >= amount, "erc20: transfer amount exceeds balance")
-        self._wallet[who] -= amount
+        require(self.wallets[who] >= amount, "erc20: transfer amount exceeds balance")
+        self.wallets[who] -= amount
         self._free[who] += amount
         self.held += amount
 
@@ -49,7 +49,7 @@ class Purse:
         require(amount > 0, "purse: nothing to withdraw")
         require(now >= self._ready[who], "purse: still unbonding")
         self._unbonding[who] = 0
-        self._wallet[who] += amount
+        self.wallets[who] += amount
         self.held -= amount
 
     def take(self, who: Account, amount: int) -> None:
@@ -72,7 +72,7 @@ class Purse:
     def balances(self, who: Account) -> Balances:
         """Where an account's tokens are; nothing of it is locked."""
         return Balances(
-            wallet=Amount(self._wallet.get(who, 0)),
+            wallet=Amount(self.wallets.get(who, 0)),
             free=Amount(self._free.get(who, 0)),
             locked=Amount(0),
             unbonding=Amount(self._unbonding.get(who, 0)),

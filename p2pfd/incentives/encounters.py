@@ -126,7 +126,8 @@ class Encounters:
         return ()
 
     def _all_or_none(self, at: Moment, sender: Account, claim: OpenMany | SettleMany) -> Events:
-        saved = copy.deepcopy((self.purse, self.registry, self.lanes))
+        wallets = self.purse.wallets  # no part of a batch moves these, and other contracts may share them
+        saved = copy.deepcopy((self.purse, self.registry, self.lanes), {id(wallets): wallets})
         try:
             if isinstance(claim, OpenMany):
                 return tuple(event for part in claim.parts for event in self._open_signed(at, sender, part))

@@ -8,22 +8,13 @@ deadline.
 from __future__ import annotations
 
 from p2pfd.core.claims import (
-    Advance,
     ChainEvent,
-    Claim,
-    CommitLabels,
-    Deposit,
-    Enrol,
     LabelsRevealed,
-    OpenTask,
     RevealLabels,
-    SettleRound,
-    Unstake,
-    Withdraw,
-    WorkerPaid,
 )
-from p2pfd.core.ids import Account, Amount, RoundId, TaskId
+from p2pfd.core.ids import Account, RoundId, TaskId
 from p2pfd.core.labels import commitment, packed_size, unpack
+from p2pfd.core.modes import ModeClaim
 from p2pfd.errors import DecodeError
 from p2pfd.incentives import ptsc
 from p2pfd.incentives.rounds import (
@@ -58,36 +49,15 @@ _ANY_NIBBLE = 16
 class Market(Rounds):
     """The ``onchain`` mode: all labels come to the chain, and the score is computed there."""
 
-    def apply(self, now: int, sender: Account, claim: Claim) -> tuple[ChainEvent, ...]:
-        """Carry out a claim at this second, wholly, or raise `Refused` and change nothing."""
-        match claim:
-            case Deposit(amount):
-                self.staking.deposit(sender, amount)
-            case Unstake(amount):
-                self.staking.unstake(sender, amount, now)
-            case Withdraw():
-                self.staking.withdraw(sender, now)
-            case OpenTask(terms):
-                return self._open(now, sender, terms)
-            case Enrol(task):
-                return self._enrol(now, sender, task)
-            case CommitLabels(task, rnd, bound):
-                return self._commit(now, sender, task, rnd, bound)
-            case RevealLabels(task, rnd, salt, labels):
-                return self._reveal(now, sender, task, rnd, salt, labels)
-            case Advance(task):
-                return self._advance(now, task)
-            case SettleRound(task, rnd):
-                return self._settle(now, task, rnd)
+    def _own(self, now: int, sender: Account, claim: ModeClaim) -> tuple[ChainEvent, ...]:
+        if isinstance(claim, RevealLabels):
+            return self._reveal(now, sender, claim.task, claim.round, claim.salt, claim.labels)
         return ()
 
     def _reveal(
         self, now: int, sender: Account, task_id: TaskId, rnd: RoundId, salt: bytes, labels: bytes
     ) -> tuple[ChainEvent, ...]:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase == Phase.REVEAL, "market: takes no reveals")
-        assert task is not None
-        require(rnd == task.round, "market: wrong round")
+        task = self._in(task_id, rnd, (Phase.REVEAL,), "market: takes no reveals")
         require(now <= task.deadline, "market: too late")
         number = task.seat_of(sender)
         require(number in task.committed, "market: nothing committed")
@@ -108,33 +78,8 @@ class Market(Rounds):
             return (shown, self._close_reveals(task))
         return (shown,)
 
-    def _advance(self, now: int, task_id: TaskId) -> tuple[ChainEvent, ...]:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase != Phase.CLOSED, "market: not running")
-        assert task is not None
-        require(task.phase != Phase.SETTLE, "market: settle the round first")
-        require(now > task.deadline, "market: too early")
-        if task.phase == Phase.GATHER:
-            return self._gathered(now, task)
-        if task.phase == Phase.COMMIT:
-            return self._bound(now, task)
-        punished = self._punish(task, task.committed.keys() - task.revealed.keys(), task.revealed)
-        if len(task.revealed) >= task.terms.quorum:
-            return (*punished, self._close_reveals(task))
-        return (*punished, *self._void(now, task))
-
     def _settle(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ChainEvent, ...]:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase == Phase.SETTLE, "market: nothing to settle")
-        assert task is not None
-        require(rnd == task.round, "market: wrong round")
+        task = self._in(task_id, rnd, (Phase.SETTLE,), "market: nothing to settle")
         terms = task.terms
-        counted = sorted(task.revealed)
-        scored = ptsc.scores([task.revealed[number] for number in counted], terms.classes)
-        earned = ptsc.pay(terms.pot, terms.rate, ptsc.means(scored, terms.samples))
-        paid: list[ChainEvent] = []
-        for number, score, amount in zip(counted, scored, earned, strict=True):
-            worker = task.seats[number].holder
-            self.staking.give(worker, amount)
-            paid.append(WorkerPaid(task_id, rnd, worker, score, Amount(amount)))
-        return (*paid, *self._finish(now, task, counted=True, paid=sum(earned)))
+        scored = ptsc.scores([task.revealed[number] for number in sorted(task.revealed)], terms.classes)
+        return self._reward(now, task, scored, ptsc.pay(terms.pot, terms.rate, ptsc.means(scored, terms.samples)))

@@ -10,18 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from p2pfd.core.claims import (
-    Advance,
     ChainEvent,
-    CommitLabels,
-    Deposit,
-    Enrol,
     LabelsRevealed,
     MarketTerms,
-    OpenTask,
     RevealLabels,
-    SettleRound,
-    Unstake,
-    Withdraw,
 )
 from p2pfd.core.ids import Account, Amount, RoundId, TaskId
 from p2pfd.core.labels import packed_size, unpack
@@ -88,21 +80,8 @@ class OptimisticMarket(Rounds):
         """A round's claim and proof, to look at."""
         return self._plays.setdefault(task, Play())
 
-    def apply(self, now: int, sender: Account, claim: ModeClaim) -> tuple[ModeEvent, ...]:
-        """Carry out a claim at this second, wholly, or raise `Refused` and change nothing."""
+    def _own(self, now: int, sender: Account, claim: ModeClaim) -> tuple[ModeEvent, ...]:
         match claim:
-            case Deposit(amount):
-                self.staking.deposit(sender, amount)
-            case Unstake(amount):
-                self.staking.unstake(sender, amount, now)
-            case Withdraw():
-                self.staking.withdraw(sender, now)
-            case OpenTask(terms):
-                return self._open(now, sender, terms)
-            case Enrol(task):
-                return self._enrol(now, sender, task)
-            case CommitLabels(task, rnd, bound):
-                return self._commit(now, sender, task, rnd, bound)
             case PostCommitments(task, rnd, signed):
                 return self._post(now, task, rnd, signed)
             case RevealLabels(task, rnd, salt, labels):
@@ -115,10 +94,6 @@ class OptimisticMarket(Rounds):
                 return self._open_proof(now, task, rnd, salts, roots)
             case ProveChunk(task, rnd, labels, paths):
                 return self._prove(now, task, rnd, labels, paths)
-            case SettleRound(task, rnd):
-                return self._settle(now, task, rnd)
-            case Advance(task):
-                return self._advance(now, task)
         return ()
 
     def _check(self, terms: MarketTerms) -> None:
@@ -126,20 +101,16 @@ class OptimisticMarket(Rounds):
             require(1 <= length <= MAX_SECONDS, "market: seconds out of range")
         require(terms.picks == 0, "market: picks out of range")
 
-    def _in(self, task_id: TaskId, rnd: int, phases: tuple[Phase, ...], reason: str) -> tuple[Task, Play]:
-        """The task, if it is in one of these phases of this round."""
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase in phases, reason)
-        assert task is not None
-        require(rnd == task.round, "market: wrong round")
-        return task, self.play(task_id)
+    def _at(self, task_id: TaskId, rnd: int, phases: tuple[Phase, ...], reason: str) -> tuple[Task, Play]:
+        """The task in one of these phases of this round, and its play."""
+        return self._in(task_id, rnd, phases, reason), self.play(task_id)
 
     # -- commitments and reveals ---------------------------------------------------------------------------------------
 
     def _post(
         self, now: int, task_id: TaskId, rnd: RoundId, signed: tuple[SignedCommitment, ...]
     ) -> tuple[ModeEvent, ...]:
-        task, _ = self._in(task_id, rnd, (Phase.COMMIT,), "market: takes no commitments")
+        task = self._in(task_id, rnd, (Phase.COMMIT,), "market: takes no commitments")
         require(now <= task.deadline, "market: too late")
         require(all(one.vs % _PARITY <= HALF_ORDER for one in signed), "market: malleable signature")
         bound = dict(task.committed)
@@ -163,7 +134,7 @@ class OptimisticMarket(Rounds):
         self, now: int, sender: Account, task_id: TaskId, rnd: RoundId, salt: bytes, labels: bytes
     ) -> tuple[ModeEvent, ...]:
         phases = (Phase.REVEAL, Phase.SETTLE, Phase.SHOW)
-        task, play = self._in(task_id, rnd, phases, "market: takes no reveals")
+        task, play = self._at(task_id, rnd, phases, "market: takes no reveals")
         require(now <= self._until(task), "market: too late")
         number = task.seat_of(sender)
         require(number in task.committed, "market: nothing committed")
@@ -193,7 +164,7 @@ class OptimisticMarket(Rounds):
     # -- claims and disputes -------------------------------------------------------------------------------------------
 
     def _claim(self, now: int, sender: Account, claim: ClaimRound) -> tuple[ModeEvent, ...]:
-        task, play = self._in(claim.task, claim.round, (Phase.REVEAL,), "market: takes no claims")
+        task, play = self._at(claim.task, claim.round, (Phase.REVEAL,), "market: takes no claims")
         require(now <= self._until(task), "market: too late")
         seats = [task.seat_of(who) for who in claim.counted]
         require(all(number in task.committed for number in seats), "market: not bound")
@@ -211,7 +182,7 @@ class OptimisticMarket(Rounds):
         return (RoundClaimed(claim.task, claim.round, sender, task.deadline, _bits(counted), play.amounts),)
 
     def _challenge(self, now: int, sender: Account, task_id: TaskId, rnd: RoundId) -> tuple[ModeEvent, ...]:
-        task, play = self._in(task_id, rnd, (Phase.SETTLE,), "market: nothing to challenge")
+        task, play = self._at(task_id, rnd, (Phase.SETTLE,), "market: nothing to challenge")
         require(now <= task.deadline, "market: too late")
         self.staking.lock(sender, task.terms.stake)
         play.challenger = sender
@@ -221,7 +192,7 @@ class OptimisticMarket(Rounds):
     def _open_proof(
         self, now: int, task_id: TaskId, rnd: RoundId, salts: tuple[bytes, ...], roots: tuple[bytes, ...]
     ) -> tuple[ModeEvent, ...]:
-        task, play = self._in(task_id, rnd, (Phase.DISPUTE, Phase.PROVE), "market: nothing to prove")
+        task, play = self._at(task_id, rnd, (Phase.DISPUTE, Phase.PROVE), "market: nothing to prove")
         require(now <= task.deadline, "market: too late")
         require(play.roots is None, "market: already opened")
         require(len(salts) == len(roots) == len(play.counted), "market: lists differ in length")
@@ -239,7 +210,7 @@ class OptimisticMarket(Rounds):
         labels: tuple[bytes, ...],
         paths: tuple[tuple[bytes, ...], ...],
     ) -> tuple[ModeEvent, ...]:
-        task, play = self._in(task_id, rnd, (Phase.DISPUTE, Phase.PROVE), "market: nothing to prove")
+        task, play = self._at(task_id, rnd, (Phase.DISPUTE, Phase.PROVE), "market: nothing to prove")
         require(now <= task.deadline, "market: too late")
         require(play.roots is not None, "market: not opened")
         assert play.roots is not None
@@ -292,7 +263,7 @@ class OptimisticMarket(Rounds):
         return [paid, *punished, *self._finish(now, task, counted=True, paid=sum(amounts))]
 
     def _settle(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ModeEvent, ...]:
-        task, play = self._in(task_id, rnd, (Phase.SETTLE,), "market: nothing to settle")
+        task, play = self._at(task_id, rnd, (Phase.SETTLE,), "market: nothing to settle")
         require(now > task.deadline, "market: too early")
         assert play.claimer is not None
         self.staking.release(play.claimer, task.terms.stake)
@@ -300,19 +271,10 @@ class OptimisticMarket(Rounds):
 
     # -- timed exits ---------------------------------------------------------------------------------------------------
 
-    def _advance(self, now: int, task_id: TaskId) -> tuple[ModeEvent, ...]:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase != Phase.CLOSED, "market: not running")
-        assert task is not None
-        require(task.phase != Phase.SETTLE, "market: settle the round first")
-        require(now > self._until(task), "market: too early")
-        play = self.play(task_id)
+    def _late(self, now: int, task: Task) -> tuple[ModeEvent, ...]:
         match task.phase:
-            case Phase.GATHER:
-                return self._gathered(now, task)
-            case Phase.COMMIT:
-                return self._bound(now, task)
             case Phase.DISPUTE:
+                play = self.play(task.terms.task)
                 decided = self._decide(task, play, right=False, among=task.holders(task.committed))
                 return (decided, self._demand(now, task))
             case Phase.REVEAL:

@@ -5,26 +5,38 @@ A market is this and what lies between the commitments and the pay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from p2pfd.core.claims import (
+    Advance,
     Balances,
     BondForfeited,
     ChainEvent,
+    CommitLabels,
+    Deposit,
+    Enrol,
     Enrolled,
     LabelsCommitted,
     MarketTerms,
+    OpenTask,
     RevealsClosed,
     RevealsOpened,
     RoundOpened,
     RoundSettled,
+    SettleRound,
     TaskClosed,
     TaskOpened,
+    Unstake,
+    Withdraw,
+    WorkerPaid,
     WorkerSuspended,
 )
 from p2pfd.core.ids import Account, Amount, Digest, RoundId, TaskId
+from p2pfd.core.modes import ModeClaim, ModeEvent
 from p2pfd.incentives.staking import Staking, require
 
 MAX_CLASSES = 15
@@ -81,7 +93,7 @@ class Task:
         return tuple(self.seats[number].holder for number in sorted(numbers))
 
 
-class Rounds:
+class Rounds(ABC):
     """All tasks of one market, and all balances."""
 
     MAX_SAMPLES = 1024
@@ -104,6 +116,45 @@ class Rounds:
         owed = self.staking.in_accounts() + pots
         assert self.staking.held == owed, f"held {self.staking.held}, owed {owed}"
 
+    def apply(self, now: int, sender: Account, claim: ModeClaim) -> tuple[Any, ...]:
+        """Carry out a claim at this second, wholly, or raise `Refused` and change nothing. What it tells is events."""
+        match claim:
+            case Deposit(amount):
+                self.staking.deposit(sender, amount)
+            case Unstake(amount):
+                self.staking.unstake(sender, amount, now)
+            case Withdraw():
+                self.staking.withdraw(sender, now)
+            case OpenTask(terms):
+                return self._open(now, sender, terms)
+            case Enrol(task):
+                return self._enrol(now, sender, task)
+            case CommitLabels(task, rnd, bound):
+                return self._commit(now, sender, task, rnd, bound)
+            case SettleRound(task, rnd):
+                return self._settle(now, task, rnd)
+            case Advance(task):
+                return self._advance(now, task)
+            case _:
+                return self._own(now, sender, claim)
+        return ()
+
+    @abstractmethod
+    def _own(self, now: int, sender: Account, claim: ModeClaim) -> tuple[ModeEvent, ...]:
+        """A claim that not all modes have."""
+
+    @abstractmethod
+    def _settle(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ModeEvent, ...]:
+        """The pay."""
+
+    def _in(self, task_id: TaskId, rnd: int, phases: tuple[Phase, ...], reason: str) -> Task:
+        """The task, if it is in one of these phases of this round; else it is refused for this reason."""
+        task = self._tasks.get(task_id)
+        require(task is not None and task.phase in phases, reason)
+        assert task is not None
+        require(rnd == task.round, "market: wrong round")
+        return task
+
     # -- claims that are the same in all modes -------------------------------------------------------------------------
 
     def _open(self, now: int, sender: Account, terms: MarketTerms) -> tuple[ChainEvent, ...]:
@@ -124,7 +175,7 @@ class Rounds:
         self._tasks[terms.task] = Task(terms, sender, deadline, pots)
         return (TaskOpened(terms.task, sender, deadline),)
 
-    def _check(self, terms: MarketTerms) -> None:
+    def _check(self, terms: MarketTerms) -> None:  # noqa: B027 - the first mode asks for nothing more
         """What a mode asks of the terms beyond what all ask."""
 
     def _enrol(self, now: int, sender: Account, task_id: TaskId) -> tuple[ChainEvent, ...]:
@@ -150,10 +201,7 @@ class Rounds:
     def _commit(
         self, now: int, sender: Account, task_id: TaskId, rnd: RoundId, bound: Digest
     ) -> tuple[ChainEvent, ...]:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase == Phase.COMMIT, "market: takes no commitments")
-        assert task is not None
-        require(rnd == task.round, "market: wrong round")
+        task = self._in(task_id, rnd, (Phase.COMMIT,), "market: takes no commitments")
         require(now <= task.deadline, "market: too late")
         number = task.seat_of(sender)
         require(number in task.active, "market: not in this round")
@@ -164,6 +212,23 @@ class Rounds:
         if task.committed.keys() == task.active:
             return (heard, self._open_reveals(now, task))
         return (heard,)
+
+    def _advance(self, now: int, task_id: TaskId) -> tuple[ModeEvent, ...]:
+        task = self._tasks.get(task_id)
+        require(task is not None and task.phase != Phase.CLOSED, "market: not running")
+        assert task is not None
+        require(task.phase != Phase.SETTLE, "market: settle the round first")
+        require(task.phase != Phase.DRAW, "market: draw first")
+        require(now > self._until(task), "market: too early")
+        if task.phase == Phase.GATHER:
+            return self._gathered(now, task)
+        if task.phase == Phase.COMMIT:
+            return self._bound(now, task)
+        return self._late(now, task)
+
+    def _until(self, task: Task) -> int:
+        """The last second in which whoever is waited for can act."""
+        return task.deadline
 
     def _gathered(self, now: int, task: Task) -> tuple[ChainEvent, ...]:
         """The end of gathering by time."""
@@ -177,6 +242,13 @@ class Rounds:
         if len(task.committed) >= task.terms.quorum:
             return (*left, self._open_reveals(now, task))
         return (*left, *self._void(now, task))
+
+    def _late(self, now: int, task: Task) -> tuple[ModeEvent, ...]:
+        """The end of the reveals by time: who is silent forfeits."""
+        punished = self._punish(task, task.committed.keys() - task.revealed.keys(), task.revealed)
+        if len(task.revealed) >= task.terms.quorum:
+            return (*punished, self._close_reveals(task))
+        return (*punished, *self._void(now, task))
 
     # -- transitions ---------------------------------------------------------------------------------------------------
 
@@ -225,6 +297,14 @@ class Rounds:
         for worker in among:
             self.staking.give(worker, share)
         self.staking.give(task.requester, total - share * len(among))
+
+    def _reward(self, now: int, task: Task, scores: Sequence[int], amounts: Sequence[int]) -> tuple[ChainEvent, ...]:
+        """Pay those who revealed, by seat, and end the round."""
+        paid: list[ChainEvent] = []
+        for worker, score, amount in zip(task.holders(task.revealed), scores, amounts, strict=True):
+            self.staking.give(worker, amount)
+            paid.append(WorkerPaid(task.terms.task, RoundId(task.round), worker, score, Amount(amount)))
+        return (*paid, *self._finish(now, task, counted=True, paid=sum(amounts)))
 
     def _void(self, now: int, task: Task) -> tuple[ChainEvent, ...]:
         return self._finish(now, task, counted=False, paid=0)

@@ -12,19 +12,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from p2pfd.core.claims import (
-    Advance,
     ChainEvent,
-    CommitLabels,
-    Deposit,
-    Enrol,
     MarketTerms,
-    OpenTask,
-    SettleRound,
-    Unstake,
-    Withdraw,
-    WorkerPaid,
 )
-from p2pfd.core.ids import Account, Amount, Digest, RoundId, TaskId
+from p2pfd.core.ids import Account, Digest, RoundId, TaskId
 from p2pfd.core.labels import PER_WORD, WORD_BYTES, unpack
 from p2pfd.core.modes import DrawOpened, DrawSamples, ModeClaim, ModeEvent, RevealWords, SamplesDrawn, WordsRevealed
 from p2pfd.core.trees import COUNT_BITS, MAX_COUNTED, Step, counts_of, depth, sum_commitment, sum_node, word_counts
@@ -75,42 +66,18 @@ class SampledMarket(Rounds):
         """A round's draw, to look at."""
         return self._draws.setdefault(task, Draw())
 
-    def apply(self, now: int, sender: Account, claim: ModeClaim) -> tuple[ModeEvent, ...]:
-        """Carry out a claim at this second, wholly, or raise `Refused` and change nothing."""
+    def _own(self, now: int, sender: Account, claim: ModeClaim) -> tuple[ModeEvent, ...]:
         match claim:
-            case Deposit(amount):
-                self.staking.deposit(sender, amount)
-            case Unstake(amount):
-                self.staking.unstake(sender, amount, now)
-            case Withdraw():
-                self.staking.withdraw(sender, now)
-            case OpenTask(terms):
-                return self._open(now, sender, terms)
-            case Enrol(task):
-                return self._enrol(now, sender, task)
-            case CommitLabels(task, rnd, bound):
-                return self._commit(now, sender, task, rnd, bound)
             case DrawSamples(task, rnd):
                 return self._draw(now, task, rnd)
             case RevealWords():
                 return self._reveal(now, sender, claim)
-            case SettleRound(task, rnd):
-                return self._settle(now, task, rnd)
-            case Advance(task):
-                return self._advance(now, task)
         return ()
 
     def _check(self, terms: MarketTerms) -> None:
         words = -(-terms.samples // PER_WORD)
         require(1 <= terms.picks <= min(MAX_PICKS, words), "market: picks out of range")
         require(not (terms.stake or terms.challenge_seconds or terms.dispute_seconds), "market: not of this mode")
-
-    def _in(self, task_id: TaskId, rnd: int, phase: Phase, reason: str) -> Task:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase == phase, reason)
-        assert task is not None
-        require(rnd == task.round, "market: wrong round")
-        return task
 
     def _open_reveals(self, now: int, task: Task) -> ChainEvent:
         """The commitments are over: the hash of the next block will pick the words."""
@@ -120,7 +87,7 @@ class SampledMarket(Rounds):
         return opened  # type: ignore[return-value]
 
     def _draw(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ModeEvent, ...]:
-        task = self._in(task_id, rnd, Phase.DRAW, "market: nothing to draw")
+        task = self._in(task_id, rnd, (Phase.DRAW,), "market: nothing to draw")
         draw, number = self.draw(task_id), self._blocks.number
         require(number > draw.block, "market: too early")
         if number - draw.block > _MEMORY:
@@ -136,7 +103,7 @@ class SampledMarket(Rounds):
         return (SamplesDrawn(task_id, rnd, seed, task.deadline),)
 
     def _reveal(self, now: int, sender: Account, claim: RevealWords) -> tuple[ModeEvent, ...]:
-        task = self._in(claim.task, claim.round, Phase.REVEAL, "market: takes no reveals")
+        task = self._in(claim.task, claim.round, (Phase.REVEAL,), "market: takes no reveals")
         require(now <= task.deadline, "market: too late")
         number = task.seat_of(sender)
         require(number in task.committed, "market: nothing committed")
@@ -167,7 +134,7 @@ class SampledMarket(Rounds):
         return (shown,)
 
     def _settle(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ModeEvent, ...]:
-        task = self._in(task_id, rnd, Phase.SETTLE, "market: nothing to settle")
+        task = self._in(task_id, rnd, (Phase.SETTLE,), "market: nothing to settle")
         terms, draw = task.terms, self.draw(task_id)
         seats = sorted(task.revealed)
         counts = [counts_of(draw.counts[number], terms.classes) for number in seats]
@@ -175,29 +142,7 @@ class SampledMarket(Rounds):
         scored = sampling.scores_by_counts(picked, counts, terms.classes, len(picked[0]))
         words = -(-terms.samples // PER_WORD)
         means = tuple(max(0, score) * words // (terms.picks * terms.samples) for score in scored)
-        earned = ptsc.pay(terms.pot, terms.rate, means)
-        paid: list[ModeEvent] = []
-        for number, score, amount in zip(seats, scored, earned, strict=True):
-            worker = task.seats[number].holder
-            self.staking.give(worker, amount)
-            paid.append(WorkerPaid(task_id, rnd, worker, score, Amount(amount)))
-        return (*paid, *self._finish(now, task, counted=True, paid=sum(earned)))
-
-    def _advance(self, now: int, task_id: TaskId) -> tuple[ModeEvent, ...]:
-        task = self._tasks.get(task_id)
-        require(task is not None and task.phase != Phase.CLOSED, "market: not running")
-        assert task is not None
-        require(task.phase != Phase.SETTLE, "market: settle the round first")
-        require(task.phase != Phase.DRAW, "market: draw first")
-        require(now > task.deadline, "market: too early")
-        if task.phase == Phase.GATHER:
-            return self._gathered(now, task)
-        if task.phase == Phase.COMMIT:
-            return self._bound(now, task)
-        punished = self._punish(task, task.committed.keys() - task.revealed.keys(), task.revealed)
-        if len(task.revealed) >= task.terms.quorum:
-            return (*punished, self._close_reveals(task))
-        return (*punished, *self._void(now, task))
+        return self._reward(now, task, scored, ptsc.pay(terms.pot, terms.rate, means))
 
 
 def _climb(word: bytes, place: int, terms: MarketTerms, path: tuple[Step, ...]) -> Step:

@@ -23,11 +23,11 @@ def require(holds: bool, reason: str) -> None:
         raise Refused(reason)
 
 
-class Wallets(defaultdict[Account, int]):
+class Wallets(dict[Account, int]):
     """What everyone has outside of contracts. Contracts that are given the same one share the token."""
 
-    def __init__(self, amounts: Mapping[Account, int]) -> None:
-        super().__init__(int, amounts)
+    def __missing__(self, who: Account) -> int:
+        return 0
 
 
 class Staking:

@@ -11,7 +11,11 @@ from p2pfd.core.spec import ChainSpec
 from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function
 from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.kinds import ONCHAIN, kind_of
 from p2pfd.settlement.rpc import Rpc
+
+_SETTINGS = ("token", "unbond_seconds", "longest", "bond", "threshold", "court", "held")
+_PLACES = ("token", "court")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +30,36 @@ class Standing:
 
 
 async def inspect(rpc: Rpc, chain: ChainSpec) -> tuple[Standing, ...]:
-    """The chain's token and market. Code is compared byte by byte, the constants that a deployment sets left out."""
-    token = await _stands(rpc, "Token", chain.token)
-    market = await _stands(rpc, "LabelMarket", chain.market)
+    """The chain's token and market. Code is compared byte by byte, the constants that a deployment sets left out.
+
+    The market may be of any mode, or a contract of encounters: its code says which.
+    """
+    codes = [
+        answers.octets(code, "a contract's code")
+        for code in await rpc.batch([("eth_getCode", [address, "latest"]) for address in (chain.token, chain.market)])
+    ]
+    kind = kind_of(codes[1]) or ONCHAIN
+    token = _stands("Token", chain.token, codes[0])
+    market = _stands(kind.artifact, chain.market, codes[1])
     if not token.problem:
         of = contracts.token()
         supply, decimals = await _ask(rpc, chain.token, (of["totalSupply"], of["decimals"]))
         token.settings.update(supply=supply, decimals=decimals)
     if market.problem:
         return token, market
-    of = contracts.market()
-    other, delay, held = await _ask(rpc, chain.market, (of["token"], of["unbond_seconds"], of["held"]))
-    market.settings.update(token=account(other), unbond_seconds=delay, held=held)
-    if account(other) != chain.token:
+    told = [name for name in _SETTINGS if name in kind.interface().functions]
+    values = await _ask(rpc, chain.market, [kind.interface()[name] for name in told])
+    market.settings.update(
+        (name, account(value) if name in _PLACES else value) for name, value in zip(told, values, strict=True)
+    )
+    other = market.settings["token"]
+    if other != chain.token:
         problem = f"its money is the token {other}, not {chain.token}"
         market = Standing(market.contract, market.address, market.code_bytes, problem, market.settings)
     return token, market
 
 
-async def _stands(rpc: Rpc, name: str, address: Account) -> Standing:
-    code = answers.octets(await rpc.call("eth_getCode", address, "latest"), "a contract's code")
+def _stands(name: str, address: Account, code: bytes) -> Standing:
     built = artifact(name)
     if not code:
         problem = "there is no contract"

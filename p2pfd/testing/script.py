@@ -1,30 +1,27 @@
 """The same long script on any settlement and on the reference: every claim ends alike, and every balance is the same.
 
-The script is drawn from a seed: deposits and withdrawals, tasks with several rounds, workers that stay away or do not
-reveal, and claims that must be refused. Claims of one group commute, so they may be under way at once.
+Encounters and rounds of the other modes come first (`encounter_play`, `mode_plays`), where a bench has contracts for
+them; then rounds of labels on chain. These are drawn from a seed: deposits and withdrawals, tasks with several rounds,
+workers that stay away or do not reveal, and claims that must be refused. Claims of one group commute, so they may be
+under way at once.
 
 PYTEST_DONT_REWRITE: what was not kept is said in words; a diff of two states would take minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import trio
 
 from p2pfd.core.claims import (
     Advance,
-    Balances,
     Claim,
     CommitLabels,
     Deposit,
     Enrol,
-    Included,
     MarketTerms,
     OpenTask,
     RevealLabels,
-    Reverted,
     SettleRound,
     Unstake,
     Withdraw,
@@ -32,14 +29,13 @@ from p2pfd.core.claims import (
 from p2pfd.core.ids import Account, Amount, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.rng import Rng
-from p2pfd.settlement.api import Settlement
-from p2pfd.settlement.reference import ReferenceChain
+from p2pfd.testing.encounter_play import EncounterPlay
+from p2pfd.testing.mode_plays import OptimisticPlay, SampledPlay
+from p2pfd.testing.stage import ONCHAIN, SECONDS, Outcome, Stage
 
 TASKS = 5
 WORKERS = 3
 REQUESTER = 3
-SECONDS = 100_000
-"""As long as a phase and the unbonding last: no chain takes so long by itself."""
 CLASSES = 3
 SALT = b"\x2a" * 32
 
@@ -129,47 +125,12 @@ def _reveal(task: TaskId, rnd: int, labels: bytes) -> Claim:
     return RevealLabels(task, RoundId(rnd), SALT, labels)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How every claim ended, and what everybody has at the end."""
-
-    ends: tuple[str, ...]
-    balances: tuple[Balances, ...]
-
-
-async def played(
-    settlements: Sequence[Settlement],
-    accounts: Sequence[Account],
-    skip: Callable[[int], Awaitable[None]],
-    steps: Sequence[Step],
-) -> Outcome:
-    """Play the steps."""
-    ends: list[str] = []
+async def played(stage: Stage, steps: Sequence[Step]) -> Outcome:
+    """Play the steps, and before them whatever happens at the chain's other contracts, where there are any."""
+    if stage.more is not None:
+        await EncounterPlay(stage).play()
+        await OptimisticPlay(stage).play()
+        await SampledPlay(stage).play()
     for step in steps:
-        found = [""] * len(step.claims)
-
-        async def claim(at: int, who: int, what: Claim, found: list[str] = found) -> None:
-            receipt = await settlements[who].final(await settlements[who].submit(what))
-            told = receipt.reason if isinstance(receipt, Reverted) else ""
-            assert isinstance(receipt, (Included, Reverted)), f"{what} ended as {receipt}"
-            found[at] = f"{who} {type(what).__name__}: {told or 'done'}"
-
-        async with trio.open_nursery() as nursery:
-            for at, (who, what) in enumerate(step.claims):
-                nursery.start_soon(claim, at, who, what)
-        ends += found
-        if step.skip:
-            await skip(step.skip)
-    return Outcome(tuple(ends), tuple([await settlements[0].account(who) for who in accounts]))
-
-
-async def expected(accounts: Sequence[Account], funds: Amount, steps: Sequence[Step]) -> Outcome:
-    """What the reference makes of the steps."""
-    now = [1_000]
-
-    async def skip(seconds: int) -> None:
-        await trio.lowlevel.checkpoint()
-        now[0] += seconds
-
-    chain = ReferenceChain(dict.fromkeys(accounts, funds), SECONDS, lambda: now[0])
-    return await played([chain.settlement(who) for who in accounts], accounts, skip, steps)
+        await stage.claims(ONCHAIN, *step.claims, skip=step.skip)
+    return await stage.outcome()

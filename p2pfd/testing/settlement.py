@@ -47,11 +47,12 @@ from p2pfd.core.labels import commitment, pack
 from p2pfd.errors import ChainError
 from p2pfd.incentives import ptsc
 from p2pfd.settlement.api import GENESIS, Cursor, Settlement, TxRef
-from p2pfd.testing import script
+from p2pfd.testing import script, stage
+from p2pfd.testing.stage import More, Stage, reference_stage
 
 PATIENCE = 30.0
 FUNDS = Amount(10_000)
-UNBOND_SECONDS = SECONDS = script.SECONDS
+UNBOND_SECONDS = SECONDS = stage.SECONDS
 SAMPLES, CLASSES = 70, 3
 POT, RATE, BOND, FORFEIT = Amount(1_000), Amount(700), Amount(101), Amount(60)
 
@@ -65,6 +66,8 @@ class Bench:
     skip: Callable[[int], Awaitable[None]]
     patience: float = PATIENCE
     """Seconds that a promise may take to be kept."""
+    more: Callable[[], Awaitable[More]] | None = None
+    """Puts the other contracts on the chain. The accounts are five then, and the long script has all in it."""
 
 
 BenchFactory = Callable[[], AbstractAsyncContextManager[Bench]]
@@ -83,7 +86,7 @@ async def check_settlement(factory: BenchFactory) -> None:
         _agrees_with_the_reference,
     ):
         async with factory() as bench:
-            assert len(bench.settlements) == len(bench.accounts) == 4, "a bench has four accounts"
+            assert len(bench.settlements) == len(bench.accounts) >= 4, "a bench has four accounts, or five"
             with trio.fail_after(bench.patience):
                 await promise(bench)
 
@@ -170,7 +173,7 @@ class _Play:
         return (await self._bench.settlements[who].account(self._bench.accounts[who])).free
 
     async def ends_whole(self) -> None:
-        assert await self.total() == 4 * FUNDS, "money was made or lost"
+        assert await self.total() == len(self._bench.accounts) * FUNDS, "money was made or lost"
         for who in self._bench.accounts:
             assert (await self._bench.settlements[0].account(who)).locked == 0, (
                 f"a closed task still locks {who}'s bond"
@@ -195,7 +198,7 @@ async def _keeps_money(bench: Bench) -> None:
     await play.does(0, Withdraw())
     balances = await settlement.account(who)
     assert (balances.wallet, balances.unbonding) == (FUNDS - 300, 0), f"{balances}"
-    assert await play.total() == 4 * FUNDS, "money was made or lost"
+    assert await play.total() == len(bench.accounts) * FUNDS, "money was made or lost"
 
 
 async def _refuses_with_reasons(bench: Bench) -> None:
@@ -330,10 +333,13 @@ async def _takes_many_claims_at_once(bench: Bench) -> None:
 
 
 async def _agrees_with_the_reference(bench: Bench) -> None:
-    steps = script.script(7, bench.accounts)
-    expected = await script.expected(bench.accounts, FUNDS, steps)
+    more = None if bench.more is None else await bench.more()
+    steps = script.script(7, bench.accounts[:4])
+    expected = await script.played(reference_stage(bench.accounts, FUNDS, () if more is None else more.keys), steps)
     assert len(expected.ends) >= 200, "the script is long"
-    found = await script.played(bench.settlements, bench.accounts, bench.skip, steps)
+    found = await script.played(Stage(bench.settlements, bench.accounts, bench.skip, more), steps)
     for place, (wanted, got) in enumerate(zip(expected.ends, found.ends, strict=True)):
         assert wanted == got, f"claim {place} of the script ended as {got!r}, on the reference as {wanted!r}"
+    for place, (wanted, got) in enumerate(zip(expected.told, found.told, strict=True)):
+        assert wanted == got, f"the script's event {place} is {got!r}, on the reference {wanted!r}"
     assert found.balances == expected.balances, "the same script ends in other balances than on the reference"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -14,19 +15,22 @@ import trio
 from p2pfd.core.claims import Balances, Deposit, Included, Reverted, Unstake, Withdraw
 from p2pfd.core.ids import Amount
 from p2pfd.core.rng import Rng
+from p2pfd.core.spec import ChainSpec
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.settlement.deploy import deploy, transfer
+from p2pfd.settlement.deploy import deploy, deploy_also, transfer
 from p2pfd.settlement.fees import GWEI, FeePolicy
 from p2pfd.settlement.habits import Habits
+from p2pfd.settlement.kinds import ENCOUNTERS, OPTIMISTIC, SAMPLED
 from p2pfd.settlement.local import AMOY_ARGUMENTS, ANVIL, GANACHE, foreign_chain, local_chain
-from p2pfd.settlement.profiles import AMOY, PROFILES, open_chain
+from p2pfd.settlement.profiles import AMOY, PROFILES, Chain, open_chain
 from p2pfd.settlement.reference import ReferenceChain
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.testing.faulty import AWFUL, FaultyProxy
 from p2pfd.testing.settlement import FUNDS, UNBOND_SECONDS, Bench, BenchFactory, check_settlement
+from p2pfd.testing.stage import RULES, More, reference_more
 from tests.local_chains import need
 
-KEYS = [AccountKey(bytes([number]) * 32) for number in range(1, 5)]
+KEYS = [AccountKey(bytes([number]) * 32) for number in range(1, 6)]
 BOSS = AccountKey(bytes([9]) * 32)
 ALL: Sequence[AccountKey] = [*KEYS, BOSS]
 
@@ -39,12 +43,33 @@ async def reference_bench() -> AsyncIterator[Bench]:
         now[0] += seconds
 
     accounts = [key.account for key in KEYS]
-    chain = ReferenceChain(dict.fromkeys(accounts, FUNDS), UNBOND_SECONDS, lambda: now[0])
-    yield Bench([chain.settlement(who) for who in accounts], accounts, skip)
+    chain = ReferenceChain(dict.fromkeys(accounts, FUNDS), UNBOND_SECONDS, lambda: now[0], rules=RULES)
+
+    async def more() -> More:
+        return reference_more(chain, KEYS)
+
+    yield Bench([chain.settlement(who) for who in accounts], accounts, skip, more=more)
 
 
 async def test_the_reference_conforms() -> None:
     await check_settlement(reference_bench)
+
+
+async def others(opened: Chain, rpc: Rpc, spec: ChainSpec, habits: Habits) -> More:
+    """The contracts of the other modes and of encounters, put on a chain beside the first market."""
+    settings = dataclasses.asdict(RULES)
+    optimistic, sampled, encounters = [
+        await deploy_also(rpc, BOSS, spec, kind, settings, habits=habits) for kind in (OPTIMISTIC, SAMPLED, ENCOUNTERS)
+    ]
+    found = [await opened.find(contract.address) for contract in (optimistic, sampled, encounters)]
+    assert found == [optimistic, sampled, encounters], "a contract is known by its code"
+    return More(
+        KEYS,
+        [opened.settlement(key, optimistic) for key in KEYS],
+        [opened.settlement(key, sampled) for key in KEYS],
+        [opened.encounters(key, encounters) for key in KEYS],
+        optimistic.address,
+    )
 
 
 @asynccontextmanager
@@ -70,7 +95,8 @@ async def local_benches(name: str, path: Path) -> AsyncIterator[BenchFactory]:
                 await rpc.call("evm_increaseTime", hex(seconds))
 
             async with open_chain(spec, chain.url, poll_seconds=0.02) as opened:
-                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip)
+                more = partial(others, opened, rpc, spec, habits)
+                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip, more=more)
 
         yield bench
 
@@ -141,7 +167,8 @@ async def test_amoy_conforms_on_a_bad_day(tmp_path: Path) -> None:
                 await direct.call("evm_increaseTime", hex(seconds))
 
             async with open_chain(spec, proxy.url, poll_seconds=0.03, profile=profile) as opened:
-                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip, patience=150.0)
+                more = partial(others, opened, direct, spec, HASTY)
+                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip, patience=300.0, more=more)
 
         nursery.start_soon(blocks)
         await check_settlement(bench)
