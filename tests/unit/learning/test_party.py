@@ -25,7 +25,7 @@ def party(name, place, codecs=()):
     x, y = (np.concatenate([getattr(shard, part) for shard in shards]) for part in "xy")
     own = [slice(0, 60, 3), slice(1, None, 3), slice(2, None, 3)][place]
     probe = Split(x[2::3], y[2::3])
-    return Party(ADAPTERS[name](), task, Split(x[own], y[own]), probe, Budget(10), Rng(place), Rng(9))
+    return Party(ADAPTERS[name](), task, Split(x[own], y[own]), probe, Budget(4), Rng(place), Rng(9))
 
 
 @pytest.mark.parametrize("name", sorted(ADAPTERS))
