@@ -1,4 +1,4 @@
-"""`p2pfd sim`: the same machines as on a real mesh, in virtual time, with faults from a seed."""
+"""`p2pfd sim`: the same machines as on a real mesh, in virtual time, with faults from a seed or from a script."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import dataclasses
 import gc
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
-from p2pfd.cli.parse import Parser, number
+from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.core.ticks import MILLISECOND
-from p2pfd.errors import PlanError, UsageError
+from p2pfd.errors import PlanError, StorageError, UsageError
+from p2pfd.sim.graphs import CIRCLE, GRAPHS
+
+if TYPE_CHECKING:
+    from p2pfd.sim.run import SimPlan, SimReport
 
 MILLION = 1_000_000
 TELL_EVERY = 2.0
 """Seconds between two words about how far a long simulation is."""
 Progress = Callable[[float, int, int], None]
+_WITH_REPLAY = frozenset({"replay", "json", "plain"})
 
 
 def _milliseconds(text: str) -> tuple[int, int]:
@@ -48,6 +54,13 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--rounds", type=number(1, 100_000), default=10, metavar="R", help="rounds (10)")
     parser.add_argument("--seed", type=number(0, 2**63 - 1), default=0, metavar="S", help="decides everything (0)")
     parser.add_argument(
+        "--graph",
+        type=one_of(*GRAPHS),
+        default=CIRCLE,
+        metavar="NAME",
+        help="who hears whom: circle (a ring with chords), ring, regular, erdos-renyi or barabasi-albert (circle)",
+    )
+    parser.add_argument(
         "--degree", type=number(1, 32), default=3, metavar="D", help="neighbours that each node hears (3)"
     )
     parser.add_argument(
@@ -56,14 +69,29 @@ def _options(parser: Parser) -> None:
     parser.add_argument(
         "--loss", type=_share, default=0, metavar="P", help="share of messages that are lost, 0.05 or 5%% (0)"
     )
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="a TOML script of what goes wrong, and when")
+    parser.add_argument(
+        "--phase", type=number(1, 3600), default=10, metavar="S", help="seconds that labels are waited for (10)"
+    )
+    parser.add_argument(
+        "--learn", type=one_of("toy", "digits"), default="toy", metavar="WHAT", help="a toy, or digits for real (toy)"
+    )
     parser.add_argument("--settled", action="store_true", help="settle on the reference ledger: one market for all")
-    parser.add_argument("--trace", action="store_true", help="also the digest of every event at every node")
+    parser.add_argument(
+        "--trace",
+        type=Path,
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="also the digest of every event at every node; with a file, the events themselves go there",
+    )
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run such a file again, and compare event by event")
 
 
-def simulate(args: argparse.Namespace, progress: Progress | None = None) -> dict[str, Any]:
-    """Run the plan that the options describe; the report's fields."""
+def plan_of(args: argparse.Namespace) -> SimPlan:
+    """The plan that the options describe."""
+    from p2pfd.sim import script
     from p2pfd.sim.run import SimPlan
-    from p2pfd.sim.run import simulate as run_plan
     from p2pfd.sim.world import WorldPlan
 
     low, high = args.latency
@@ -73,20 +101,72 @@ def simulate(args: argparse.Namespace, progress: Progress | None = None) -> dict
         latency_low=low * MILLISECOND,
         latency_high=high * MILLISECOND,
         loss=args.loss,
+        graph=args.graph,
+        faults=script.read(args.faults, args.nodes) if args.faults else (),
     )
-    plan = SimPlan(world, rounds=args.rounds, seed=args.seed, trace=args.trace, settled=args.settled)
-    gc.disable()  # a simulation makes no cycles: what it no longer needs is freed at once, and looking costs time
-    try:
-        return dataclasses.asdict(run_plan(plan, progress))
-    finally:
-        gc.enable()
+    return SimPlan(
+        world,
+        rounds=args.rounds,
+        seed=args.seed,
+        trace=args.trace is not None,
+        settled=args.settled,
+        phase_seconds=args.phase,
+        learn=args.learn,
+    )
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Simulate and say what came of it."""
+    try:
+        if args.replay:
+            return _replay(args, screen)
+        plan = plan_of(args)
+        report, seconds = _watched(plan, screen, lambda progress: _simulate(plan, args.trace, progress))
+    except PlanError as error:
+        raise UsageError(error.what, error.fix) from error  # the whole plan stands in the options
+    return _told(plan, report, seconds, screen)
+
+
+def _simulate(plan: SimPlan, trace: Path | bool | None, progress: Progress) -> SimReport:
+    from p2pfd.sim.replay import Recorder
+    from p2pfd.sim.run import simulate
+
+    if not isinstance(trace, Path):
+        return simulate(plan, progress)
+    try:
+        with trace.open("w", encoding="utf-8", newline="\n") as file:
+            return simulate(plan, progress, Recorder(plan, file))
+    except OSError as error:
+        raise StorageError(f"{trace} cannot be written: {error.strerror}", "name another file with --trace") from error
+
+
+def _replay(args: argparse.Namespace, screen: Screen) -> int:
+    from p2pfd.sim.replay import Comparer, open_trace
+    from p2pfd.sim.run import simulate
+
+    defaults = SIM.parser("p2pfd").read([])
+    given = [
+        name for name, value in vars(args).items() if name not in _WITH_REPLAY and value != getattr(defaults, name)
+    ]
+    if given:
+        raise UsageError(f"--replay with --{given[0]}", "the plan stands in the trace: give nothing beside --replay")
+    plan, file = open_trace(args.replay)
+    with file:
+        comparer = Comparer(plan, file, str(args.replay))
+        report, seconds = _watched(plan, screen, lambda progress: simulate(plan, progress, comparer))
+        comparer.ended()
+    screen.say(f"same    all {comparer.entries:,} events are those of {args.replay}")
+    return _told(plan, report, seconds, screen)
+
+
+def _watched(plan: SimPlan, screen: Screen, do: Callable[[Progress], SimReport]) -> tuple[SimReport, float]:
+    """Say what is simulated, and how far it is; the report, and how many seconds it took."""
+    world = plan.world
+    faults = f" · {len(world.all_faults)} faults" if world.all_faults else ""
     screen.say(
-        f"plan    {args.nodes} nodes · {args.rounds} rounds · seed {args.seed} · "
-        f"latency {args.latency[0]}-{args.latency[1]} ms · loss {args.loss / MILLION:.1%}"
+        f"plan    {world.nodes} nodes · {world.graph} · {plan.rounds} rounds · seed {plan.seed} · latency "
+        f"{world.latency_low / MILLISECOND:g}-{world.latency_high / MILLISECOND:g} ms · "
+        f"loss {world.loss / MILLION:.1%}{faults}"
     )
     began = time.perf_counter()
     told = [began]
@@ -96,27 +176,32 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         if now - told[0] < TELL_EVERY:
             return
         told[0] = now
-        share = absorbed / (args.nodes * args.rounds)
+        share = absorbed / (world.nodes * plan.rounds)
         screen.say(
             f"sim     {share:4.0%} · {virtual:,.0f} s of virtual time · {events:,} events in {now - began:.0f} s"
         )
 
+    gc.disable()  # a simulation makes no cycles: what it no longer needs is freed at once, and looking costs time
     try:
-        report = simulate(args, progress)
-    except PlanError as error:
-        raise UsageError(error.what, error.fix) from error  # the whole plan stands in the options
-    seconds = time.perf_counter() - began
-    rate = report["events"] / seconds if seconds else 0
+        return do(progress), time.perf_counter() - began
+    finally:
+        gc.enable()
+
+
+def _told(plan: SimPlan, report: SimReport, seconds: float, screen: Screen) -> int:
+    rate = report.events / seconds if seconds else 0
+    what = "a toy learner" if plan.learn == "toy" else f"{plan.learn}, test samples"
     screen.say(
-        f"done    {report['virtual_seconds']:.1f} s of virtual time in {seconds:.2f} s · {report['events']:,} events, "
-        f"{rate:,.0f} a second · {report['deliveries']:,} deliveries"
+        f"done    {report.virtual_seconds:.1f} s of virtual time in {seconds:.2f} s · {report.events:,} events, "
+        f"{rate:,.0f} a second · {report.deliveries:,} deliveries"
     )
     screen.say(
-        f"        accuracy alone {report['accuracy_alone']:.1%} → together {report['accuracy_together']:.1%} "
-        f"(a toy learner) · {report['finished']} finished · {report['short_rounds']} short rounds"
+        f"        accuracy alone {report.accuracy_alone:.1%} → together {report.accuracy_together:.1%} "
+        f"({what}) · {report.finished} finished · {report.short_rounds} short rounds"
     )
-    screen.say(f"        digest {report['digest'][:16]}…  the same options give the same digest on every machine")
-    screen.result({"seed": args.seed, "seconds": round(seconds, 3), **report})
+    where = "on every machine" if plan.learn == "toy" else "on this machine"
+    screen.say(f"        digest {report.digest[:16]}…  the same options give the same digest {where}")
+    screen.result({"seed": plan.seed, "seconds": round(seconds, 3), **dataclasses.asdict(report)})
     return exits.OK.code
 
 

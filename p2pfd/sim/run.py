@@ -213,11 +213,14 @@ class Cast:
         return ticks, self.learners[node].do(effect.work)
 
 
-def simulate(plan: SimPlan, progress: Callable[[float, int, int], None] | None = None) -> SimReport:
+def simulate(
+    plan: SimPlan, progress: Callable[[float, int, int], None] | None = None, trace: Trace | None = None
+) -> SimReport:
     """Run the plan. `progress` is told virtual seconds, events so far and rounds absorbed, now and then."""
     cast = Cast(plan)
     nodes = plan.world.nodes
-    trace = Trace(nodes) if plan.trace else None
+    if trace is None and plan.trace:
+        trace = Trace(nodes)
     last: dict[int, int] = {}
     short, absorbed = [0], [0]
 
