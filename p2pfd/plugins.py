@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoints, PackageNotFoundError, entry_points, requires, version
 from typing import Any
 
@@ -69,4 +70,10 @@ def load_or_import(group: str, text: str) -> Any:
 
 
 def _found(group: str) -> EntryPoints:
+    return _read(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=64)
+def _read(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """Reading every package's file takes tens of milliseconds; what is installed on a path stays there meanwhile."""
     return entry_points(group=group)

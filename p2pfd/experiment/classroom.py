@@ -89,7 +89,7 @@ class Classroom:
         owner, common = self._owners[node], self._now[node]
         key = (owner, int(rnd), common.line)
         if key not in self._said:
-            dice = self._rng.split("train", rnd, owner)
+            dice = self._rng.split("node", owner).split("train", rnd)
             trained = self._adapter.train(common.state, self._shards[owner], self._budget, dice)
             payload = self._adapter.share(trained, self._task, rnd)
             if not isinstance(payload, Labels):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +131,10 @@ def read(text: Text, name: str) -> Experiment:
         raise PlanError(f"{text.at('cases')}: cases is not a list of tables", "write [[cases]] above each of them")
     base = changed(Plan(), value, text)
     axes = _flat(grid)
+    count = len(cases) * len(seeds) * prod(len(_values(text, key, found)) for key, found in axes.items())
+    if count > MAX_CELLS:
+        raise PlanError(f"{text.name}: {count:,} meshes", f"at most {MAX_CELLS:,} can be one experiment")
     rows = [row for place, case in enumerate(cases) for row in _rows(text, base, place, dict(case), axes)]
-    if len(rows) * len(seeds) > MAX_CELLS:
-        raise PlanError(f"{text.name}: {len(rows)} rows with {len(seeds)} seeds", f"at most {MAX_CELLS:,} cells")
     titles = [row.title for row in rows]
     double = next((title for title in titles if titles.count(title) > 1), None)
     if double is not None:

@@ -16,7 +16,7 @@ from p2pfd.core.spec import MAX_SEATS, DataSpec, MoneySpec, PhaseSpec, Setting, 
 from p2pfd.core.tables import did_you_mean
 from p2pfd.errors import PlanError
 from p2pfd.incentives.market import MAX_SAMPLES
-from p2pfd.learning.data import classes_of_set, digest_of_set
+from p2pfd.learning.data import classes_of_set, digest_of_set, partition
 from p2pfd.sim.graphs import CIRCLE, GRAPHS
 
 CHAINS = ("reference", "none")
@@ -145,6 +145,7 @@ def check(plan: Plan) -> None:
     among("chain", plan.chain, CHAINS)
     among("graph", plan.graph, tuple(GRAPHS))
     among("adapter", plan.adapter, plugins.names(ADAPTERS))
+    partition.check(plan.data.partition)
     for key, setting in plan.settings.items():
         if isinstance(setting, float):
             raise PlanError(f"settings.{key} is {setting}", f'fractions are written as text: {key} = "{setting}"')
