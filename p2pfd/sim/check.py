@@ -75,8 +75,9 @@ class Ledger(LedgerChain):
         self._paid: set[tuple[int, Account]] = set()
         self._bound: set[tuple[int, Account]] = set()
         self._settled: set[int] = set()
-        self._opened: dict[int, Tick] = {}
-        self._reveals_since: dict[int, Tick] = {}
+        self._commits: dict[int, tuple[Tick, Tick]] = {}
+        self._reveals: dict[int, tuple[Tick, Tick]] = {}
+        """From when until when the chain took commitments, or reveals, of a round."""
 
     def take(self, now: Tick, claimed: Claimed) -> News:
         """The claim, and then the books."""
@@ -102,17 +103,17 @@ class Ledger(LedgerChain):
                 if rnd in self._settled:
                     self._tell("settled twice", f"round {rnd}")
                 self._settled.add(rnd)
-            case RoundOpened(_, rnd):
-                self._opened[rnd] = now
-            case RevealsOpened(_, rnd, _, committed):
-                self._reveals_since[rnd] = now
+            case RoundOpened(_, rnd, deadline):
+                self._commits[rnd] = now, Tick((deadline + 1) * SECOND)
+            case RevealsOpened(_, rnd, deadline, committed):
+                self._reveals[rnd] = now, Tick((deadline + 1) * SECOND)
                 self._bound.update((rnd, worker) for worker in committed)
             case BondForfeited(_, rnd, worker):
-                if self._had_chance(worker, self._reveals_since[rnd], now):
+                if self._had_chance(worker, *self._reveals[rnd]):
                     self._tell("forfeit", f"{self._name(worker)} in round {rnd}, though it could have shown its labels")
             case WorkerSuspended(_, rnd, worker):
-                missed = rnd not in self._reveals_since  # or else its bond has run out
-                if missed and self._had_chance(worker, self._opened[rnd], now):
+                missed = rnd not in self._reveals  # or else its bond has run out
+                if missed and self._had_chance(worker, *self._commits[rnd]):
                     self._tell("suspended", f"{self._name(worker)} in round {rnd}, though it could have bound itself")
 
     def _had_chance(self, worker: Account, begin: Tick, end: Tick) -> bool:
