@@ -44,6 +44,15 @@ class Function:
         except (EncodingError, OverflowError, TypeError) as error:
             raise ChainError(f"{self.name} cannot be called with these values", str(error)[:200]) from error
 
+    def read(self, call: bytes) -> tuple[Any, ...]:
+        """The arguments of a call; ChainError for bytes that are none."""
+        try:
+            return tuple(decode(self.takes, call[len(self.selector) :]))
+        except (DecodingError, OverflowError) as error:
+            raise ChainError(
+                f"a call of {self.name} that does not fit it", "is this the contract's address?"
+            ) from error
+
     def answer(self, raw: bytes) -> tuple[Any, ...]:
         """The values of an answer."""
         try:

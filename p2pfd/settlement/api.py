@@ -10,7 +10,7 @@ from p2pfd.core.claims import Balances, ChainEvent, Claim, MarketTerms, Receipt
 from p2pfd.core.encounter_claims import EncounterClaim, EncounterTerms
 from p2pfd.core.encounter_events import EncounterEvent
 from p2pfd.core.encounter_papers import Papers
-from p2pfd.core.ids import Account, TaskId
+from p2pfd.core.ids import Account, Digest, TaskId
 from p2pfd.core.modes import ModeClaim, ModeEvent
 from p2pfd.errors import ChainError
 from p2pfd.incentives.encounter_registry import Seat
@@ -137,6 +137,14 @@ class Draw:
     block: int
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What both parties agreed on, and the encounter's name: the hash of that with the check-in."""
+
+    terms: EncounterTerms
+    name: bytes
+
+
 class EncounterSettlement(Desk[EncounterClaim, EncounterEvent], Protocol):
     """A contract of encounters. Its events are of no task: they are one stream, in which a key names an encounter."""
 
@@ -159,6 +167,14 @@ class EncounterSettlement(Desk[EncounterClaim, EncounterEvent], Protocol):
 
     async def lane(self, learner: Account, lane: int = 0) -> LaneState:
         """How a learner's lane stands now."""
+        ...
+
+    async def opening(self, key: int) -> Opening:
+        """What was opened under a key; ChainError where nothing was, or what cannot be read."""
+        ...
+
+    async def answer(self, key: int) -> Digest:
+        """The hash after that was reported or settled under a key; ChainError where none was, or it cannot be read."""
         ...
 
     async def drawn(self, terms: EncounterTerms, name: bytes, where: int) -> Draw:

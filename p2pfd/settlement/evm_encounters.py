@@ -5,15 +5,18 @@ from __future__ import annotations
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.claims import Balances
 from p2pfd.core.encounter_claims import EncounterClaim, EncounterTerms
+from p2pfd.core.encounter_events import Opened, Reported, Settled
 from p2pfd.core.encounter_papers import Papers
-from p2pfd.core.ids import Account, Amount, account
+from p2pfd.core.ids import Account, Amount, Digest, account
 from p2pfd.errors import ChainError
 from p2pfd.incentives.encounter_registry import Seat
 from p2pfd.incentives.encounter_state import Phase
 from p2pfd.incentives.sortition import drawn_seats
 from p2pfd.settlement import answers, contracts, encounters
-from p2pfd.settlement.api import ChainAwayError, Draw, EncounterRules, LaneState
+from p2pfd.settlement.api import ChainAwayError, Draw, EncounterRules, LaneState, Opening
+from p2pfd.settlement.encounter_calls import answer_in, opening_in, untold
 from p2pfd.settlement.evm import EvmDesk
+from p2pfd.settlement.trail import Trail
 
 _SEATS_A_REQUEST = 50
 
@@ -56,6 +59,30 @@ class EvmEncounters(EvmDesk[EncounterClaim]):
         """How a learner's lane stands now."""
         ((phase, tag, ballot),) = await self._ask(self._view("lane_of", learner, lane))
         return LaneState(Phase(phase), tag if phase == Phase.IDLE else None, ballot)
+
+    async def opening(self, key: int) -> Opening:
+        """What was opened under a key, read from the transaction that did it."""
+        found = await self._trail.find(
+            lambda told: isinstance(told, Opened) and told.key == key,
+            lambda sender, call: opening_in(call, sender, key, self.papers),
+        )
+        if found is None:
+            raise untold("opens", key)
+        return found
+
+    async def answer(self, key: int) -> Digest:
+        """The hash after that was reported or settled under a key, read from the transaction that did it."""
+        found = await self._trail.find(
+            lambda told: isinstance(told, (Reported, Settled)) and told.key == key,
+            lambda _, call: answer_in(call, key),
+        )
+        if found is None:
+            raise untold("gives an answer in", key)
+        return found
+
+    @property
+    def _trail(self) -> Trail:
+        return Trail(self._rpc, self.contract, self._caps.finality)
 
     async def drawn(self, terms: EncounterTerms, name: bytes, where: int) -> Draw:
         """Whom a draw in the next block would find, for an open encounter; ChainError before there can be one."""

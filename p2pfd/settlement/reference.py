@@ -14,8 +14,9 @@ import trio
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.claims import Balances, Included, MarketTerms, Receipt, Reverted, Unknown
 from p2pfd.core.encounter_claims import EncounterClaim, EncounterTerms
+from p2pfd.core.encounter_events import Opened, Reported, Settled
 from p2pfd.core.encounter_papers import Papers
-from p2pfd.core.ids import Account, Amount, RoundId, TaskId
+from p2pfd.core.ids import Account, Amount, Digest, RoundId, TaskId
 from p2pfd.core.modes import ModeClaim, SignedCommitment
 from p2pfd.core.spec import NO_ACCOUNT
 from p2pfd.errors import ChainError
@@ -36,8 +37,10 @@ from p2pfd.settlement.api import (
     Draw,
     EncounterRules,
     LaneState,
+    Opening,
     TxRef,
 )
+from p2pfd.settlement.encounter_calls import answer_in, opening_in, untold
 from p2pfd.settlement.kinds import ENCOUNTERS, KINDS, Kind
 
 CHAIN_ID = 0
@@ -116,12 +119,18 @@ class ReferenceChain:
             rules.threshold,
         )
         """All encounters, to look at."""
+        self.calls: dict[tuple[bool, int], tuple[Account, bytes]] = {}
+        """By which call each encounter was opened, and by which it got its answer."""
         self._books = {ENCOUNTERS.name: _Book(ENCOUNTERS, self._play)}
         self.market = self.market_of(mode)
         """The market of the chain's own mode, to look at."""
 
     def _play(self, who: Account, claim: EncounterClaim) -> tuple[AnyEvent, ...]:
-        return self.played.apply(self.moment(), who, claim)
+        events = self.played.apply(self.moment(), who, claim)
+        for event in events:
+            if isinstance(event, (Opened, Reported, Settled)):
+                self.calls.setdefault((isinstance(event, Opened), event.key), (who, encounters.call_of(claim)))
+        return events
 
     def moment(self, later: int = 0) -> Moment:
         """When the block is made that is being made, or a later one."""
@@ -290,6 +299,24 @@ class ReferenceEncounters(_Desk[EncounterClaim]):
         await trio.lowlevel.checkpoint()
         held = self._chain.played.lanes.get((learner, lane), Lane())
         return LaneState(held.phase, held.nonce if held.phase == Phase.IDLE else None, held.ballot)
+
+    async def opening(self, key: int) -> Opening:
+        """What was opened under a key."""
+        await trio.lowlevel.checkpoint()
+        sender, call = self._chain.calls.get((True, key), (NO_ACCOUNT, b""))
+        found = opening_in(call, sender, key, self.papers)
+        if found is None:
+            raise untold("opens", key)
+        return found
+
+    async def answer(self, key: int) -> Digest:
+        """The hash after that was reported or settled under a key."""
+        await trio.lowlevel.checkpoint()
+        _, call = self._chain.calls.get((False, key), (NO_ACCOUNT, b""))
+        found = answer_in(call, key)
+        if found is None:
+            raise untold("gives an answer in", key)
+        return found
 
     async def drawn(self, terms: EncounterTerms, name: bytes, where: int) -> Draw:
         """Whom a draw in the next block would find, for an open encounter; ChainError before there can be one."""

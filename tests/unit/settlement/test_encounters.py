@@ -21,9 +21,12 @@ from p2pfd.core.encounter_claims import (
     Join,
     Leave,
     OpenEncounter,
+    OpenMany,
     ReportResult,
     RevealVote,
     SettleEncounter,
+    SettleMany,
+    SignedOpening,
 )
 from p2pfd.core.encounter_events import Defaulted, Drawn, Opened, Reported, Revealed, SeatTaken, Settled
 from p2pfd.core.ids import Amount, Digest, TaskId
@@ -31,7 +34,7 @@ from p2pfd.core.spec import ChainSpec
 from p2pfd.errors import ChainError
 from p2pfd.incentives.encounter_state import Phase
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.settlement.api import GENESIS, EncounterRules, EncounterSettlement, LaneState
+from p2pfd.settlement.api import GENESIS, EncounterRules, EncounterSettlement, LaneState, Opening
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
 from p2pfd.settlement.embedded.ledger import Ledger
 from p2pfd.settlement.embedded.methods import Methods
@@ -183,9 +186,16 @@ async def test_an_encounter_is_settled_at_once_by_all_signatures(bench: Made, au
         )
         signed = play.seals[NEIGHBOR].result(play.name, AFTER)
         settle = SettleEncounter(play.terms, play.name, play.where, AFTER, signed, votes)
+        key = play.terms.key
+        assert await play.mine.opening(key) == Opening(play.terms, play.name)
+        with pytest.raises(ChainError, match="no call to the contract gives an answer"):
+            await play.mine.answer(key)
+        with pytest.raises(ChainError, match="no call to the contract opens"):
+            await play.mine.opening(key + 1)
         assert await play.refused(LEARNER, replace(settle, after=bytes(32))) == "encounters: not these terms"
         await play.does(VALIDATORS[0], settle)
         _, settled = await play.until(Settled)
+        assert await play.mine.answer(key) == AFTER
         assert settled.ballot == 0b101010
         assert settled.neighbor == PREPAYMENT + PREPAYMENT * 7 // 10
         assert await play.mine.lane(LEARNER.account) == LaneState(Phase.IDLE, 1, 0)
@@ -228,6 +238,7 @@ async def test_votes_go_one_by_one_and_a_silent_validator_forfeits(bench: Made, 
         play.skip(101)
         await play.does(LEARNER, close)
         assert (await play.until(Settled))[1].ballot == 0b011010
+        assert await play.mine.answer(play.terms.key) == AFTER, "as it was reported; who closes says it not again"
         assert (await play.mine.account(judges[2].account)).locked == 1_000 - 90, "half the pool"
 
 
@@ -240,6 +251,39 @@ async def test_a_neighbor_that_delivers_nothing_pays(bench: Made, autojump_clock
         await play.does(VALIDATORS[0], CloseEncounter(play.terms, play.name, play.where))
         assert (await play.until(Defaulted))[1].damages == 420
         assert (await play.mine.account(LEARNER.account)).free == FREE + 420
+
+
+async def test_encounters_that_were_opened_and_settled_by_the_dozen_are_read_too(
+    bench: Made, autojump_clock: object
+) -> None:
+    async with bench() as on:
+        play = Play(on)
+        await play.begins()
+        now, papers = (await play.mine.now()).seconds, play.mine.papers
+        parts = []
+        for lane in range(3):
+            terms = EncounterTerms(
+                LEARNER.account, NEIGHBOR.account, Amount(200), now + 100, now + 1_000, 0, 50, 700_000, 3, lane=lane
+            )
+            details = papers.details(CheckIn(b"\1" * 32, Digest(b"\2" * 32), lane, b"\4" * 32, b"\5" * 32))
+            signed = (play.seals[LEARNER].terms(terms, details), play.seals[NEIGHBOR].terms(terms, details))
+            parts.append(SignedOpening(terms, details, *signed))
+        await play.does(VALIDATORS[0], OpenMany(tuple(parts)))
+        settles = []
+        for number, part in enumerate(parts):
+            block, event = await play.until(Opened)
+            name, where = papers.encounter(part.terms, part.details), where_.opened(event.seats, block)
+            assert await play.mine.opening(part.terms.key) == Opening(part.terms, name)
+            after = bytes([number]) * 32
+            result = papers.result(name, after)
+            draw = await play.mine.drawn(part.terms, name, where)
+            bound = [papers.commitment(result, seat, 1) for seat in draw.seats]
+            votes = tuple(play.seals[who].vote(result, bound, 1) for who in await play.judges(draw.seats))
+            signature = play.seals[NEIGHBOR].result(name, after)
+            settles.append(SettleEncounter(part.terms, name, where, after, signature, votes))
+        await play.does(VALIDATORS[0], SettleMany(tuple(settles)))
+        for number, part in enumerate(parts):
+            assert await play.mine.answer(part.terms.key) == bytes([number]) * 32
 
 
 async def test_what_there_is_to_read(bench: Made, autojump_clock: object) -> None:
