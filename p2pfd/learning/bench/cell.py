@@ -85,8 +85,10 @@ class Cell:
 class Point:
     """After a round: what a node has sent in all rounds so far, and how good the common model is.
 
-    ``sent`` is the round's bits per label in the frames, ``entropy`` what the shares of the classes would take, and
-    ``changed`` the entropy of the changes since the last round; all three are nothing where no labels are sent.
+    ``own`` is the mean accuracy of what the honest nodes' own descents of the last round led to; nothing before that
+    round, and where nodes have no models of their own. ``sent`` is the round's bits per label in the frames,
+    ``entropy`` what the shares of the classes would take, and ``changed`` the entropy of the changes since the last
+    round; all three are nothing where no labels are sent.
     """
 
     bytes: float
@@ -94,6 +96,7 @@ class Point:
     sent: float = 0.0
     entropy: float = 0.0
     changed: float = 0.0
+    own: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,11 @@ class Result:
     def accuracy(self) -> float:
         """After the last round."""
         return self.curve[-1].accuracy
+
+    @property
+    def own(self) -> float:
+        """Of the nodes' own models, after the last round."""
+        return self.curve[-1].own
 
     @property
     def bytes(self) -> float:

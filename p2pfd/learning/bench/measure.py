@@ -76,13 +76,17 @@ def _distil(
     senders = [_Sender(CodecState()) for _ in shards]
     budget = Budget(whole(LOCAL, spec.settings, "epochs"))
     curve: list[Point] = []
+    own: list[float] = []
     for rnd in map(RoundId, range(spec.rounds)):
         heard, sent, entropies, changes = [], 0, [], []
         for place, (shard, sender) in enumerate(zip(shards, senders, strict=True)):
             draws = rng.split("train", rnd, place)
             said = _lie(cell, place, adapter, state, task, rnd, draws)
             if said is None:
-                payload = adapter.share(adapter.train(state, shard, budget, draws), task, rnd)
+                trained = adapter.train(state, shard, budget, draws)
+                payload = adapter.share(trained, task, rnd)
+                if rnd == spec.rounds - 1 and place >= cell.liars:
+                    own.append(adapter.evaluate(trained, test)["own_accuracy"])
             else:
                 payload = Labels(said)
             frame, sender.state = codec.encode(payload, form_of(payload, spec.data.classes), sender.state)
@@ -101,6 +105,7 @@ def _distil(
             sent=8 * sent / labels,
             entropy=sum(entropies) / len(entropies),
             changed=sum(changes) / len(changes),
+            own=sum(own) / len(own) if own else 0.0,
         )
         curve.append(point)
         tell(rnd + 1, spec.rounds, point)

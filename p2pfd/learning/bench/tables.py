@@ -63,7 +63,16 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _score(results: Sequence[Result]) -> str:
-    mean, sd = mean_sd([result.accuracy for result in results])
+    return _spread([result.accuracy for result in results])
+
+
+def _own(results: Sequence[Result]) -> str:
+    """Of the models that the nodes trained last; where there are none but the common one, a dash."""
+    return _spread([result.own for result in results]) if any(result.own for result in results) else "–"
+
+
+def _spread(shares: Sequence[float]) -> str:
+    mean, sd = mean_sd(shares)
     return f"{_short(mean)} ± {_short(sd)}"
 
 
@@ -73,10 +82,10 @@ def _kilobytes(results: Sequence[Result]) -> str:
 
 def _listing(measured: Measured) -> str:
     rows = [
-        (name, _score(found), _kilobytes(found), f"{fmean(result.seconds for result in found):.0f}")
+        (name, _score(found), _own(found), _kilobytes(found), f"{fmean(result.seconds for result in found):.0f}")
         for name, found in measured.items()
     ]
-    return grid(("mesh", "accuracy", "kB sent by a node", "seconds"), rows)
+    return grid(("mesh", "accuracy", "own models", "kB sent by a node", "seconds"), rows)
 
 
 def _key(name: str) -> str:
@@ -89,6 +98,8 @@ def _each(measured: Measured) -> dict[str, object]:
     for name, found in measured.items():
         mean, sd = mean_sd([result.accuracy for result in found])
         out |= {f"{_key(name)}_accuracy": round(mean, 4), f"{_key(name)}_sd": round(sd, 4)}
+        if any(result.own for result in found):
+            out[f"{_key(name)}_own"] = round(fmean(result.own for result in found), 4)
         out[f"{_key(name)}_kb"] = round(fmean(result.bytes for result in found) / 1000, 2)
     return out
 
@@ -113,11 +124,12 @@ def _skew(recipe: Recipe) -> Table:
             (
                 words,
                 *(_score(measured[f"{words}: {name}"]) for name, _ in _METHODS),
+                _own(measured[f"{words}: cfd"]),
                 _kilobytes(measured[f"{words}: cfd"]),
             )
             for words, _, _ in meshes
         ]
-        return grid(("private data", *(name for name, _ in _METHODS), "kB, cfd"), lines)
+        return grid(("private data", *(name for name, _ in _METHODS), "own models, cfd", "kB, cfd"), lines)
 
     return Table("skew", f"{recipe.data}, {recipe.rounds} rounds, by how classes are spread", rows, markdown, _each)
 
