@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             "p2pfd experiment my.toml, or p2pfd experiment --preset market; the presets: p2pfd experiment --list",
         )
     from p2pfd.experiment import grid
-    from p2pfd.experiment.run import kept_in, missing, results
+    from p2pfd.experiment.run import check_cells, kept_in, missing, results
     from p2pfd.experiment.run import run as run_cells
 
     chosen = grid.from_file(args.file) if args.preset is None else grid.preset(args.preset)
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     folder = args.out or OUT / experiment.name
     kept = kept_in(folder / CELLS)
     cells = missing(experiment, kept)
-    _check_data(experiment)
+    check_cells(cells)
     every = len({cell.key for cell in experiment.cells()})
     screen.say(
         f"plan    {experiment.name} · {len(experiment.rows)} meshes · {len(experiment.seeds)} seeds · "
@@ -97,17 +97,6 @@ def _list(screen: Screen) -> int:
         }
     )
     return exits.OK.code
-
-
-def _check_data(experiment: Experiment) -> None:
-    """Whether the data are here and are enough is known before anything is simulated."""
-    from p2pfd.learning.data import deal
-
-    seen = set()
-    for row in experiment.rows:
-        if (row.plan.data, row.plan.nodes) not in seen:
-            seen.add((row.plan.data, row.plan.nodes))
-            deal(row.plan.task(experiment.seeds[0]).data, row.plan.nodes)
 
 
 def _dry_run(screen: Screen, experiment: Experiment, cells: list[Cell]) -> int:

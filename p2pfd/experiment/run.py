@@ -10,6 +10,7 @@ from pathlib import Path
 from p2pfd.behaviours import Behaviour, api, behaviour_class
 from p2pfd.core.ids import Account, RoundId
 from p2pfd.core.rng import Rng
+from p2pfd.errors import PlanError
 from p2pfd.experiment import classroom, result, stage
 from p2pfd.experiment.grid import Cell, Experiment
 from p2pfd.experiment.plan import Plan
@@ -53,6 +54,20 @@ def missing(experiment: Experiment, kept: Kept[Result]) -> list[Cell]:
     found = {cell.key: cell for cell in reversed(experiment.cells())}
     order = dict.fromkeys(cell.key for cell in experiment.cells())
     return [found[key] for key in order if kept.of(key) is None]
+
+
+def check_cells(cells: Iterable[Cell]) -> None:
+    """PlanError where data are missing or too few, or an adapter does not take its settings: before anything is run."""
+    seen = set()
+    for cell in cells:
+        plan = cell.row.plan
+        what = repr((plan.adapter, sorted(plan.settings.items()), plan.data, plan.nodes))
+        if what not in seen:
+            seen.add(what)
+            try:
+                classroom_of(plan, cell.seed, roles_of(plan, Rng(cell.seed)))
+            except PlanError as error:
+                raise PlanError(f"{cell.row.title or 'the mesh'}: {error.what}", error.fix) from error
 
 
 def run(cells: Sequence[Cell], kept: Kept[Result], clock: Clock, tell: Callable[[Progress], None]) -> None:
