@@ -59,6 +59,7 @@ class Case:
         self.bound: list[bytes] = []
         self.ballot = 0
         self.outcome = 0
+        """What the chain told at the end, all of it."""
         self.end = ""
         self.after = b""
         self.after_size = 0
@@ -112,8 +113,25 @@ class Case:
     @property
     def accepted(self) -> bool:
         """Whether it ended with more than half of the committee voting, and more of these for valid than against."""
+        if self.end != "settled":
+            return False
         states = [self.outcome >> 2 * place & 3 for place in range(self.sure.size)]
         return states.count(2) > states.count(3) and states.count(2) + states.count(3) > self.sure.size // 2
+
+    def credit(self, role: str) -> int | None:
+        """What the end credits a party, its own prepayment included; None for what the event does not tell."""
+        if self.terms is None or role not in ("learner", "neighbor"):
+            return None
+        prepaid = self.terms.prepayment
+        match self.end:
+            case "settled":
+                end = told.Settled(self.key, self.outcome)
+                return end.learner if role == "learner" else end.neighbor
+            case "defaulted":
+                return prepaid + self.outcome if role == "learner" else prepaid - self.outcome
+            case "voided":
+                return prepaid
+        return None
 
     @property
     def reported_at(self) -> int:
@@ -140,9 +158,9 @@ class Case:
             case told.Revealed(_, ballot):
                 self.ballot = ballot
             case told.Settled():
-                self.standing, self.end, self.outcome = Standing.ENDED, "settled", saw.ballot
+                self.standing, self.end, self.outcome = Standing.ENDED, "settled", saw.outcome
             case told.Defaulted():
-                self.standing, self.end = Standing.ENDED, "defaulted"
+                self.standing, self.end, self.outcome = Standing.ENDED, "defaulted", saw.damages
             case told.Voided():
                 self.standing, self.end = Standing.ENDED, "voided"
 

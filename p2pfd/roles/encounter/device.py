@@ -8,7 +8,7 @@ from typing import Any, get_args
 from p2pfd.core import encounter_events as told
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.canonical import Plain, decode, encode
-from p2pfd.core.effects import Answer, Effect, Emit, Publish, SetTimer
+from p2pfd.core.effects import Answer, Effect, Emit, Persist, Publish, SetTimer
 from p2pfd.core.encounter_claims import MAX_SIZE
 from p2pfd.core.encounter_events import EncounterEvent
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Message, Restored, Settled, Started, TimerFired
@@ -141,9 +141,10 @@ class Device:
 
     def _restored(self, now: Tick) -> Effects:
         effects = self._greet()
-        effects += self.member.restored(now)
+        soonest = after(now, self.office.habits.slack_seconds * SECOND)
+        effects += self.member.restored(soonest)
         for side in tuple(self.sides.values()):
-            effects += side.restored(now)
+            effects += side.restored(soonest)
         return [*effects, SetTimer(NEXT, now)] if self.waiting else effects
 
     def _part(self, name: str) -> tuple[Part | None, str]:
@@ -275,7 +276,7 @@ class Device:
                 self.done += side.case.standing is not Standing.NONE
                 effects += self._later(now, self.office.habits.pause)
         if ended:
-            effects += self.member.glance(now)
+            effects += [Persist(), *self.member.glance(now)]
         return [*effects, *self._begin(now)]
 
     def _begin(self, now: Tick) -> Effects:

@@ -16,7 +16,7 @@ from p2pfd.roles.encounter.deal import Deal, from_plain, proposed, read_signatur
 from p2pfd.roles.encounter.office import Office
 from p2pfd.roles.encounter.part import OVER, Effects, Rule
 from p2pfd.roles.encounter.side import Answered, Side, closing, collecting
-from p2pfd.roles.encounter.work import Ask, Asked, Confirm, Confirmed, Take, Taken
+from p2pfd.roles.encounter.work import Ask, Asked, Confirm, Confirmed, Recall, Recalled, Take, Taken
 from p2pfd.wire.limits import MAX_OFFERED
 from p2pfd.wire.messages import Agree, Deliver
 
@@ -39,6 +39,9 @@ class Learner(Side):
         Rule((OPENING,), "refused open", (OFFER, OVER), "proposes to the next; over after the last", "on_next"),
         Rule((OPENING,), "timer lapse", (OFFER, OVER), "it was never opened: proposes to the next", "on_next"),
         Rule((OFFER, OPENING), "chain Opened", (LEARN,), "waits for the answer", "on_opened"),
+        Rule((LEARN,), "done recall", (), "knows now which of its agreements was opened", "on_recalled"),
+        Rule((LEARN,), "failed recall", (), "asks again later", "on_unread"),
+        Rule((LEARN,), "timer recall", (), "asks again", "on_reread"),
         Rule((LEARN, VOTE), "deliver", (), "keeps what the neighbor is liable for", "on_deliver"),
         Rule((LEARN,), "chain Drawn", (), "briefs the committee", "on_drawn"),
         Rule((LEARN,), "timer nudge", (), "briefs once more those of whom nothing is heard", "on_brief"),
@@ -65,7 +68,8 @@ class Learner(Side):
         self.asked: list[Account] = []
         """Whom it has proposed to; the last one is the present one."""
         self.offered: Deal | None = None
-        self.agreed: Signature | None = None
+        self.agreed: list[tuple[Deal, Signature]] = []
+        """What neighbors have signed; the last one is the one to open, or that was opened."""
         self.takes = 0
         self.certain = False
         self.learnt = False
@@ -78,15 +82,17 @@ class Learner(Side):
         """The works of a learner."""
         if job == "ask":
             return Ask(self.case.key)
+        if job == "recall":
+            return Recall(self.case.key)
         if job == "confirm":
             return Confirm(self.case.key)
         return Take(self.case.key, Digest(self.case.after), self.case.after_size)
 
     def claim(self, kind: str) -> EncounterClaim:
         """The claims of a learner."""
-        if kind == "open" and self.case.deal is not None and self.agreed is not None:
-            deal = self.case.deal
-            return OpenEncounter(deal.terms, deal.details(self.office.papers), self.agreed)
+        if kind == "open":
+            deal, signature = self.agreed[-1]
+            return OpenEncounter(deal.terms, deal.details(self.office.papers), signature)
         return super().claim(kind)
 
     # -- to an agreement -----------------------------------------------------------------------------------------------
@@ -155,7 +161,7 @@ class Learner(Side):
         if self.office.signed(message.name, signature) != who:
             return Reject("an agreement that its sender's account has not signed", (raw,)), []
         self.case.agree(deal)
-        self.agreed = signature
+        self.agreed.append((deal, signature))
         self.stage = OPENING
         lapse = self.wait("lapse", self.at_second(terms.open_by))
         return ACCEPT, [*self.quiet("nudge", "patience"), *self.submit("open"), lapse]
@@ -167,7 +173,25 @@ class Learner(Side):
             return [self.tell("strange", why="somebody else opens with this account's key")]
         self.stage = LEARN
         opened = self.tell("opened", neighbor=self.case.sure.neighbor, prepayment=self.case.sure.prepayment)
-        return [*self.quiet("nudge", "patience", "lapse"), Persist(), opened, *self.until_report()]
+        # An opening that was given up for late may have been taken all the same, and not the one that came after it.
+        recall = [self.compute("recall")] if len(self.agreed) > 1 else []
+        return [*self.quiet("nudge", "patience", "lapse"), Persist(), opened, *self.until_report(), *recall]
+
+    def on_recalled(self, now: Tick, outcome: Recalled) -> Effects:
+        """The chain says which."""
+        found = [each for each in self.agreed if each[0].name(self.office.papers) == outcome.name]
+        if found and found[0][0] != self.case.deal:
+            self.agreed = found
+            self.case.agree(found[0][0])
+        return [Persist(), *self.until_report()]
+
+    def on_unread(self, now: Tick) -> Effects:
+        """Later."""
+        return [self.wait("recall", after(now, self.office.habits.nudge))]
+
+    def on_reread(self, now: Tick) -> Effects:
+        """Once more."""
+        return [self.compute("recall")]
 
     # -- to a result ---------------------------------------------------------------------------------------------------
 
@@ -247,7 +271,7 @@ class Learner(Side):
             "request": [self.before, self.size],
             "asked": list(self.asked),
             "offered": None if self.offered is None else self.offered.to_plain(),
-            "agreed": None if self.agreed is None else [self.agreed.r, self.agreed.vs],
+            "agreed": [[deal.to_plain(), of.r, of.vs] for deal, of in self.agreed],
             "takes": [self.takes, self.certain],
         }
 
@@ -259,4 +283,4 @@ class Learner(Side):
         self.before, self.size = value["request"]
         self.asked = list(value["asked"])
         self.offered = None if value["offered"] is None else from_plain(value["offered"])
-        self.agreed = None if value["agreed"] is None else Signature(*value["agreed"])
+        self.agreed = [(from_plain(deal), Signature(r, vs)) for deal, r, vs in value["agreed"]]

@@ -47,10 +47,13 @@ class Neighbor(Side):
         Rule((SIGN,), "failed agreement", (OVER,), "gives up", "on_lost"),
         Rule((WEIGH, SIGN, AGREED), "propose", (), "agrees once more; ignores other terms", "on_propose"),
         Rule((WEIGH, SIGN), "chain Opened", (OVER,), "gives up: the learner opened with another one", "on_elsewhere"),
-        Rule((AGREED,), "timer lapse", (OVER,), "was never taken up: the signature has lapsed", "on_lapsed"),
+        Rule(
+            (AGREED,), "timer lapse", (CHECK,), "asks the chain whether it was opened: the signature lapses", "on_late"
+        ),
         Rule((AGREED,), "chain Opened", (CHECK,), "asks the chain what was opened", "on_opened"),
         Rule((CHECK,), "done recall", (SERVE, OVER), "serves; over where another one was opened", "on_recalled"),
-        Rule((CHECK,), "failed recall", (), "asks again later", "on_unknown"),
+        Rule((CHECK,), "chain Opened", (), "goes on", "on_noted"),
+        Rule((CHECK,), "failed recall", (OVER,), "over where nothing was opened; else asks again later", "on_unread"),
         Rule((CHECK,), "timer again", (), "asks again", "on_ask_again"),
         Rule((SERVE,), "done serve", (SEAL,), "has the result signed", "on_served"),
         Rule((SERVE,), "failed serve", (), "tries again later, until it can be closed", "on_unknown"),
@@ -153,6 +156,15 @@ class Neighbor(Side):
         self.stage = SERVE
         told = self.tell("opened", learner=self.case.sure.learner, prepayment=self.case.sure.prepayment)
         return [Persist(), told, self.compute("serve"), *self.until_report()]
+
+    def on_late(self, now: Tick) -> Effects:
+        """The chain told of nothing; it may be late."""
+        self.stage = CHECK
+        return [self.compute("recall")]
+
+    def on_unread(self, now: Tick) -> Effects:
+        """The chain did not say, or has nothing to say."""
+        return self.on_lapsed(now) if self.case.standing is Standing.NONE else self.on_unknown(now)
 
     def on_unknown(self, now: Tick) -> Effects:
         """Later."""

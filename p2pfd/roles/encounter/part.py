@@ -105,9 +105,12 @@ class Part:
         told = self.tell("refused", claim=kind, why=reason)
         return [told, *(self.react(now, f"refused {kind}") or [])]
 
-    def restored(self, now: Tick) -> Effects:
-        """Timers are set, works asked for and claims submitted once more."""
-        effects: Effects = [self.wait(name, max(now, at)) for name, at in sorted(self.due.items())]
+    def restored(self, soonest: Tick) -> Effects:
+        """Timers are set, works asked for and claims submitted once more.
+
+        No timer comes before ``soonest``: what the chain told meanwhile is heard first.
+        """
+        effects: Effects = [self.wait(name, max(soonest, at)) for name, at in sorted(self.due.items())]
         effects += [self.compute(job) for job in tuple(self.jobs)]
         for kind in sorted(self.pending):
             effects += self._submit(kind)

@@ -150,7 +150,7 @@ class Side(Part):
     def on_ended(self, now: Tick, event: EncounterEvent) -> Effects:
         """It is over on chain."""
         self.stage = OVER
-        return [self.tell("over", end=self.case.end)]
+        return [self.tell("over", end=self.case.end, got=self.case.credit(self.role))]
 
     # -- small things --------------------------------------------------------------------------------------------------
 
