@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from p2pfd.core.canonical import Plain, digest_of
+from p2pfd.core.encounter_spec import NO_ENCOUNTERS, EncounterSpec, check_encounters
 from p2pfd.core.ids import Account, Amount, TaskId, account
 from p2pfd.core.labels import MAX_CLASSES
 from p2pfd.errors import DecodeError, PlanError
@@ -102,6 +103,7 @@ class TaskSpec:
     partners: int = 0
     """With how many others a node merges in a round, where there is no common student; 0 stands for all."""
     version: int = VERSION
+    encounters: EncounterSpec = field(default=NO_ENCOUNTERS)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
@@ -126,7 +128,13 @@ class TaskSpec:
 def from_plain(value: object) -> TaskSpec:
     """The spec that `to_plain` wrote; PlanError names the key that is wrong, missing or unknown."""
     fields = _record(TaskSpec, value, "task", optional={"chain", "version", *LATER})
-    nested = {"data": DataSpec, "phases": PhaseSpec, "money": MoneySpec, "chain": ChainSpec}
+    nested = {
+        "data": DataSpec,
+        "phases": PhaseSpec,
+        "money": MoneySpec,
+        "chain": ChainSpec,
+        "encounters": EncounterSpec,
+    }
     for key, kind in nested.items():
         if key in fields:
             fields[key] = kind(**_typed(kind, _record(kind, fields[key], key, optional=LATER), key))
@@ -139,7 +147,7 @@ def from_plain(value: object) -> TaskSpec:
     return TaskSpec(**_typed(TaskSpec, fields, "task", skip={*nested, "codecs", "settings"}))
 
 
-LATER = frozenset({"private", "public_from", "public_sha256", "partners"})
+LATER = frozenset({"private", "public_from", "public_sha256", "partners", "encounters"})
 """Keys that came later: at their defaults they are not written, so that older tasks keep their ids."""
 
 
@@ -277,6 +285,9 @@ def _check(spec: TaskSpec) -> None:
     _within("money.bond", spec.money.bond, 0, 2**63)
     _within("money.forfeit", spec.money.forfeit, 0, spec.money.bond)
     _check_chain(spec.chain)
+    check_encounters(spec.encounters)
+    if spec.encounters != NO_ENCOUNTERS:
+        _need(spec.chain != NO_CHAIN, "encounters are settled, and the task names no chain", "name one")
     _check_settings(spec.settings)
 
 
