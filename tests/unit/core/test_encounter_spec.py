@@ -24,10 +24,10 @@ def test_terms_survive_their_plain_form_and_are_part_of_the_tasks_id() -> None:
     spec = _with()
     assert spec.encounters == EncounterSpec(**TERMS)
     assert from_plain(spec.to_plain()) == spec
-    other = {"rule": "paper", "learn_seconds": 601, "stake": 2001, "margin_seconds": 61}
+    other = {"rule": "paper", "learn_seconds": 601, "stake": 2001, "longest": 1001, "margin_seconds": 61}
     ids = {spec.id}
     for name in FIELDS:
-        ids.add(_with(**{name: other.get(name, TERMS[name] - 1 if name != "longest" else 1001)}).id)
+        ids.add(_with(**{name: other[name] if name in other else TERMS[name] - 1}).id)
     assert len(ids) == len(FIELDS) + 1
 
 
