@@ -9,8 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 760, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 190, 34, 44
-_LIGHT = ("#0b6e99", "#c2571a", "#4c8c2b", "#7a4fa3", "#8a6d00", "#a3324f", "#3b6ea8", "#5c6670")
-_DARK = ("#5cc3ec", "#f09a62", "#93cf70", "#c19be6", "#d6b83f", "#ee8aa4", "#93bdf2", "#aab4be")
+_LIGHT = ("#0b6e99", "#c2571a", "#4c8c2b", "#7a4fa3", "#8a6d00", "#a3324f", "#b5179e", "#5c6670")
+_DARK = ("#5cc3ec", "#f09a62", "#93cf70", "#c19be6", "#d6b83f", "#ee8aa4", "#f07bd8", "#aab4be")
 _GAP = 15
 
 
