@@ -85,6 +85,15 @@ def _options(parser: Parser) -> None:
         metavar="FILE",
         help="also the digest of every event at every node; with a file, the events themselves go there",
     )
+    parser.add_argument(
+        "--disaster",
+        type=_share,
+        metavar="P",
+        help="a table: on four graphs, what it costs to lose this share of relays, of data-holders, of anyone",
+    )
+    parser.add_argument(
+        "--seeds", type=number(1, 18), default=5, metavar="K", help="seeds in that table, from --seed on (5)"
+    )
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run such a file again, and compare event by event")
 
 
@@ -121,6 +130,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         if args.replay:
             return _replay(args, screen)
         plan = plan_of(args)
+        if args.disaster is not None:
+            return _disaster(plan, args, screen)
         report, seconds = _watched(plan, screen, lambda progress: _simulate(plan, args.trace, progress))
     except PlanError as error:
         raise UsageError(error.what, error.fix) from error  # the whole plan stands in the options
@@ -157,6 +168,34 @@ def _replay(args: argparse.Namespace, screen: Screen) -> int:
         comparer.ended()
     screen.say(f"same    all {comparer.entries:,} events are those of {args.replay}")
     return _told(plan, report, seconds, screen)
+
+
+def _disaster(plan: SimPlan, args: argparse.Namespace, screen: Screen) -> int:
+    from p2pfd.sim.disaster import GRAPHS as COMPARED
+    from p2pfd.sim.disaster import compare, table
+
+    if args.faults or args.trace or args.settled or args.graph != CIRCLE:
+        raise UsageError(
+            "--disaster with --faults, --graph, --settled or --trace", "it has its own graphs and its own faults"
+        )
+    began = time.perf_counter()
+    seeds = range(args.seed, args.seed + args.seeds)
+
+    def tell(text: str) -> None:
+        screen.err.write(f"sim     {time.perf_counter() - began:5.0f} s · {text}\n")
+        screen.err.flush()
+
+    rows = compare(plan, args.disaster, seeds, COMPARED, tell)
+    seconds = time.perf_counter() - began
+    screen.say(table(rows))
+    screen.say()
+    screen.say(
+        f"{args.nodes} nodes, {args.rounds} rounds, degree {args.degree}, {args.disaster / MILLION:.0%} gone, "
+        f"{len(seeds)} seeds, {plan.learn}; mean and 95 % interval; {seconds:.0f} s"
+    )
+    plain = [dataclasses.asdict(row) for row in rows]
+    screen.result({"seed": args.seed, "seeds": args.seeds, "seconds": round(seconds, 3), "rows": plain})
+    return exits.OK.code
 
 
 def _watched(plan: SimPlan, screen: Screen, do: Callable[[Progress], SimReport]) -> tuple[SimReport, float]:

@@ -8,6 +8,7 @@ and to reach the chain for longer than the longest pause between two of its trie
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,11 +26,11 @@ from p2pfd.core.events import ChainSaw, Event
 from p2pfd.core.ids import Account
 from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import SECOND, Tick
-from p2pfd.core.verdict import Reject
+from p2pfd.core.verdict import Accept, Ignore, Reject
 from p2pfd.sim.chain import Claimed, LedgerChain, News
 from p2pfd.sim.faults import ChainAway, Span
 from p2pfd.sim.heap import HeapDriver
-from p2pfd.sim.run import Cast
+from p2pfd.sim.run import Cast, SimPlan
 from p2pfd.sim.schedules import Schedule
 
 CHANCE = 9 * SECOND
@@ -67,6 +68,7 @@ class Ledger(LedgerChain):
     ) -> None:
         super().__init__(wallets, requester, terms, away, absences)
         self.wrong: list[Wrong] = []
+        self.forfeits = self.suspensions = 0
         self._all = sum(wallets.values())
         self._everyone = tuple(wallets)
         self._outages = tuple((Tick(fault.begin), Tick(fault.end)) for fault in away)
@@ -109,9 +111,11 @@ class Ledger(LedgerChain):
                 self._reveals[rnd] = now, Tick((deadline + 1) * SECOND)
                 self._bound.update((rnd, worker) for worker in committed)
             case BondForfeited(_, rnd, worker):
+                self.forfeits += 1
                 if self._had_chance(worker, *self._reveals[rnd]):
                     self._tell("forfeit", f"{self._name(worker)} in round {rnd}, though it could have shown its labels")
             case WorkerSuspended(_, rnd, worker):
+                self.suspensions += 1
                 missed = rnd not in self._reveals  # or else its bond has run out
                 if missed and self._had_chance(worker, *self._commits[rnd]):
                     self._tell("suspended", f"{self._name(worker)} in round {rnd}, though it could have bound itself")
@@ -139,21 +143,38 @@ def had_chance(begin: Tick, end: Tick, troubles: Sequence[Span]) -> bool:
     return end - free >= CHANCE
 
 
-class _Witness:
-    """Notes whom a machine holds something against."""
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a schedule: what must not be, how messages were judged, and whom the ledger punished."""
 
-    def __init__(self, machine: Machine, node: int, wrong: list[Wrong]) -> None:
+    wrong: tuple[Wrong, ...]
+    accepted: int
+    ignored: int
+    rejected: int
+    forfeits: int
+    suspensions: int
+    finished: int
+
+
+class _Witness:
+    """Counts what machines make of messages, and notes whom they hold something against."""
+
+    def __init__(self, machine: Machine, node: int, counts: Counter[type], wrong: list[Wrong]) -> None:
         self._machine = machine
         self._node = node
+        self._counts = counts
         self._wrong = wrong
 
     def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
         effects = self._machine.handle(now, event)
         for effect in effects:
-            if type(effect) is Answer and type(effect.verdict) is Reject:
-                self._wrong.append(
-                    Wrong("rejected", f"node {self._node} at {now / SECOND:.3f} s: {effect.verdict.reason}")
-                )
+            if type(effect) is Answer:
+                verdict = effect.verdict
+                self._counts[type(verdict)] += 1
+                if isinstance(verdict, Reject):
+                    self._wrong.append(
+                        Wrong("rejected", f"by node {self._node} at {now / SECOND:.3f} s: {verdict.reason}")
+                    )
         return effects
 
     def snapshot(self) -> bytes:
@@ -165,9 +186,14 @@ class _Witness:
 
 def wrongs(schedule: Schedule, make: MakeCast | None = None) -> tuple[Wrong, ...]:
     """Play a schedule; everything in it that must not be, and nothing if all is well."""
-    cast = Cast(schedule.plan()) if make is None else make(schedule)
+    return play(schedule.plan(), Cast(schedule.plan()) if make is None else make(schedule)).wrong
+
+
+def play(plan: SimPlan, cast: Cast) -> Played:
+    """Play a plan with these nodes, all of them honest, and look at every step."""
     wrong: list[Wrong] = []
-    finished = [0] * schedule.nodes
+    verdicts: Counter[type] = Counter()
+    finished = [0] * plan.world.nodes
 
     def watch(now: Tick, node: int, told: Emit) -> None:
         if told.name == "task.finished":
@@ -177,8 +203,8 @@ def wrongs(schedule: Schedule, make: MakeCast | None = None) -> tuple[Wrong, ...
         if now > LONGEST or events > MOST_EVENTS:
             raise _EndlessError
 
-    machines = [_Witness(machine, node, wrong) for node, machine in enumerate(cast.machines)]
-    chain = cast.ledger(Ledger) if schedule.settled else None
+    machines = [_Witness(machine, node, verdicts, wrong) for node, machine in enumerate(cast.machines)]
+    chain = cast.ledger(Ledger) if plan.settled else None
     driver = HeapDriver(machines, cast.peers, cast.world, cast.work, watch, None, chain, cast.accounts)
     for at, node, event in cast.lives():
         driver.post(at, node, event)
@@ -193,6 +219,16 @@ def wrongs(schedule: Schedule, make: MakeCast | None = None) -> tuple[Wrong, ...
             gone = any(end is None for _, end in cast.away.get(node, ()))
             if not times and not gone:
                 wrong.append(Wrong("unfinished", f"node {node} is alive and never finished"))
+    forfeits = suspensions = 0
     if isinstance(chain, Ledger):
         wrong += chain.wrong
-    return tuple(wrong[:_MOST_TOLD])
+        forfeits, suspensions = chain.forfeits, chain.suspensions
+    return Played(
+        tuple(wrong[:_MOST_TOLD]),
+        verdicts[Accept],
+        verdicts[Ignore],
+        verdicts[Reject],
+        forfeits,
+        suspensions,
+        sum(map(bool, finished)),
+    )

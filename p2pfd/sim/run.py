@@ -214,10 +214,13 @@ class Cast:
 
 
 def simulate(
-    plan: SimPlan, progress: Callable[[float, int, int], None] | None = None, trace: Trace | None = None
+    plan: SimPlan,
+    progress: Callable[[float, int, int], None] | None = None,
+    trace: Trace | None = None,
+    cast: Cast | None = None,
 ) -> SimReport:
     """Run the plan. `progress` is told virtual seconds, events so far and rounds absorbed, now and then."""
-    cast = Cast(plan)
+    cast = cast or Cast(plan)
     nodes = plan.world.nodes
     if trace is None and plan.trace:
         trace = Trace(nodes)
