@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
 
     recipe = recipe_for(args.data)
     if args.rounds:
-        recipe = replace(recipe, rounds=args.rounds)
+        recipe = replace(recipe, rounds=args.rounds, even=None)
     table = table_of(args.table, recipe)
     if args.rows is not None:
         table = only(table, args.rows)

@@ -17,6 +17,7 @@ Row = tuple[str, Callable[[int], Cell]]
 """What the row is called, and its mesh for a seed."""
 Measured = Mapping[str, Sequence[Result]]
 """For each row, in the order of the table, a result for each seed."""
+_UNEVEN = "dirichlet:0.1"
 _METHODS = (("cfd", "cfd"), ("FedAvg", "fedavg"), ("FedAvg, adjusted", "fedavg-adjusted"))
 
 
@@ -131,7 +132,7 @@ def _skew(recipe: Recipe) -> Table:
         ]
         return grid(("private data", *(name for name, _ in _METHODS), "own models, cfd", "kB, cfd"), lines)
 
-    return Table("skew", f"{recipe.data}, {recipe.rounds} rounds, by how classes are spread", rows, markdown, _each)
+    return Table("skew", f"{recipe.data}, by how classes are spread", rows, markdown, _each)
 
 
 def _attack(recipe: Recipe) -> Table:
@@ -170,7 +171,7 @@ def _bits(recipe: Recipe) -> Table:
 def _public(recipe: Recipe) -> Table:
     sources = ("", *(name for name in ELSEWHERE if name != recipe.data))
     rows = tuple((name or "held out", _make(recipe, partition="dirichlet:1", public_from=name)) for name in sources)
-    about = f"{recipe.data}, 10 nodes, dirichlet:1, {recipe.rounds} rounds, by where public samples are from"
+    about = f"{recipe.data}, 10 nodes, dirichlet:1, by where public samples are from"
     return Table("public", about, rows, _listing, _each)
 
 
@@ -182,8 +183,10 @@ def _short(share: float) -> str:
     return f"{share:.3f}".replace("0.", ".")
 
 
-def _make(recipe: Recipe, **more: object) -> Callable[[int], Cell]:
-    return lambda seed: Cell(recipe, seed, **more)  # type: ignore[arg-type]
+def _make(recipe: Recipe, method: str = "cfd", partition: str = _UNEVEN, **more: object) -> Callable[[int], Cell]:
+    """FedAvg has the same epochs in all, and averages as often as where classes are spread unevenly."""
+    suited = recipe.on(partition) if method == "cfd" else replace(recipe, even=None)
+    return lambda seed: Cell(suited, seed, method=method, partition=partition, **more)  # type: ignore[arg-type]
 
 
 TABLES: Mapping[str, Callable[[Recipe], Table]] = MappingProxyType(

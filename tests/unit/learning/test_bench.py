@@ -142,6 +142,19 @@ def test_rows_are_picked_by_their_names() -> None:
         only(table_of("headline", QUICK), "gossip")
 
 
+def test_where_classes_are_spread_evenly_rounds_are_longer_and_fewer() -> None:
+    recipe = replace(QUICK, even=(1, 7))
+    rounds = {
+        name: (cell.recipe.rounds, cell.recipe.settings["epochs"])
+        for name, cell in table_of("skew", recipe).cells([1])
+        if ", 20" not in name
+    }
+    assert {rounds[f"{where}: cfd"] for where in ("iid", "α = 1")} == {(1, 7)}
+    assert {got for name, got in rounds.items() if name not in ("iid: cfd", "α = 1: cfd")} == {(2, 1)}
+    assert recipe.on("labels:2") is recipe
+    assert QUICK.on("iid") is QUICK
+
+
 def test_a_plot_is_well_formed_and_says_what_it_shows() -> None:
     curves = [Curve("a < b", ((120, 0.5), (400, 0.8))), Curve("c", ((90_000, 0.1), (2_000_000, 0.8)))]
     root = ElementTree.fromstring(plot(curves, "accuracy"))
