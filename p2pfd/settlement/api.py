@@ -169,6 +169,10 @@ class EncounterSettlement(Desk[EncounterClaim, EncounterEvent], Protocol):
         """How a learner's lane stands now."""
         ...
 
+    async def ready(self, who: Account) -> int:
+        """The second from which on what unbonds can be withdrawn."""
+        ...
+
     async def opening(self, key: int) -> Opening:
         """What was opened under a key; ChainError where nothing was, or what cannot be read."""
         ...

@@ -37,6 +37,11 @@ class EvmEncounters(EvmDesk[EncounterClaim]):
         locked = sum(seat.balance for seat in await self.seats() if seat is not None and seat.holder == who)
         return Balances(Amount(in_wallet), Amount(free), Amount(locked), Amount(unbonding))
 
+    async def ready(self, who: Account) -> int:
+        """The second from which on what unbonds can be withdrawn."""
+        ((_, _, ready),) = await self._ask(self._view("balances", who))
+        return int(ready)
+
     async def rules(self) -> EncounterRules:
         """To what the contract was set up."""
         names = ("bond", "threshold", "longest", "unbond_seconds")

@@ -284,6 +284,11 @@ class ReferenceEncounters(_Desk[EncounterClaim]):
         mine = [seat.balance for seat in await self.seats() if seat is not None and seat.holder == who]
         return Balances(held.wallet, held.free, Amount(sum(mine)), held.unbonding)
 
+    async def ready(self, who: Account) -> int:
+        """The second from which on what unbonds can be withdrawn."""
+        await trio.lowlevel.checkpoint()
+        return self._chain.played.purse.ready(who)
+
     async def rules(self) -> EncounterRules:
         """To what the contract was set up."""
         await trio.lowlevel.checkpoint()

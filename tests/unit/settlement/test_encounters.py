@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from p2pfd.core import encounter_where as where_
-from p2pfd.core.claims import Balances, Deposit, Included, OpenTask, Reverted
+from p2pfd.core.claims import Balances, Deposit, Included, OpenTask, Reverted, Unstake
 from p2pfd.core.encounter_claims import (
     CheckIn,
     CloseEncounter,
@@ -251,6 +251,9 @@ async def test_a_neighbor_that_delivers_nothing_pays(bench: Made, autojump_clock
         await play.does(VALIDATORS[0], CloseEncounter(play.terms, play.name, play.where))
         assert (await play.until(Defaulted))[1].damages == 420
         assert (await play.mine.account(LEARNER.account)).free == FREE + 420
+        await play.does(LEARNER, Unstake(Amount(20)))
+        second = (await play.mine.now()).seconds
+        assert await play.mine.ready(LEARNER.account) == second + RULES.unbond_seconds
 
 
 async def test_encounters_that_were_opened_and_settled_by_the_dozen_are_read_too(
