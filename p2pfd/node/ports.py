@@ -18,13 +18,14 @@ from p2pfd.core.ticks import Tick
 from p2pfd.core.verdict import ACCEPT, Reject, Verdict
 from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.network.api import Delivery, Topic, Transport
+from p2pfd.node.encounters import QUICK
 from p2pfd.node.keys import NodeKeys, verify
 from p2pfd.node.saying import Places, Saying
 from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import Saved, Store
 from p2pfd.node.telemetry import Emitter
 from p2pfd.node.workbench import Bench
-from p2pfd.roles.work import Conclude
+from p2pfd.roles.work import Conclude, Concluded
 from p2pfd.settlement.accounts import recover
 from p2pfd.settlement.api import GENESIS
 from p2pfd.wire.envelope import judge, open_envelope, seal
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TOLD_IN_FULL = 32
+_CONCLUDE = "the node's own conclusion"
 MOST_UNANSWERED = 256
 """So many deliveries are with the machine at once; the transport's bounded queue holds what comes on top."""
 
@@ -195,20 +197,33 @@ class NodePorts:
     # -- computing -----------------------------------------------------------------------------------------------------
 
     def compute(self, job: str, work: Work) -> None:
-        """Queue it: a model learns one thing after the other."""
-        self._jobs.send_nowait((job, work))
+        """Queue it: a model learns one thing after the other. What needs no model is done at once."""
+        if isinstance(work, QUICK):
+            self._nursery.start_soon(self._work, job, work)
+        else:
+            self._jobs.send_nowait((job, work))
+
+    def conclude(self) -> None:
+        """The machine has done all of its own, and goes on for the others: take the last figures."""
+        self._jobs.send_nowait((_CONCLUDE, Conclude()))
 
     async def run_computing(self) -> None:
         """Do the works in a thread, so that the event loop never waits for a model."""
         async for job, work in self._jobbox:
-            outcome: Outcome | None = None
-            failure = ""
-            try:
-                outcome = await self._bench.perform(work, self._transport, in_thread)
-            except P2pfdError as error:
-                if isinstance(work, Conclude):
-                    raise  # nothing comes after it: without its figures the task never ends
-                failure = str(error)
+            await self._work(job, work)
+
+    async def _work(self, job: str, work: Work) -> None:
+        outcome: Outcome | None = None
+        failure = ""
+        try:
+            outcome = await self._bench.perform(work, self._transport, in_thread)
+        except P2pfdError as error:
+            if isinstance(work, Conclude):
+                raise  # nothing comes after it: without its figures the task never ends
+            failure = str(error)
+        if job == _CONCLUDE and isinstance(outcome, Concluded):  # the machine did not ask for it
+            self.emit("task.finished", {**outcome.figures, "weights": outcome.weights})
+        else:
             self._post(Kind.COMPUTED, Computed(job, outcome, failure))
 
     # -- settling ------------------------------------------------------------------------------------------------------
@@ -225,7 +240,7 @@ class NodePorts:
 
     async def run_following(self, chain: ChainSide) -> None:
         """Hand the machine what the chain says of its task, from where it last was."""
-        await chain.run(lambda event: self._post(Kind.CHAIN, ChainSaw(event)))
+        await chain.run(lambda event, block: self._post(Kind.CHAIN, ChainSaw(event, block)))
 
     def observe(self, _at: Tick, event: Event, _effects: tuple[Effect, ...]) -> None:
         """For the driver: what has been handled, before its effects are carried out."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import trio
 
-from p2pfd.core.claims import ChainEvent, Claim, Deposit, Included, Receipt, Unknown
+from p2pfd.core.claims import Claim, Deposit, Included, Receipt, Unknown
 from p2pfd.core.ids import Account, TaskId
 from p2pfd.errors import ChainError
 from p2pfd.node.store import Store
 from p2pfd.node.telemetry import Emitter
-from p2pfd.settlement.api import GENESIS, ChainAwayError, Cursor, OnceSettlement, Settlement, TxRef
+from p2pfd.settlement.api import GENESIS, ChainAwayError, Cursor, Desk, OnceDesk, TxRef
 
-Open = Callable[[], AbstractAsyncContextManager[Settlement]]
+AnyDesk = Desk[Any, Any]
+Open = Callable[[], AbstractAsyncContextManager[AnyDesk]]
 """Connects to the chain, and makes sure that it is the one that was meant."""
 SENDS_AGAIN = 5
 SENDS_AGAIN_AFTER = 1.0
@@ -27,13 +29,17 @@ PATIENCE = 60.0
 class ChainSide:
     """Everything between one node and its chain."""
 
-    def __init__(self, task: TaskId, who: Account, open_chain: Open, store: Store, emit: Emitter) -> None:
+    def __init__(
+        self, task: TaskId, who: Account, open_chain: Open, store: Store, emit: Emitter, *, of_all: bool = False
+    ) -> None:
+        """``of_all``: what the contract tells is of no task, as with encounters, and all of it is handed over."""
         self._task = task
+        self._of = None if of_all else task
         self._who = who
         self._open = open_chain
         self._store = store
         self._emit = emit
-        self._settlement: Settlement | None = None
+        self._settlement: AnyDesk | None = None
         self._under_way: set[str] = set()
         self.reached = trio.Event()
         """Set once the chain has answered, and is the right one."""
@@ -44,8 +50,14 @@ class ChainSide:
 
     # -- what the chain says -------------------------------------------------------------------------------------------
 
-    async def run(self, saw: Callable[[ChainEvent], None]) -> None:
-        """Hand over what the chain says of the task, from the cursor on, for ever.
+    def desk(self) -> Any:
+        """The chain, to be asked; ChainAwayError while it does not answer."""
+        if self._settlement is None:
+            raise ChainAwayError("the chain does not answer", "the node asks it again")
+        return self._settlement
+
+    async def run(self, saw: Callable[[Any, int], None]) -> None:
+        """Hand over what the chain says of the task, with the block, from the cursor on, for ever.
 
         When the chain is away it is asked again, at growing intervals. ChainError only when it is the wrong chain, or
         when it has not answered once for too long.
@@ -70,12 +82,12 @@ class ChainSide:
             await trio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _follow(self, settlement: Settlement, saw: Callable[[ChainEvent], None]) -> None:
+    async def _follow(self, settlement: AnyDesk, saw: Callable[[Any, int], None]) -> None:
         since = self.cursor if self._read is None else self._read
-        async for cursor, event in settlement.events(since, self._task):
+        async for cursor, event in settlement.events(since, self._of):
             self._read = cursor
             self._cursors.append(cursor)
-            saw(event)
+            saw(event, cursor.block)
 
     def handled(self) -> None:
         """The machine has handled one more event of the chain's."""
@@ -99,11 +111,9 @@ class ChainSide:
         receipt: Receipt = Unknown("", "the chain could not be reached")
         for attempt in range(SENDS_AGAIN):
             try:
-                settlement = self._settlement
-                if settlement is None:
-                    raise ChainAwayError("the chain does not answer", "the node asks it again")
+                settlement: AnyDesk = self.desk()
                 if not ref:
-                    if isinstance(settlement, OnceSettlement):
+                    if isinstance(settlement, OnceDesk):
                         ref = await settlement.submit_once(f"{self._task.hex()}/{intent}", claim)
                     elif begun and await self._arrived(settlement, claim):
                         return Included("", 0, 0)
@@ -119,7 +129,7 @@ class ChainSide:
                 await trio.sleep(SENDS_AGAIN_AFTER * 2**attempt)
         return receipt
 
-    async def _arrived(self, settlement: Settlement, claim: Claim) -> bool:
+    async def _arrived(self, settlement: AnyDesk, claim: Claim) -> bool:
         """Whether a claim that was begun, and whose reference was lost, needs no sending.
 
         A chain takes an enrolment, a commitment or a reveal once, and refuses the second. A deposit it would take

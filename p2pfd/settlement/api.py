@@ -93,10 +93,10 @@ class Settlement(Desk[Claim, ChainEvent], Protocol):
 
 
 @runtime_checkable
-class OnceSettlement(Settlement, Protocol):
-    """A settlement that keeps on disk what it was asked for, and carries each named claim out once."""
+class OnceDesk(Desk[_Claim, _Event], Protocol[_Claim, _Event]):
+    """One that keeps on disk what it was asked for, and carries each named claim out once."""
 
-    async def submit_once(self, intent: str, claim: Claim) -> TxRef:
+    async def submit_once(self, intent: str, claim: _Claim) -> TxRef:
         """Send a claim under a name. The same name again is the same claim and not sent twice, after a crash either.
 
         ChainError when the name was given to another claim, or when it could not be sent at all.

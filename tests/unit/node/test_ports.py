@@ -273,7 +273,7 @@ async def test_a_chain_that_never_answers_ends_the_start_with_its_reason(autojum
         side = ChainSide(SPEC.id, REQUESTER, one.tap.open, store, lambda name, fields: None)
         began = trio.current_time()
         with pytest.raises(ChainError, match="no chain answers at test"):
-            await side.run(lambda event: None)
+            await side.run(lambda event, block: None)
         assert PATIENCE <= trio.current_time() - began <= PATIENCE + LONGEST_PAUSE
 
 
@@ -284,7 +284,7 @@ async def test_the_wrong_chain_is_told_at_once(tmp_path, autojump_clock):
         yield
 
     with Store(tmp_path / "x.db") as store, pytest.raises(ChainError, match="is chain 5"):
-        await ChainSide(SPEC.id, REQUESTER, wrong, store, lambda name, fields: None).run(lambda event: None)
+        await ChainSide(SPEC.id, REQUESTER, wrong, store, lambda name, fields: None).run(lambda event, block: None)
     assert trio.current_time() == 0
 
 
@@ -295,7 +295,7 @@ async def test_a_claim_that_cannot_be_sent_ends_as_unknown_and_a_lost_answer_pay
         side = ChainSide(SPEC.id, me, one.tap.open, store, lambda name, fields: None)
         assert isinstance(await side.settle("deposit", Deposit(Amount(9))), Unknown)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(side.run, lambda event: None)
+            nursery.start_soon(side.run, lambda event, block: None)
             await side.reached.wait()
             one.tap.lose_answer = True
             assert isinstance(await side.settle("deposit", Deposit(Amount(9))), Included)

@@ -12,14 +12,14 @@ from p2pfd.core.ids import Account, Amount, TaskId
 from p2pfd.errors import StorageError
 from p2pfd.node.settling import ChainSide
 from p2pfd.node.store import Store
-from p2pfd.settlement.api import GENESIS, Capabilities, ChainAwayError, OnceSettlement, TxRef
+from p2pfd.settlement.api import GENESIS, Capabilities, ChainAwayError, OnceDesk, TxRef
 
 WHO = Account("0x" + "11" * 20)
 TASK = TaskId(b"\7" * 32)
 
 
 class Keeping:
-    """An `OnceSettlement` whose answers get lost."""
+    """An `OnceDesk` whose answers get lost."""
 
     caps = Capabilities("test", 1, finality=0, live=False, block_seconds=0.0)
 
@@ -68,7 +68,7 @@ async def settled(chain: Keeping, store: Store) -> object:
 
 async def test_a_lost_answer_is_asked_for_under_the_same_name(autojump_clock: MockClock, tmp_path) -> None:
     chain = Keeping()
-    assert isinstance(chain, OnceSettlement)
+    assert isinstance(chain, OnceDesk)
     chain.lose = 2
     with Store(tmp_path / "node.db") as store:
         assert isinstance(await settled(chain, store), Included)
