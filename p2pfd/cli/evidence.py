@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 import trio
 
-from p2pfd.cli import exits, where
+from p2pfd.cli import encounters, exits, where
 from p2pfd.cli.app import Command
-from p2pfd.cli.money import tokens
+from p2pfd.cli.money import contract_option, tokens
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.core.claims import (
@@ -31,6 +31,8 @@ from p2pfd.incentives.ptsc import SCALE
 from p2pfd.incentives.why import Why, why
 from p2pfd.node import keys
 from p2pfd.settlement import answers
+from p2pfd.settlement.encounter_history import Entry
+from p2pfd.settlement.kinds import ENCOUNTERS, ONCHAIN, Contract
 from p2pfd.settlement.profiles import Chain
 from p2pfd.settlement.watch import Watcher
 
@@ -49,6 +51,11 @@ class History:
 
 async def _read(place: where.Place, chain: Chain) -> History:
     spec = place.task
+    if chain.market.kind is not ONCHAIN:
+        raise PlanError(
+            f"the task's market is {chain.market.kind.name}: the chain does not hold all of its labels",
+            "p2pfd explain TRANSACTION and p2pfd verify --contract 0x... are for encounters, and for onchain markets",
+        )
     head = answers.height(await chain.rpc.call("eth_blockNumber"))
     watcher = Watcher(chain.rpc, chain.market, finality=0, interval=1.0)
     seen = await watcher.history(0, head, chain.market, spec.id)
@@ -65,11 +72,18 @@ async def _read(place: where.Place, chain: Chain) -> History:
 def _verify(args: argparse.Namespace, screen: Screen) -> int:
     place = where.find(args)
 
-    async def main() -> History:
+    async def main() -> History | tuple[Contract, tuple[Entry, ...]]:
         async with where.opened(place) as chain:
+            contract = chain.market if args.contract is None else await chain.find(args.contract)
+            if contract.kind is ENCOUNTERS:
+                return contract, await encounters.read(chain, contract)
+            if contract != chain.market:
+                raise PlanError(f"{contract.address} is a market of other tasks", "name a task of it: --task FILE")
             return await _read(place, chain)
 
     history = trio.run(main)
+    if not isinstance(history, History):
+        return encounters.verify(screen, *history)
     found = audit(history.terms, (event for _, event in history.events))
     problems = [*_differences(terms_of(place.task), history.terms), *found.problems]
     screen.say(f"task    {place.task.name} · {place.task.id.hex()}")
@@ -105,7 +119,7 @@ def _differences(file: MarketTerms, chain: MarketTerms) -> list[str]:
 def _explain(args: argparse.Namespace, screen: Screen) -> int:
     place = where.find(args)
 
-    async def main() -> tuple[History, int, dict[str, object]]:
+    async def main() -> tuple[History | tuple[Entry, ...], int, dict[str, object]]:
         async with where.opened(place) as chain:
             if not args.receipt.startswith("0x"):
                 return await _read(place, chain), int(args.receipt), {}
@@ -122,14 +136,21 @@ def _explain(args: argparse.Namespace, screen: Screen) -> int:
                 "ok": answers.number(told.get("status"), "a receipt's status") == 1,
                 "from": answers.address(told.get("from"), "a sender"),
             }
+            to = told.get("to")
+            contract = None if to is None else await chain.known(answers.address(to, "a target"))
+            if contract is not None and contract.kind is ENCOUNTERS:
+                return await encounters.read(chain, contract), -1, facts
             return await _read(place, chain), -1, facts
 
     history, rnd, facts = trio.run(main)
     if facts:
-        settled = _settled_in(history, int(str(facts["block"])))
         fate = "went through" if facts["ok"] else "was refused, and moved nothing"
         screen.say(f"receipt {facts['receipt']}")
         screen.say(f"        from {facts['from']} in block {facts['block']} · {facts['gas']:,} gas · {fate}")
+    if not isinstance(history, History):
+        return encounters.explain(screen, facts, history)
+    if facts:
+        settled = _settled_in(history, int(str(facts["block"])))
         told = [event for block, event in history.events if block == facts["block"]]
         for event in told:
             screen.say(f"        {_words(event)}")
@@ -253,11 +274,16 @@ def _explain_options(parser: Parser) -> None:
     where.options(parser)
 
 
+def _verify_options(parser: Parser) -> None:
+    where.options(parser)
+    contract_option(parser)
+
+
 VERIFY = Command(
     "verify",
     "recompute every payment of a task from what its chain shows",
     "p2pfd verify --home .localnet/default",
-    where.options,
+    _verify_options,
     _verify,
 )
 EXPLAIN = Command(

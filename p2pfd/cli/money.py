@@ -13,21 +13,26 @@ from p2pfd.cli import consent, exits, passphrase, where
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
-from p2pfd.core.claims import Balances, Claim, Deposit, Included, Reverted, Unstake, Withdraw
+from p2pfd.core.claims import Balances, Deposit, Included, Reverted, Unstake, Withdraw
 from p2pfd.core.ids import Account, Amount, account
 from p2pfd.errors import ChainError, DecodeError, UsageError
 from p2pfd.node import keys, keystore
 from p2pfd.settlement import answers
-from p2pfd.settlement.contracts import gas_for
+from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.evm import EvmSettlement
+from p2pfd.settlement.evm_encounters import EvmEncounters
 from p2pfd.settlement.profiles import PROFILES, Chain
 
 DECIMALS = 6
+Move = Deposit | Unstake | Withdraw
 _AMOUNT = re.compile(rf"\d{{1,20}}(\.\d{{1,{DECIMALS}}})?")
 _FIXES = {
     "erc20: transfer amount exceeds balance": "the wallet holds less than that: p2pfd balance",
     "staking: not enough free": "p2pfd balance shows what is free; what is locked is freed when its task closes",
     "staking: still unbonding": "wait until the delay is over; p2pfd withdraw can then be said again",
+    "purse: not enough free": "p2pfd balance shows what is free; what is in a seat comes back when it is given up",
+    "purse: still unbonding": "wait until the delay is over; p2pfd withdraw can then be said again",
+    "purse: nothing to withdraw": "p2pfd unstake AMOUNT begins a withdrawal",
     "staking: nothing to withdraw": "p2pfd unstake AMOUNT begins a withdrawal",
 }
 
@@ -49,13 +54,13 @@ def _balance(args: argparse.Namespace, screen: Screen) -> int:
 
     async def main() -> Balances:
         async with where.opened(place) as chain:
-            return await chain.settlement(reader.account).account(who)
+            return await (await _desk(chain, reader.account, args.contract)).account(who)
 
     _show(screen, who, trio.run(main))
     return exits.OK.code
 
 
-def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[argparse.Namespace, Screen], int]:
+def _move(make: Callable[[argparse.Namespace], Move], verb: str) -> Callable[[argparse.Namespace, Screen], int]:
     def run(args: argparse.Namespace, screen: Screen) -> int:
         place = where.find(args)
         mine = place.own_keys(passphrase.current(args.passphrase_file).get)
@@ -63,7 +68,7 @@ def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[a
 
         async def main() -> tuple[Balances, Balances, Included]:
             async with where.opened(place) as chain:
-                settlement = chain.settlement(mine.account)
+                settlement = await _desk(chain, mine.account, args.contract)
                 if chain.caps.live:
                     assert place.keys_at is not None, "keys were read there"
                     keystore.require_encrypted(place.keys_at, f"{chain.caps.profile} ({chain.caps.chain_id})")
@@ -87,8 +92,19 @@ def _move(make: Callable[[argparse.Namespace], Claim], verb: str) -> Callable[[a
     return run
 
 
+async def _desk(chain: Chain, key: AccountKey, address: Account | None) -> EvmSettlement | EvmEncounters:
+    """The task's market, or another of our contracts on its chain, as an account uses it."""
+    return chain.desk(key, chain.market if address is None else await chain.find(address))
+
+
 async def _agree(
-    chain: Chain, settlement: EvmSettlement, who: Account, claim: Claim, verb: str, yes: bool, screen: Screen
+    chain: Chain,
+    settlement: EvmSettlement | EvmEncounters,
+    who: Account,
+    claim: Move,
+    verb: str,
+    yes: bool,
+    screen: Screen,
 ) -> None:
     """Say what it costs; money that is not throw-away moves only after an explicit yes."""
     try:
@@ -98,7 +114,7 @@ async def _agree(
         raise ChainError(error.what, said) from error
     offer = await PROFILES[chain.caps.profile].habits.fees.quote(chain.rpc)
     funds = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
-    chain_id, most = chain.caps.chain_id, gas_for(claim) * offer.fee
+    chain_id, most = chain.caps.chain_id, settlement.contract.kind.gas_for(claim) * offer.fee
     screen.say(f"account {who} · {consent.coins(funds, chain_id)}")
     screen.say(
         f"cost    about {gas:,} gas, {consent.coins(gas * offer.fee, chain_id)} at {consent.gwei(offer.fee)} at most; "
@@ -140,9 +156,20 @@ def _account(text: str) -> Account:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def contract_option(parser: Parser) -> None:
+    """The option that names another contract than the task's market."""
+    parser.add_argument(
+        "--contract",
+        type=_account,
+        metavar="0x...",
+        help="another of our contracts on that chain, as one of encounters (the task's market)",
+    )
+
+
 def _balance_options(parser: Parser) -> None:
     parser.add_argument("account", nargs="?", type=_account, help="an account (the node's own)")
     where.options(parser)
+    contract_option(parser)
 
 
 def _amount_options(parser: Parser) -> None:
@@ -152,6 +179,7 @@ def _amount_options(parser: Parser) -> None:
 
 def _move_options(parser: Parser) -> None:
     where.options(parser)
+    contract_option(parser)
     passphrase.options(parser)
     parser.add_argument("--yes", action="store_true", help="move real funds without asking")
 

@@ -19,6 +19,7 @@ class Told:
 
     cursor: Cursor
     block: bytes
+    tx: bytes
     contract: Account
     event: AnyEvent
 
@@ -43,4 +44,5 @@ def _told(value: object, first: int, last: int, kinds: Mapping[Account, Kind]) -
     if event is None or log.get("removed") is True:
         return None
     cursor = Cursor(number, answers.height(log.get("logIndex"), "a log's place"))
-    return Told(cursor, answers.digest(log.get("blockHash"), "a block's hash"), contract, event)
+    tx = answers.digest(log.get("transactionHash"), "a log's transaction")
+    return Told(cursor, answers.digest(log.get("blockHash"), "a block's hash"), tx, contract, event)

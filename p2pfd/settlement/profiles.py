@@ -128,14 +128,22 @@ class Chain:
             profile.name, spec.chain_id, profile.habits.finality, live=profile.live, block_seconds=profile.block_seconds
         )
 
+    async def known(self, address: Account) -> Contract | None:
+        """Which of our contracts stands at an address; None where none does."""
+        if address == self.market.address:
+            return self.market
+        kind = kind_of(answers.octets(await self.rpc.call("eth_getCode", address, "latest"), "a contract's code"))
+        return None if kind is None else Contract(address, kind)
+
     async def find(self, address: Account) -> Contract:
-        """Which of our contracts stands at an address; ChainError where none does."""
-        code = answers.octets(await self.rpc.call("eth_getCode", address, "latest"), "a contract's code")
-        kind = kind_of(code)
-        if kind is None:
-            what = "is not one of this release's contracts" if code else "is no contract"
-            raise ChainError(f"{address} {what}", "p2pfd contracts show --deployments FILE lists those of a chain")
-        return Contract(address, kind)
+        """The same; ChainError where none does."""
+        found = await self.known(address)
+        if found is None:
+            raise ChainError(
+                f"{address} is none of this release's contracts",
+                "p2pfd contracts show --deployments FILE lists those of a chain",
+            )
+        return found
 
     def settlement(self, key: AccountKey, market: Contract | None = None) -> EvmSettlement:
         """A label market as this account uses it: the task's, unless another is given.

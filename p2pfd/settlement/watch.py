@@ -99,8 +99,11 @@ class Watcher:
 
     async def history(self, first: int, last: int, contract: Contract, task: TaskId | None) -> list[Seen]:
         """What a contract tells in these blocks, of one task or of all."""
-        found, _ = await self._history(first, last, {contract.address: contract.kind}, task)
-        return [(told.cursor, told.event) for told in found]
+        return [(told.cursor, told.event) for told in await self.told(first, last, contract, task)]
+
+    async def told(self, first: int, last: int, contract: Contract, task: TaskId | None) -> list[Told]:
+        """The same, with where each event stands."""
+        return (await self._history(first, last, {contract.address: contract.kind}, task))[0]
 
     async def _history(
         self, first: int, last: int, kinds: Mapping[Account, Kind], task: TaskId | None

@@ -38,6 +38,7 @@ class Block:
                 "data": "0x" + event.to_bytes(32, "big").hex(),
                 "blockNumber": hex(self.number),
                 "blockHash": self.hash,
+                "transactionHash": self.hash,
                 "logIndex": hex(place),
             }
             for place, event in enumerate(self.events)
