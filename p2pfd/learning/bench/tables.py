@@ -184,8 +184,7 @@ def _short(share: float) -> str:
 
 
 def _make(recipe: Recipe, method: str = "cfd", partition: str = _UNEVEN, **more: object) -> Callable[[int], Cell]:
-    """FedAvg has the same epochs in all, and averages as often as where classes are spread unevenly."""
-    suited = recipe.on(partition) if method == "cfd" else replace(recipe, even=None)
+    suited = recipe.on(partition) if method == "cfd" else recipe.averaged(partition)
     return lambda seed: Cell(suited, seed, method=method, partition=partition, **more)  # type: ignore[arg-type]
 
 

@@ -143,16 +143,19 @@ def test_rows_are_picked_by_their_names() -> None:
 
 
 def test_where_classes_are_spread_evenly_rounds_are_longer_and_fewer() -> None:
-    recipe = replace(QUICK, even=(1, 7))
+    recipe = replace(QUICK, rounds=3, settings={**QUICK.settings, "longer_from": 2}, even=(1, 7))
     rounds = {
         name: (cell.recipe.rounds, cell.recipe.settings["epochs"])
         for name, cell in table_of("skew", recipe).cells([1])
         if ", 20" not in name
     }
     assert {rounds[f"{where}: cfd"] for where in ("iid", "α = 1")} == {(1, 7)}
-    assert {got for name, got in rounds.items() if name not in ("iid: cfd", "α = 1: cfd")} == {(2, 1)}
+    assert {rounds[f"{where}: FedAvg"] for where in ("iid", "α = 1")} == {(7, 1)}
+    assert rounds["α = 0.1: cfd"] == (3, 1)
+    assert rounds["α = 0.1: FedAvg, adjusted"] == (5, 1), "two rounds were of two epochs"
     assert recipe.on("labels:2") is recipe
     assert QUICK.on("iid") is QUICK
+    assert QUICK.averaged("iid") == QUICK
 
 
 def test_a_plot_is_well_formed_and_says_what_it_shows() -> None:
