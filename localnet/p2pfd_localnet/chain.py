@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,10 @@ from p2pfd_localnet.state import State
 UNBOND_SECONDS = 60
 AUDIT_SECONDS = 10.0
 """How long the history of a task that never closed is waited for."""
+FOLLOW_SECONDS = 0.3
+"""How often whoever follows the task looks for a new block."""
+Tell = Callable[[int, ChainEvent], Awaitable[None]]
+"""Hears of a block's number and of what happened in it."""
 
 
 class Ledger(Protocol):
@@ -52,6 +56,10 @@ class Ledger(Protocol):
 
     async def audit(self, task: TaskSpec) -> Audit | None:
         """Every payment recomputed from what the chain itself shows; None where nothing settles."""
+        ...
+
+    async def follow(self, task: TaskSpec, tell: Tell) -> None:
+        """Tell of all that the chain says of the task, from its beginning on, for ever; ChainError when it cannot."""
         ...
 
     async def watch(self) -> None:
@@ -79,6 +87,10 @@ class NoLedger:
     async def audit(self, task: TaskSpec) -> Audit | None:
         """Nobody was paid."""
         return None
+
+    async def follow(self, task: TaskSpec, tell: Tell) -> None:
+        """There is nothing to tell."""
+        await trio.sleep_forever()
 
     async def watch(self) -> None:
         """There is nothing that could go."""
@@ -142,6 +154,13 @@ class ChainLedger:
                     if isinstance(event, TaskClosed):
                         break
         return audit(terms_of(task), history)
+
+    async def follow(self, task: TaskSpec, tell: Tell) -> None:
+        """Read the task's history, and go on as blocks come."""
+        assert self._spec is not None, "there is no task yet"
+        async with open_settlement(self._spec, self.url, self._requester, poll_seconds=FOLLOW_SECONDS) as settlement:
+            async for cursor, event in settlement.events(GENESIS, task.id):
+                await tell(cursor.block, event)
 
     async def watch(self) -> None:
         """A connection ends when the chain tires of it or dies; only one that lives takes another."""

@@ -41,7 +41,8 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
     if running:
         view.bury(node.name for node in view.living() if node.pid and not _lives(node.pid))
     label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
-    screen.say(f"{args.state}  {label}, round {view.opened}/{view.rounds}")
+    watch = state.read(state.supervisor).get("watch") if running and state.supervisor.exists() else None
+    screen.say(f"{args.state}  {label}, round {view.opened}/{view.rounds}" + (f"  watch {watch}" if watch else ""))
     screen.table(("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"), words.status_rows(view, running=running))
     screen.result(
         {
@@ -50,6 +51,7 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
             "running": running,
             "round": view.opened,
             "rounds": view.rounds,
+            "watch": watch,
             "nodes": {
                 node.name: {
                     "life": words.life(node, running=running),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from p2pfd.errors import EnvironmentProblem
 
+LOOPBACK = "127.0.0.1"
 BASE_MB = 600
 NODE_MB = 60
 DISK_MB = 64
@@ -73,13 +74,15 @@ def check_disk(home: Path) -> None:
         )
 
 
-def check_port(port: int) -> None:
-    """Whether a loopback port is free."""
-    with socket.socket() as probe:
+def check_port(port: int, host: str = LOOPBACK, option: str = "--port") -> None:
+    """Whether a port is free, on loopback if nothing else is said."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
+            probe.listen(1)  # on some systems it is only here that a port turns out to be taken
         except OSError as error:
+            where = f"port {port}" if host == LOOPBACK else f"port {port} of {host}"
             raise EnvironmentProblem(
-                f"port {port} cannot be used: {error.strerror}", "name another one with --port, or none at all"
+                f"{where} cannot be used: {error.strerror}", f"name another one with {option}, or none at all"
             ) from error

@@ -12,14 +12,18 @@ from pathlib import Path
 import trio
 
 from p2pfd.cli import exits
+from p2pfd.cli.app import most_telling
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DeadlineError, EnvironmentProblem, P2pfdError
+from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import save_task
 from p2pfd_localnet import topology
 from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.homes import furnish
+from p2pfd_localnet.onlookers import Onlookers, onlookers
+from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.plan import DataFacts, Plan
 from p2pfd_localnet.report import render
 from p2pfd_localnet.spawner import Spawner, last_line
@@ -52,7 +56,11 @@ class Mesh:
     port: int = 0
     entry: str = ENTRY
     on_ready: Callable[[], None] = lambda: None
+    serve: str = ""
+    """Where the page is served; empty, nowhere."""
     view: MeshView = field(init=False)
+    picture: Picture = field(init=False)
+    _onlookers: Onlookers | None = field(init=False, default=None)
     _spawner: Spawner | None = field(init=False, default=None)
     _ledger: Ledger = field(init=False, default_factory=NoLedger)
     _interrupted: bool = field(init=False, default=False)
@@ -60,25 +68,47 @@ class Mesh:
 
     def __post_init__(self) -> None:
         self.view = MeshView(self.plan.names(), self.plan.rounds)
+        self.picture = Picture(self.plan, self.view, SystemClock())
 
     async def run(self) -> Summary:
         """Start, watch, stop, sum up. Whatever happens, no process is left when this returns or raises."""
         self._mark("starting")
-        status, summary = "failed", None
+        summary = None
         work = trio.CancelScope()
         async with trio.open_nursery() as nursery:
             armed = trio.Event()
             nursery.start_soon(self._signals, work, armed)
             await armed.wait()
             try:
-                with work:
-                    summary = await self._work()
-                    status = "done"
+                if not self.serve:
+                    summary = await self._to_the_end(work)
+                else:
+                    async with onlookers(self.picture, self.serve) as self._onlookers:
+                        summary = await self._to_the_end(work)
+            except P2pfdError:
+                self._mark("failed")
+                raise
             finally:
-                self._mark("interrupted" if self._interrupted else status)
                 nursery.cancel_scope.cancel()
         if summary is None:
             raise Interrupted
+        return summary
+
+    async def _to_the_end(self, work: trio.CancelScope) -> Summary | None:
+        """Work, and say how it ended before anybody who watches has to go; None when it was to be ended."""
+        status, summary = "failed", None
+        try:
+            with work:
+                summary = await self._work()
+                self.picture.end(summary)
+                status = "done"
+        except Exception as error:
+            worst = most_telling(error)
+            known = worst if isinstance(worst, P2pfdError) else P2pfdError(str(worst))
+            self.picture.status("failed", known.what, known.fix)
+            raise
+        finally:
+            self._mark("interrupted" if self._interrupted else status)
         return summary
 
     async def _work(self) -> Summary:
@@ -105,7 +135,12 @@ class Mesh:
                         await self._start_nodes(spawner)
                     if patience.cancelled_caught:
                         raise self._late()
-                    self.words.ready(self.view, plan, trio.current_time() - began)
+                    url = ""
+                    if self._onlookers is not None:
+                        nursery.start_soon(self._onlookers.follow, plan, task, self._ledger)
+                        url = self._onlookers.url
+                        write(state.supervisor, {**state.read(state.supervisor), "watch": url})
+                    self.words.ready(self.view, plan, trio.current_time() - began, url)
                     self._mark("running")
                     self.on_ready()
                     await self._watch()
@@ -178,7 +213,7 @@ class Mesh:
             for tail in tails:
                 for event in tail.new():
                     heard = True
-                    self.view.take(event)
+                    self._see(event)
             now = trio.current_time()
             if heard:
                 quiet_since = now
@@ -211,10 +246,14 @@ class Mesh:
         if event.name == "exited" and event.node in self.view.nodes:
             for late in Tail(self.state.node(event.node) / "events.jsonl").new():
                 self.view.take(late)  # its own last words come before its end
-        self.view.take(event)
+        self._see(event)
         self._news.set()
         if event.name != "zygote.ready" and self.view.nodes[event.node].life in GONE:
             self.words.progress(self.view)
+
+    def _see(self, event: NodeEvent) -> None:
+        self.view.take(event)
+        self.picture.take(event)
 
     # -- stop ----------------------------------------------------------------------------------------------------------
 
@@ -240,6 +279,8 @@ class Mesh:
 
     def _mark(self, status: str) -> None:
         write(self.state.mesh, {"schema": 1, "status": status, "plan": self.plan.to_plain()})
+        if status != "failed":  # that is told with its reason
+            self.picture.status(status)
 
 
 def _failed(node: NodeView, output: Path) -> P2pfdError:

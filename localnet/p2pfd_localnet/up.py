@@ -16,13 +16,16 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of, seconds
 from p2pfd.cli.screen import Screen
 from p2pfd.core.spec import MAX_SEATS
+from p2pfd.errors import PlanError
 from p2pfd.node.clock import SystemClock
+from p2pfd.node.scrape import parse_endpoint
 from p2pfd_localnet import detach, machine, plan, state
 from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
 
 START_TIMEOUT = 90.0
+ANY_PORT = "127.0.0.1:0"
 
 
 def _options(parser: Parser) -> None:
@@ -53,6 +56,15 @@ def _options(parser: Parser) -> None:
     add_state(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
     parser.add_argument("-d", "--detach", action="store_true", help="return when all nodes are ready; the mesh goes on")
+    serve = parser.add_mutually_exclusive_group()
+    serve.add_argument(
+        "--serve",
+        type=_endpoint,
+        default=ANY_PORT,
+        metavar="HOST:PORT",
+        help="where the page to watch the mesh on is served, as long as the mesh runs (any free port of this machine)",
+    )
+    serve.add_argument("--no-serve", action="store_const", const="", dest="serve", help="serve no page")
     parser.add_argument("--dry-run", action="store_true", help="check the whole plan, print it, and stop")
     parser.add_argument(
         "--start-timeout",
@@ -65,6 +77,14 @@ def _options(parser: Parser) -> None:
 
 def _chain(text: str) -> str:
     return text if plan.is_url(text) else one_of(*plan.CHAINS)(text)
+
+
+def _endpoint(text: str) -> str:
+    try:
+        parse_endpoint(text, "the mesh's page")
+    except PlanError as error:
+        raise argparse.ArgumentTypeError(f"{error.what}: {error.fix}") from None
+    return text
 
 
 def add_state(parser: Parser) -> None:
@@ -89,6 +109,9 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         plan.check(chosen)
     home = state.State(args.state)
     machine.check(chosen.nodes, args.state, chain=chosen.chain != "none", port=args.port)
+    if args.serve:
+        host, port = parse_endpoint(args.serve)
+        machine.check_port(port, host, "--serve")
     with plan.blaming(chosen):
         facts = plan.check_data(chosen)
     words = Words(screen, args.state)
@@ -127,7 +150,7 @@ def _supervise(
 
     state.write(home.supervisor, {"schema": 1, "pid": os.getpid(), "started": SystemClock().now()})
     words.plan(chosen)
-    mesh = Mesh(chosen, home, lock, words, facts, args.start_timeout, args.port, entry, on_ready=ready)
+    mesh = Mesh(chosen, home, lock, words, facts, args.start_timeout, args.port, entry, ready, args.serve)
     return trio.run(mesh.run)
 
 
@@ -144,9 +167,10 @@ def _behind(screen: Screen, leave: Callable[[], None]) -> None:
 def _left_running(home: state.State, side: detach.Waiting, screen: Screen) -> int:
     if side.code is not None:
         return side.code  # it said why
-    pid = home.read(home.supervisor).get("pid")
+    told = home.read(home.supervisor)
+    pid, watch = told.get("pid"), told.get("watch")
     screen.say(f"left    running in the background ({pid}), its words are in {home.log}")
-    screen.result({"detached": True, "pid": pid, "state": str(home.home), "log": str(home.log)})
+    screen.result({"detached": True, "pid": pid, "watch": watch, "state": str(home.home), "log": str(home.log)})
     return exits.OK.code
 
 

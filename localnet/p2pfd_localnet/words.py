@@ -68,7 +68,7 @@ class Words:
                 self._line("money", f"{pay} · {risk}")
             self._line("", "the plan can be carried out; nothing was started")
 
-    def ready(self, view: MeshView, plan: Plan, seconds: float) -> None:
+    def ready(self, view: MeshView, plan: Plan, seconds: float, watch: str = "") -> None:
         """The nodes, and what to do next."""
         self._line("ready", f"{seconds:.1f} s")
         self.screen.say()
@@ -88,6 +88,8 @@ class Words:
         self.screen.say()
         where = option(self.home)
         first = next(iter(view.nodes))
+        if watch:
+            self._line("", f"watch   {watch}")
         self._line("", f"status  localnet status{where}      logs  localnet logs -f {first}{where}")
         self.screen.say()
 

@@ -15,6 +15,7 @@ import trio
 from p2pfd import plugins
 from p2pfd.core.agenda import Kind
 from p2pfd.core.canonical import digest_of
+from p2pfd.core.encounter_spec import NO_ENCOUNTERS
 from p2pfd.core.events import Restored, Started
 from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
@@ -28,10 +29,12 @@ from p2pfd.network.api import Transport
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
+from p2pfd.node.encounters import EncounterBench, check_rules, habits_of, until_done
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
 from p2pfd.node.metrics import CONTENT_TYPE, Watch, exposition
+from p2pfd.node.neighbours import Neighbours
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
 from p2pfd.node.scrape import address_of, open_listener, serve
 from p2pfd.node.settling import ChainSide
@@ -41,16 +44,19 @@ from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.node.telemetry import Emitter
 from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench, votes
 from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
+from p2pfd.roles.encounter import Desk, Device
 from p2pfd.roles.exchange import Exchange
-from p2pfd.settlement.api import GENESIS, Settlement
+from p2pfd.settlement.api import GENESIS, EncounterSettlement, Settlement
+from p2pfd.settlement.encounters import papers, signer
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
-from p2pfd.settlement.profiles import open_settlement
+from p2pfd.settlement.profiles import open_chain, open_settlement
 from p2pfd.wire.vouch import vouch
 
 Report = Callable[[str, dict[str, object]], None]
 """Tells whoever started the node: listening, ready, finished."""
 ADAPTERS = "p2pfd.adapters"
 """Beside the node's database: whom it has met, and how they behaved."""
+BLOBS_FOLDER = "blobs"
 PEERS_SECONDS = 10.0
 """A node that has heard from no peer by then starts all the same: the others may come later."""
 
@@ -93,6 +99,9 @@ async def _take_part(
         if saved is not None:
             await in_thread(_restore, home / STORE_FILE, saved, machine, bench)
         settings = config.network_settings()
+        if isinstance(bench, EncounterBench) and not settings.blob_directory:
+            # What others are to judge and to fetch outlives this process.
+            settings = dataclasses.replace(settings, blob_directory=str(home / BLOBS_FOLDER))
         rng = Rng(secret_of(keys)).split("network", int(clock.now()))
         opening = open_transport(keys.peer_private, config.listen, settings, rng=rng, clock=clock)
         transport = await stack.enter_async_context(opening)
@@ -110,12 +119,20 @@ async def _take_part(
                 nursery.start_soon(serve, page, CONTENT_TYPE, partial(exposition, watch))
             emit("node.listening", told)
             report("listening", told)
+            neighbours = Neighbours(transport, emit, lambda: _bytes(bench, ports))
+            emit = neighbours.emit
             chain: ChainSide | None = None
             if spec.chain.profile != "none":
-                chain = ChainSide(spec.id, keys.account.account, partial(_open, spec, config, keys), store, emit)
+                of_all = isinstance(bench, EncounterBench)
+                opening_chain = partial(_open_encounters if of_all else _open, spec, config, keys)
+                chain = ChainSide(spec.id, keys.account.account, opening_chain, store, emit, of_all=of_all)
+                if isinstance(bench, EncounterBench):
+                    bench.desk = chain.desk
                 chain.cursor = GENESIS if saved is None else saved.cursor
-            ports = NodePorts(spec.id, keys, transport, chain, bench, store, emit, nursery, first_seq=int(clock.now()))
-            driver = ports.driver = Driver(machine, ports, clock, ports.observe)
+            alone, first_seq = isinstance(machine, Device), int(clock.now())
+            ports = NodePorts(spec.id, keys, transport, chain, bench, store, emit, nursery, first_seq, alone=alone)
+            observe = until_done(machine, ports) if isinstance(machine, Device) else ports.observe
+            driver = ports.driver = Driver(machine, ports, clock, observe)
             dialled = trio.Event()
             nursery.start_soon(_dial, dials, transport, dialled, emit, report)
             nursery.start_soon(ports.run_listening)
@@ -132,10 +149,16 @@ async def _take_part(
             told = {"peers": len(transport.peers())}
             emit("node.ready", told)
             report("ready", told)
+            nursery.start_soon(neighbours.run)
             nursery.start_soon(ports.run_publishing)
             nursery.start_soon(ports.run_computing)
             nursery.start_soon(driver.run)
             nursery.start_soon(_finish, ports, spec, transport, emit, report)
+
+
+def _bytes(bench: Bench, ports: NodePorts) -> dict[str, int]:
+    """What labels it has sent take, and what its weights would."""
+    return {"label_bytes": ports.label_bytes, "weights_bytes": bench.weights_bytes}
 
 
 def _restore(path: Path, saved: Saved, machine: Machine, bench: Bench) -> None:
@@ -156,6 +179,17 @@ async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIter
         yield settlement
 
 
+@asynccontextmanager
+async def _open_encounters(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[EncounterSettlement]:
+    outbox = Path(config.home) / OUTBOX_FILE
+    async with open_chain(spec.chain, config.chain_url, outbox=outbox) as opened:
+        desk = opened.encounters(keys.account)
+        if desk.caps.live:
+            require_encrypted(Path(config.home) / "keys", f"{desk.caps.profile} ({desk.caps.chain_id})")
+        await check_rules(desk, spec)
+        yield desk
+
+
 async def check_terms(settlement: Settlement, spec: TaskSpec) -> None:
     """A chain's events carry no terms, and anyone can open a task under another's name: look before enrolling."""
     found, expected = await settlement.terms(spec.id), terms_of(spec)
@@ -174,8 +208,21 @@ async def check_terms(settlement: Settlement, spec: TaskSpec) -> None:
 
 
 def machine_for(spec: TaskSpec, keys: NodeKeys, *, exchange: bool = False) -> Machine:
-    """The distillation round of a task, or its exchange of contributions, for a node with these keys."""
+    """The role of a node with these keys in a task: in encounters, a distillation round, or an exchange."""
     settled = spec.chain.profile != "none"
+    if spec.encounters != NO_ENCOUNTERS:
+        return Device(
+            Desk(
+                task=spec.id,
+                peer=keys.peer,
+                account=keys.account.account,
+                secret=secret_of(keys),
+                papers=papers(spec.chain.chain_id, spec.chain.market),
+                signer=signer,
+                habits=habits_of(spec),
+                hello=vouch(spec.id, keys),
+            )
+        )
     seat = Seat(
         task=spec.id,
         peer=keys.peer,
@@ -207,6 +254,13 @@ def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Bench:
     del plan["chain"]
     shared = Rng(digest_of("learning", plan)).split(config.seed)
     private = Rng(secret_of(keys)).split("learning")
+    if spec.encounters != NO_ENCOUNTERS:
+        if not hasattr(adapter, "serve"):
+            raise PlanError(
+                f"the adapter {spec.adapter} does not learn in encounters: it cannot serve another node",
+                "p2pfd adapters list says which do",
+            )
+        return EncounterBench(adapter, materials, private, shared, keys.account)
     if votes(adapter, task):
         return Workbench(adapter, materials, private, shared)
     if spec.chain.profile != "none":

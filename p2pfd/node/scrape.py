@@ -6,7 +6,7 @@ It answers GET and nothing else, one request a connection, and ends whatever is 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 
 import h11
@@ -24,8 +24,8 @@ LOOPBACK = "127.0.0.1"
 HOW = "write it like 127.0.0.1:9464 or [::1]:9464, with port 0 for any free one"
 
 
-def parse_endpoint(text: str) -> tuple[str, int]:
-    """The address and port in a text; a port alone means this machine only."""
+def parse_endpoint(text: str, what: str = "metrics") -> tuple[str, int]:
+    """The address and port in a text, to serve ``what`` at; a port alone means this machine only."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") == host.endswith("]") else "?"
     if not colon or not host:
@@ -34,15 +34,15 @@ def parse_endpoint(text: str) -> tuple[str, int]:
         address = ip_address(host)
         number = int(port)
     except ValueError:
-        raise PlanError(f"{text!r} is no address to serve metrics at", HOW) from None
+        raise PlanError(f"{text!r} is no address to serve {what} at", HOW) from None
     if not 0 <= number <= 65_535 or not port.isascii():
-        raise PlanError(f"{text!r} is no address to serve metrics at", HOW)
+        raise PlanError(f"{text!r} is no address to serve {what} at", HOW)
     return str(address), number
 
 
-async def open_listener(endpoint: str) -> trio.SocketListener:
-    """A listening socket at this address, for `serve`."""
-    host, port = parse_endpoint(endpoint)
+async def open_listener(endpoint: str, what: str = "metrics") -> trio.SocketListener:
+    """A listening socket at this address, for `serve` or `receive`."""
+    host, port = parse_endpoint(endpoint, what)
     family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
     sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
     try:
@@ -56,25 +56,36 @@ async def open_listener(endpoint: str) -> trio.SocketListener:
             if error.errno == errno.EADDRINUSE
             else "choose an address of this machine"
         )
-        raise EnvironmentProblem(f"cannot serve metrics at {host}:{port}: {error.strerror}", fix) from error
+        raise EnvironmentProblem(f"cannot serve {what} at {host}:{port}: {error.strerror}", fix) from error
     return trio.SocketListener(sock)
 
 
-def address_of(listener: trio.SocketListener) -> str:
+def address_of(listener: trio.SocketListener, path: str = PATH) -> str:
     """Where it listens, as a monitoring system is told: an address of HTTP."""
     host, port = listener.socket.getsockname()[:2]
-    return f"http://[{host}]:{port}{PATH}" if ":" in host else f"http://{host}:{port}{PATH}"
+    return f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
 
 
 async def serve(listener: trio.SocketListener, content_type: str, page: Callable[[], str]) -> None:
     """Answer until cancelled. Whoever comes while `AT_ONCE` others are served is hung up on."""
-    busy = 0
 
     async def attend(stream: trio.SocketStream) -> None:
+        with trio.move_on_after(SECONDS):
+            await _answer(stream, content_type, page)
+
+    await receive(listener, attend, AT_ONCE)
+
+
+async def receive(
+    listener: trio.SocketListener, attend: Callable[[trio.SocketStream], Awaitable[None]], at_once: int
+) -> None:
+    """Attend to whoever connects, until cancelled, and hang up on whoever comes while so many others are here."""
+    busy = 0
+
+    async def host(stream: trio.SocketStream) -> None:
         nonlocal busy
         try:
-            with trio.move_on_after(SECONDS):
-                await _answer(stream, content_type, page)
+            await attend(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass  # whoever asked has gone, or no descriptor is left
         finally:
@@ -88,17 +99,17 @@ async def serve(listener: trio.SocketListener, content_type: str, page: Callable
             except OSError:  # no descriptor is left: whoever knocks is answered when there is one again
                 await trio.sleep(PAUSE)
                 continue
-            if busy >= AT_ONCE:
+            if busy >= at_once:
                 stream.socket.close()
                 continue
             busy += 1
-            nursery.start_soon(attend, stream)
+            nursery.start_soon(host, stream)
 
 
 async def _answer(stream: trio.SocketStream, content_type: str, page: Callable[[], str]) -> None:
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
-        request = await _request(stream, http)
+        request = await read_request(stream, http)
         if request is None:
             return
         status, kind, body = _page(request, content_type, page)
@@ -112,16 +123,16 @@ async def _answer(stream: trio.SocketStream, content_type: str, page: Callable[[
     out += http.send(h11.EndOfMessage()) or b""
     await stream.send_all(out)
     await stream.send_eof()
-    await _linger(stream)
+    await linger(stream)
 
 
-async def _linger(stream: trio.SocketStream) -> None:
+async def linger(stream: trio.SocketStream) -> None:
     """Until the other side has hung up: what of it is unread when a socket closes takes the answer with it."""
     while await stream.receive_some(HEAD_BYTES):
         pass
 
 
-async def _request(stream: trio.SocketStream, http: h11.Connection) -> h11.Request | None:
+async def read_request(stream: trio.SocketStream, http: h11.Connection) -> h11.Request | None:
     """The head of the request; None when there is none. Nobody reads a body."""
     while True:
         event = http.next_event()

@@ -83,6 +83,12 @@ class SharingBench:
             case _:
                 raise DecodeError("not a state of a node that learns by exchange")
 
+    @property
+    def weights_bytes(self) -> int:
+        """What the arrays that a node shares take unpacked; 0 before the first, and where it shares no weights."""
+        own = self._own
+        return 4 * sum(array.size for array in own.arrays.values()) if isinstance(own, Tensors) else 0
+
     async def begin(self, transport: Transport) -> None:
         """Nothing is offered before the first round."""
 
@@ -167,12 +173,11 @@ class SharingBench:
         start = self._adapter.init(task, self._shared.split("init"))
         budget = Budget(self._budget.epochs * task.spec.rounds)
         lonely = self._adapter.train(start, self._materials.shard, budget, self._private.split("alone"))
-        own = self._look()[0]
-        numbers = sum(array.size for array in own.arrays.values()) if isinstance(own, Tensors) else 0
+        self._look()
         figures = {
             "accuracy_together": round(together["accuracy"] * MILLION),
             "accuracy_alone": round(self._adapter.evaluate(lonely, test)["accuracy"] * MILLION),
-            "fedavg_bytes": 4 * numbers * task.spec.rounds,
+            "fedavg_bytes": self.weights_bytes * task.spec.rounds,
         }
         return Concluded(self._weights, figures)
 

@@ -60,6 +60,11 @@ class Bench(Protocol):
         """Go on from a saved state; nothing saved means the state before the first round."""
         ...
 
+    @property
+    def weights_bytes(self) -> int:
+        """What the weights that federated averaging would send each round take; 0 as long as nobody knows."""
+        ...
+
     async def begin(self, transport: Transport) -> None:
         """Hold what others may ask for before anything is computed."""
         ...
@@ -90,6 +95,11 @@ class Workbench:
             self._state = self._adapter.load(saved, self._materials.task)
             self.saved = saved
             self.student = self._adapter.student(self._state)
+
+    @property
+    def weights_bytes(self) -> int:
+        """What the weights of the node's own model take, as numbers of four bytes."""
+        return 4 * self._adapter.parameters(self._state)
 
     async def begin(self, transport: Transport) -> None:
         """The student before the first round, or the one that was saved."""
@@ -150,7 +160,7 @@ class Workbench:
         figures = {
             "accuracy_together": round(together["accuracy"] * MILLION),
             "accuracy_alone": round(alone * MILLION),
-            "fedavg_bytes": 4 * self._adapter.parameters(self._state) * spec.rounds,
+            "fedavg_bytes": self.weights_bytes * spec.rounds,
         }
         return Concluded(self._weights(), figures)
 

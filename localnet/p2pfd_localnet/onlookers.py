@@ -1,0 +1,67 @@
+"""Whoever watches a mesh in a browser: the page's server, and what is done for them alone while the mesh runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from p2pfd.core.claims import ChainEvent
+from p2pfd.core.spec import TaskSpec
+from p2pfd.core.terms import terms_of
+from p2pfd.errors import ChainError
+from p2pfd.node.scrape import address_of, open_listener
+from p2pfd_localnet.chain import Ledger, accounts
+from p2pfd_localnet.chainview import ChainView
+from p2pfd_localnet.picture import Picture
+from p2pfd_localnet.plan import Plan
+from p2pfd_localnet.web import Web
+
+LAST_NEWS_SECONDS = 1.0
+"""So long viewers may take to fetch how it ended."""
+_AGAIN_SECONDS = 2.0
+
+
+@dataclass
+class Onlookers:
+    """Where the page of a running mesh is, and who looks at it."""
+
+    picture: Picture
+    url: str
+    _came: trio.Event = field(default_factory=trio.Event)
+
+    async def follow(self, plan: Plan, task: TaskSpec, ledger: Ledger) -> None:
+        """Read the chain for the page, as soon as somebody looks at it; a chain that does not answer is told there."""
+        await self._came.wait()
+        names = dict(zip(accounts(plan), plan.names(), strict=True))
+        while True:
+            view = ChainView(terms_of(task), names, self.picture)  # from the beginning: what is known is no news
+
+            async def tell(block: int, event: ChainEvent, view: ChainView = view) -> None:
+                await view.take(block, event)
+                self.picture.chain_note("")
+
+            try:
+                await ledger.follow(task, tell)
+            except ChainError as error:
+                self.picture.chain_note(str(error))
+            await trio.sleep(_AGAIN_SECONDS)
+
+
+@asynccontextmanager
+async def onlookers(picture: Picture, endpoint: str) -> AsyncIterator[Onlookers]:
+    """Serve the page as long as the mesh runs, and then until those who watch have seen the end, for a moment."""
+    listener = await open_listener(endpoint, "the mesh's page")
+    crowd = Onlookers(picture, address_of(listener, ""))
+    picture.on_watched = crowd._came.set
+    web = Web(picture)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(web.serve, listener)
+        try:
+            yield crowd
+        finally:
+            with trio.CancelScope(shield=True):
+                await web.drain(LAST_NEWS_SECONDS)
+            nursery.cancel_scope.cancel()
