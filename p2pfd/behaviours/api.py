@@ -48,6 +48,8 @@ class Behaviour:
     name: ClassVar[str] = ""
     about: ClassVar[str] = ""
     """One line for whoever chooses."""
+    part: ClassVar[str] = ""
+    """What it is about: ``labels`` that are voted on, ``encounters``, ``payloads`` that are sent; empty for all."""
     argument: ClassVar[str] = ""
     """What may stand after the name and a colon, in words; empty where nothing may."""
     one_owner: ClassVar[bool] = False

@@ -18,6 +18,7 @@ class Withhold(Behaviour):
     """Commits, and never shows what to."""
 
     name = "withhold"
+    part = "labels"
     about = "commits and never reveals"
 
     def says(self, now: Tick, effects: tuple[Effect, ...]) -> Iterable[Effect]:
@@ -29,6 +30,7 @@ class Absent(Behaviour):
     """Takes a seat, and never commits."""
 
     name = "absent"
+    part = "labels"
     about = "takes a seat and never commits"
 
     def says(self, now: Tick, effects: tuple[Effect, ...]) -> Iterable[Effect]:
@@ -44,6 +46,7 @@ class Equivocate(Behaviour):
     """Tells its peers of two commitments for each round."""
 
     name = "equivocate"
+    part = "labels"
     about = "tells peers of two different commitments a round"
 
     def says(self, now: Tick, effects: tuple[Effect, ...]) -> Iterable[Effect]:
@@ -57,7 +60,7 @@ class Equivocate(Behaviour):
 
 
 class Sleep(Behaviour):
-    """Is awake and asleep by turns, as a laptop whose lid is opened and closed.
+    """Is awake and asleep by turns, as a laptop whose lid is opened and closed; its dice say where in that it begins.
 
     What peers say while it sleeps is lost; its timers, its computations and what the chain did come when it wakes.
     """
@@ -72,6 +75,7 @@ class Sleep(Behaviour):
         if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text)):
             raise PlanError(f"sleep:{text[:40]} is no time", "write whole seconds, such as sleep:20")
         self._length = int(text) * SECOND
+        self.offset = scene.private.split("offset").below(2 * self._length)
         self._kept: list[Event] = []
         self._waits = False
 
@@ -80,7 +84,7 @@ class Sleep(Behaviour):
         alarm = isinstance(event, TimerFired) and event.name == _WAKE
         if alarm:
             self._waits = False
-        if alarm or now // self._length % 2 == 0:
+        if alarm or self.awake(now):
             kept, self._kept = self._kept, []
             return kept if alarm else (*kept, event)
         if not isinstance(event, Heard):
@@ -92,7 +96,11 @@ class Sleep(Behaviour):
         if not self._kept or self._waits:
             return ()
         self._waits = True
-        return (SetTimer(_WAKE, after(Tick(now // self._length * self._length), self._length)),)
+        return (SetTimer(_WAKE, after(now, self._length - (now + self.offset) % self._length)),)
+
+    def awake(self, now: Tick) -> bool:
+        """Whether the lid is open."""
+        return (now + self.offset) // self._length % 2 == 0
 
 
 class Sybil(Behaviour):

@@ -28,6 +28,7 @@ class Flip(Behaviour):
     """Does the work, and tells the class after the one that it found: all who flip agree on what is wrong."""
 
     name = "flip"
+    part = "labels"
     about = "tells the class after the one that its model finds"
 
     def alters(self, outcome: Outcome) -> Outcome:
@@ -41,6 +42,7 @@ class Random(Behaviour):
     """Saves the work: any class, as likely as any other, anew every round."""
 
     name = "random"
+    part = "labels"
     about = "does not train, and answers by chance"
 
     def makes(self, work: Work) -> Outcome | None:
@@ -56,6 +58,7 @@ class Constant(Behaviour):
     """Saves the work: one class for all samples."""
 
     name = "constant"
+    part = "labels"
     about = "does not train, and gives every sample the same class"
     argument = "the class, as in constant:3; 0 where nothing is said"
 
@@ -75,6 +78,7 @@ class Collude(Behaviour):
     """Saves the work: all members tell the same labels, which nobody looked at; the same in every round."""
 
     name = "collude"
+    part = "labels"
     about = "does not train; all who collude tell the same made-up labels"
     argument = "the plot's name, where there is more than one, as in collude:b"
 
@@ -93,6 +97,7 @@ class Copy(Behaviour):
     """
 
     name = "copy"
+    part = "labels"
     about = "does not train; tells what others last showed"
     argument = (
         "majority (of what all others showed, the commonest) or peer (one of them); majority where nothing is said"

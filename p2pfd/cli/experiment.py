@@ -92,7 +92,8 @@ def _list(screen: Screen) -> int:
         {
             "presets": [{"name": name, "about": one.about, "meshes": len(one.cells())} for name, one in known.items()],
             "behaviours": [
-                {"name": name, "about": kind.about, "argument": kind.argument} for name, kind in behaviours.items()
+                {"name": name, "part": kind.part, "about": kind.about, "argument": kind.argument}
+                for name, kind in behaviours.items()
             ],
         }
     )

@@ -154,6 +154,12 @@ def check(plan: Plan) -> None:
     counts, classes = plan.counts(), classes_of_set(plan.data.name)
     for name in plan.behaviours:
         behaviours.check(name, classes)
+        kind, _ = behaviours.behaviour_class(name)
+        if kind.part not in ("", "labels"):
+            raise PlanError(
+                f"behaviours.{name} is about {kind.part}",
+                "a label market has none: p2pfd experiment --list shows which",
+            )
     if sum(counts.values()) >= plan.nodes:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise PlanError(f"{plan.nodes} nodes, and behaviours for all of them ({told})", "leave one honest at least")

@@ -45,12 +45,12 @@ def seat(node: int = 0) -> Seat:
 
 
 def scene(argument: str = "", node: int = 0) -> Scene:
-    return Scene(TASK, ACCOUNTS[node], SAMPLES, CLASSES, Rng(7).split("own", node), Rng(7).split("plot"), argument)
+    return Scene(TASK, ACCOUNTS[node % 3], SAMPLES, CLASSES, Rng(7).split("own", node), Rng(7).split("plot"), argument)
 
 
 def misbehaving(text: str, node: int = 0) -> Misbehaving:
     kind, argument = behaviour_class(text)
-    return Misbehaving(SettledDistill(seat(node)), kind(scene(argument, node)))
+    return Misbehaving(SettledDistill(seat(node % 3)), kind(scene(argument, node)))
 
 
 def opened(rnd: int = 0) -> ChainSaw:
@@ -242,16 +242,27 @@ def test_two_words_of_one_are_evidence_against_it():
     assert verdicts[1].evidence == (b"\x01", b"\x02")
 
 
-def test_a_sleeper_loses_what_peers_say_and_catches_up_with_the_chain():
+def sleeper() -> tuple[Misbehaving, Tick, Tick]:
+    """A machine that was started, a moment in which it sleeps, and the one in which it wakes."""
     machine = misbehaving("sleep:20")
-    awake, asleep, alarm = Tick(0), Tick(25 * SECOND), Tick(40 * SECOND)
-    assert machine.handle(awake, Started())
+    behaviour = machine.behaviour
+    starts = next(second for second in range(40) if behaviour.awake(Tick(second * SECOND)))
+    asleep = next(second for second in range(starts, 80) if not behaviour.awake(Tick(second * SECOND)))
+    alarm = Tick((-behaviour.offset) % (40 * SECOND))
+    assert machine.handle(Tick(starts * SECOND), Started())
+    return machine, Tick(asleep * SECOND), Tick(alarm + 40 * SECOND * (alarm < asleep * SECOND))
+
+
+def test_a_sleeper_loses_what_peers_say_and_catches_up_with_the_chain():
+    machine, asleep, alarm = sleeper()
     [answer] = machine.handle(asleep, Heard(9, PEERS[1], Commit(RoundId(0), bytes(32))))
     assert isinstance(answer, Answer)
     assert answer.delivery == 9
     assert isinstance(answer.verdict, Ignore)
     [timer] = machine.handle(asleep, opened())
     assert timer == SetTimer("behaviour.wake", alarm)
+    assert machine.behaviour.awake(alarm)
+    assert not machine.behaviour.awake(Tick(alarm - 1))
     assert machine.handle(asleep, shown(1, HONEST)) == (), "one alarm clock is enough"
     woken = machine.handle(alarm, TimerFired("behaviour.wake"))
     assert any(isinstance(effect, Compute) for effect in woken), "the round that was opened meanwhile is begun"
@@ -259,9 +270,14 @@ def test_a_sleeper_loses_what_peers_say_and_catches_up_with_the_chain():
 
 
 def test_whatever_comes_before_the_alarm_rings_comes_after_what_was_kept():
-    machine = misbehaving("sleep:20")
-    machine.handle(Tick(0), Started())
-    machine.handle(Tick(25 * SECOND), opened())
-    done = machine.handle(Tick(41 * SECOND), Computed("study/0", Studied(HONEST)))
+    machine, asleep, alarm = sleeper()
+    machine.handle(asleep, opened())
+    done = machine.handle(alarm, Computed("study/0", Studied(HONEST)))
     kinds = [type(effect).__name__ for effect in done]
     assert kinds.index("Compute") < kinds.index("Publish"), "first the round is opened, then its study is over"
+
+
+def test_sleepers_do_not_all_sleep_at_once():
+    offsets = {misbehaving("sleep", node).behaviour.offset // SECOND for node in range(20)}
+    assert len(offsets) > 10
+    assert max(offsets) < 30

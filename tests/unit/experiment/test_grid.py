@@ -97,6 +97,7 @@ def test_every_preset_can_be_carried_out(name: str):
         ("[behaviours]\nflip = true", "behaviours.flip is True", "a number of nodes"),
         ("[behaviours]\nflip = 6\ncopy = '40%'", "behaviours for all of them (copy 4, flip 6)", "leave one honest"),
         ("[behaviours]\n'constant:77' = 1", "constant:77 names no class", "0 to 9"),
+        ("[behaviours]\nvote-no = 1", "behaviours.vote-no is about encounters", "--list"),
         ("[settings]\nrate = 0.1", "settings.rate is 0.1", 'rate = "0.1"'),
         ("[data]\nname = 'nothing'", "nothing", ""),
         ("[data]\npartition = 'skewed'", "data.partition is 'skewed'", "dirichlet"),

@@ -1,0 +1,46 @@
+"""Behaviours in encounters: validators that do not judge, or turn their judgement round."""
+
+from __future__ import annotations
+
+from p2pfd.behaviours.api import Behaviour
+from p2pfd.core.effects import Work
+from p2pfd.core.events import Outcome
+from p2pfd.roles.encounter.work import Judge, Judged
+
+
+class VoteYes(Behaviour):
+    """Saves the work: every encounter is valid."""
+
+    name = "vote-yes"
+    part = "encounters"
+    about = "as a validator, judges nothing and votes valid"
+
+    def makes(self, work: Work) -> Outcome | None:
+        """A finding that nobody found."""
+        return Judged(True) if isinstance(work, Judge) else None
+
+
+class VoteNo(Behaviour):
+    """Saves the work: no encounter is valid."""
+
+    name = "vote-no"
+    part = "encounters"
+    about = "as a validator, judges nothing and votes invalid"
+
+    def makes(self, work: Work) -> Outcome | None:
+        """A finding that nobody found."""
+        return Judged(False) if isinstance(work, Judge) else None
+
+
+class VoteAgainst(Behaviour):
+    """Judges, and votes for the opposite."""
+
+    name = "vote-against"
+    part = "encounters"
+    about = "as a validator, judges and votes for the opposite"
+
+    def alters(self, outcome: Outcome) -> Outcome:
+        """The finding turned round; none stays none."""
+        if isinstance(outcome, Judged) and outcome.good is not None:
+            return Judged(not outcome.good, outcome.figures)
+        return outcome
