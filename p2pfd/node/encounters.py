@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from p2pfd.core.effects import Work
+from p2pfd.core.effects import Effect, Work
 from p2pfd.core.encounter_claims import RULES
-from p2pfd.core.events import Outcome
+from p2pfd.core.events import Event, Outcome
 from p2pfd.core.ids import Digest
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
+from p2pfd.core.ticks import Tick
 from p2pfd.errors import ChainError, DecodeError
 from p2pfd.learning.adapter import Budget, EncounterAdapter, Tensors
 from p2pfd.network.api import Cid, Transport
 from p2pfd.node.workbench import MILLION, Aside, Materials, budget_of
-from p2pfd.roles.encounter import Habits
+from p2pfd.roles.encounter import Device, Habits
 from p2pfd.roles.encounter.tutor import Tutor
 from p2pfd.roles.encounter.work import (
     Ask,
@@ -41,6 +42,10 @@ from p2pfd.roles.work import Conclude, Concluded
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import EncounterSettlement
 from p2pfd.settlement.encounters import sign
+
+if TYPE_CHECKING:
+    from p2pfd.node.driver import Observer
+    from p2pfd.node.ports import NodePorts
 
 QUICK = (Sign, Recall, Confirm, Audit)
 """Works that wait for no model, and that no model is to keep waiting."""
@@ -79,6 +84,20 @@ async def check_rules(desk: EncounterSettlement, spec: TaskSpec) -> None:
                 f"the contract's {name} is {getattr(found, name)}, and the task says {getattr(terms, name)}",
                 "ask whoever gave you the task: do not take part",
             )
+
+
+def until_done(device: Device, ports: NodePorts) -> Observer:
+    """For the driver: once the device has had all encounters of its own, its last figures are taken. It goes on."""
+    concluded = False
+
+    def observe(at: Tick, event: Event, effects: tuple[Effect, ...]) -> None:
+        nonlocal concluded
+        ports.observe(at, event, effects)
+        if not concluded and device.done >= device.desk.habits.encounters:
+            concluded = True
+            ports.conclude()
+
+    return observe
 
 
 class EncounterBench:
