@@ -228,9 +228,12 @@ class Device:
                 sides = [side for side in self.sides.values() if side.case.result == result]
             case _:
                 return Ignore(f"a {type(message).__name__} means nothing to this role"), []
-        if not sides:
-            return Ignore("of no encounter that is known here"), []
-        return sides[0].heard(now, who, message, raw)
+        answered: Answered = Ignore("of no encounter that is known here"), []
+        for side in sides:  # more than one only where this device asks the same neighbor in two lanes
+            answered = side.heard(now, who, message, raw)
+            if not isinstance(answered[0], Ignore):
+                break
+        return answered
 
     def _proposed(self, now: Tick, who: Account, message: Propose, raw: bytes) -> Answered:
         office = self.office

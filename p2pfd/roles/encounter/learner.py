@@ -151,8 +151,6 @@ class Learner(Side):
     def on_agree(self, now: Tick, who: Account, message: Agree, raw: bytes) -> Answered:
         """The neighbor has signed: open."""
         assert self.offered is not None
-        if who != self.asked[-1]:
-            return Ignore("the offer is somebody else's now"), []
         task, terms = self.office.desk.task, self.offered.terms
         deal = proposed(self.offered.proposal(), terms.learner, terms.neighbor, task, message.salt)
         if deal.name(self.office.papers) != message.name:
