@@ -10,7 +10,7 @@ from p2pfd.core import encounter_where as where_
 from p2pfd.core.claims import ChainEvent, Included, Reverted
 from p2pfd.core.effects import Answer, Compute, Effect, Emit, Send, SetTimer, Submit
 from p2pfd.core.encounter_claims import EncounterClaim
-from p2pfd.core.encounter_events import Drawn, EncounterEvent, Opened, SeatTaken
+from p2pfd.core.encounter_events import Drawn, EncounterEvent, Opened, Reported, SeatTaken
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Message, Outcome, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, TaskId, peer_id_of
 from p2pfd.core.rng import Rng
@@ -25,6 +25,7 @@ from p2pfd.roles.encounter.work import (
     Audit,
     Audited,
     Held,
+    Judged,
     Recall,
     Recalled,
     Serve,
@@ -36,7 +37,7 @@ from p2pfd.roles.encounter.work import (
 )
 from p2pfd.sim.encounter_chain import Signatures
 from p2pfd.sim.encounters import BOND, with_habits
-from p2pfd.wire.messages import Agree, Deliver, Propose
+from p2pfd.wire.messages import Agree, Bind, Deliver, Propose, Show
 
 TASK = TaskId(hashlib.sha256(b"a task of encounters").digest())
 SIGNATURES = Signatures(Rng(3))
@@ -287,3 +288,40 @@ def refusing(act: Callable[[], Verdict], part: str) -> None:
     """The verdict is not to accept, and its reason says this."""
     reason = getattr(act(), "reason", "")
     assert part in reason, reason
+
+
+def briefed() -> Meeting:
+    """All three have both messages, and judge."""
+    meeting = Meeting().agreed().opened().served().drawn()
+    for judge in meeting.judges.values():
+        assert judge.hear("neighbor", meeting.deal.brief()) is ACCEPT
+        assert judge.hear("neighbor", meeting.delivery) is ACCEPT
+    return meeting
+
+
+def bound(good: bool | None = True) -> tuple[Meeting, dict[str, Bind]]:
+    """All three are bound, and nobody has heard the others."""
+    meeting = briefed()
+    binds = {}
+    for name, judge in meeting.judges.items():
+        judge.compute(Judged(good))
+        judge.sign()
+        binds[name] = next(iter(judge.said(Bind).values()))
+    return meeting, binds
+
+
+def shown() -> tuple[Meeting, dict[str, Show]]:
+    """All three have signed the ballot."""
+    meeting, binds = bound()
+    shows = {}
+    for name, judge in meeting.judges.items():
+        for other in COMMITTEE:
+            if other != name:
+                assert judge.hear(other, binds[other]) is ACCEPT
+        judge.sign()
+        shows[name] = next(iter(judge.said(Show).values()))
+    return meeting, shows
+
+
+def reported(meeting: Meeting, at: int, commitments: tuple[bytes, ...], result: bytes = b"") -> Reported:
+    return Reported(meeting.deal.terms.key, result or meeting.result, where_drawn() | at << 208, commitments)

@@ -1,4 +1,4 @@
-"""The validator: what it believes, what it is bound to, and when it shows it; by signatures, and vote by vote."""
+"""The validator: what it believes, and how it votes on chain where not all signatures came."""
 
 from __future__ import annotations
 
@@ -6,68 +6,32 @@ import dataclasses
 
 import pytest
 
-from p2pfd.core.effects import Compute, Persist, Send, SetTimer, Submit
-from p2pfd.core.encounter_claims import CloseEncounter, CommitVote, ReportResult, RevealVote, SettleEncounter
-from p2pfd.core.encounter_events import Committed, Defaulted, Drawn, Reported, Revealed, Settled
-from p2pfd.core.events import ChainSaw, Computed, Restored
+from p2pfd.core.effects import Compute, SetTimer, Submit
+from p2pfd.core.encounter_claims import CloseEncounter, CommitVote, ReportResult, RevealVote
+from p2pfd.core.encounter_events import Committed, Defaulted, Drawn, Revealed, Settled
+from p2pfd.core.events import ChainSaw, Computed
 from p2pfd.core.ids import Digest
 from p2pfd.core.verdict import ACCEPT, Reject
 from p2pfd.roles.encounter.validator import Validator
-from p2pfd.roles.encounter.work import Judge, Judged, Recall, Recalled, Sign
+from p2pfd.roles.encounter.work import Judge, Judged, Recall, Recalled
 from p2pfd.wire.messages import Bind, Brief, Deliver, Show
 from tests.unit.roles.encounter.actors import (
     ACCOUNTS,
     AFTER,
     BEFORE,
-    COMMITTEE,
     OTHER,
     PAPERS,
     SEATS,
     SIGNATURES,
     Actor,
     Meeting,
+    bound,
+    briefed,
     refusing,
+    reported,
     validator,
     where_drawn,
 )
-
-
-def briefed() -> Meeting:
-    """All three have both messages, and judge."""
-    meeting = Meeting().agreed().opened().served().drawn()
-    for judge in meeting.judges.values():
-        assert judge.hear("neighbor", meeting.deal.brief()) is ACCEPT
-        assert judge.hear("neighbor", meeting.delivery) is ACCEPT
-    return meeting
-
-
-def bound(good: bool | None = True) -> tuple[Meeting, dict[str, Bind]]:
-    """All three are bound, and nobody has heard the others."""
-    meeting = briefed()
-    binds = {}
-    for name, judge in meeting.judges.items():
-        judge.compute(Judged(good))
-        judge.sign()
-        binds[name] = next(iter(judge.said(Bind).values()))
-    return meeting, binds
-
-
-def shown() -> tuple[Meeting, dict[str, Show]]:
-    """All three have signed the ballot."""
-    meeting, binds = bound()
-    shows = {}
-    for name, judge in meeting.judges.items():
-        for other in COMMITTEE:
-            if other != name:
-                assert judge.hear(other, binds[other]) is ACCEPT
-        judge.sign()
-        shows[name] = next(iter(judge.said(Show).values()))
-    return meeting, shows
-
-
-def reported(meeting: Meeting, at: int, commitments: tuple[bytes, ...], result: bytes = b"") -> Reported:
-    return Reported(meeting.deal.terms.key, result or meeting.result, where_drawn() | at << 208, commitments)
-
 
 # -- who is called -----------------------------------------------------------------------------------------------------
 
@@ -175,111 +139,6 @@ def test_a_second_answer_of_the_neighbors_is_not_judged_unless_it_is_reported():
     side = ada.side()
     assert isinstance(side, Validator)
     assert side.vote is False
-
-
-# -- by signatures -----------------------------------------------------------------------------------------------------
-
-
-def test_it_is_on_disk_before_anybody_hears_of_its_commitment_and_is_bound_to_it_after_a_restart():
-    meeting = briefed()
-    ada = meeting.judges["ada"]
-    ada.compute(Judged(True))
-    assert ada.all(Persist)
-    paper = ada.work(Sign).paper
-    ada.sign()
-    kinds = [type(each) for each in ada.done]
-    assert kinds.index(Persist) < kinds.index(Send)
-    assert set(ada.said(Bind)) == {"ben", "cyd", "learner", "neighbor"}
-    mine = ada.said(Bind)["ben"]
-    assert PAPERS.bound(meeting.result, mine.commitment) == paper
-    fresh = ada.fresh()
-    fresh.restore(ada.device.snapshot())
-    ada.device = fresh
-    ada.live(Restored())
-    ada.live(Computed(f"{ada.side().id}/judge", Judged(False)))
-    ada.fire("nudge")
-    assert ada.said(Bind)["ben"] == mine, "a second judgement changes nothing"
-
-
-def test_votes_are_shown_only_once_all_are_bound():
-    meeting, binds = bound()
-    ada = meeting.judges["ada"]
-    ada.hear("ben", binds["ben"])
-    assert ada.stage == "bound"
-    assert not ada.all(Compute)
-    ada.hear("cyd", binds["cyd"])
-    assert ada.work(Sign).paper == PAPERS.ballot(meeting.result, [binds[name].commitment for name in COMMITTEE])
-    ada.sign()
-    assert set(ada.said(Show)) == {"ben", "cyd", "learner", "neighbor"}
-    assert int.from_bytes(ada.said(Show)["ben"].opening, "big") & 1 == 1
-
-
-@pytest.mark.parametrize("good", [True, False, None])
-def test_its_vote_is_what_it_found_and_in_doubt_for_the_neighbor(good: bool | None):
-    meeting, _ = bound(good)
-    side = meeting.judges["ben"].side()
-    assert isinstance(side, Validator)
-    assert side.vote is (good is not False)
-    assert side.opening() & 1 == (good is not False)
-
-
-def test_forged_foreign_and_repeated_commitments():
-    meeting, binds = bound()
-    ada = meeting.judges["ada"]
-    ben = binds["ben"]
-    assert isinstance(ada.hear("ben", dataclasses.replace(ben, commitment=OTHER)), Reject)
-    assert isinstance(ada.hear("cyd", ben), Reject), "a commitment that somebody else signed"
-    refusing(lambda: ada.hear("ben", dataclasses.replace(ben, place=2)), "not of the committee")
-    refusing(lambda: ada.hear("ben", dataclasses.replace(ben, place=6)), "another result")
-    stray = SIGNATURES.sign(ACCOUNTS["learner"], PAPERS.bound(meeting.result, OTHER))
-    raw = stray.r.to_bytes(32, "big") + stray.vs.to_bytes(32, "big")
-    refusing(lambda: ada.hear("learner", Bind(Digest(meeting.result), 1, OTHER, raw)), "not of the committee")
-    assert ada.hear("ben", ben) is ACCEPT
-    refusing(lambda: ada.hear("ben", ben), "heard before")
-
-
-def test_two_commitments_of_one_member_are_proof_against_it():
-    meeting, binds = bound()
-    ada = meeting.judges["ada"]
-    assert ada.hear("ben", binds["ben"]) is ACCEPT
-    signature = SIGNATURES.sign(ACCOUNTS["ben"], PAPERS.bound(meeting.result, OTHER))
-    raw = signature.r.to_bytes(32, "big") + signature.vs.to_bytes(32, "big")
-    verdict = ada.hear("ben", Bind(Digest(meeting.result), 1, OTHER, raw), b"second")
-    assert isinstance(verdict, Reject)
-    assert verdict.evidence == (b"second", binds["ben"].commitment + binds["ben"].signature)
-
-
-def test_wrong_openings_and_other_ballots():
-    meeting, shows = shown()
-    learner = meeting.learner
-    assert learner.hear("neighbor", meeting.delivery) is ACCEPT
-    refusing(lambda: learner.hear("ada", shows["ada"]), "not all commitments")
-    for name, judge in meeting.judges.items():
-        judge.fire("nudge")
-        assert learner.hear(name, judge.said(Bind)["learner"]) is ACCEPT
-    flipped = (int.from_bytes(shows["ada"].opening, "big") ^ 1).to_bytes(32, "big")
-    assert isinstance(learner.hear("ada", dataclasses.replace(shows["ada"], opening=flipped)), Reject)
-    refusing(lambda: learner.hear("ben", shows["ada"]), "not all commitments")
-    refusing(lambda: learner.hear("ada", dataclasses.replace(shows["ada"], signature=bytes(64))), "another ballot")
-    assert learner.hear("ada", shows["ada"]) is ACCEPT
-    refusing(lambda: learner.hear("ada", shows["ada"]), "heard before")
-
-
-def test_with_all_votes_it_settles_in_its_turn():
-    meeting, shows = shown()
-    cyd = meeting.judges["cyd"]
-    cyd.hear("ada", shows["ada"])
-    assert "settle" not in cyd.side().due
-    cyd.hear("ben", shows["ben"])
-    assert cyd.timer("settle") == cyd.now // 10**6 + 2 + 2, "after neighbor, learner, ada and ben"
-    cyd.fire("settle")
-    claim = cyd.claim(SettleEncounter)
-    assert [vote.opening & 1 for vote in claim.votes] == [1, 1, 1]
-    assert claim.after == AFTER
-    cyd.settle(refused="encounters: not in play")
-    assert cyd.stage == "shown"
-    cyd.see(Settled(claim.terms.key, 42))
-    assert cyd.stage == "gone"
 
 
 # -- vote by vote ------------------------------------------------------------------------------------------------------
