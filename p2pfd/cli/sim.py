@@ -25,6 +25,8 @@ MILLION = 1_000_000
 TELL_EVERY = 2.0
 """Seconds between two words about how far a long simulation is."""
 Progress = Callable[[float, int, int], None]
+_MANY_TOYS, _MANY_LEARNERS = 40_000, 2_000
+"""From so many nodes times rounds on, several processes are worth their start."""
 _WITH_REPLAY = frozenset({"replay", "json", "plain"})
 
 
@@ -75,6 +77,12 @@ def _options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--learn", type=one_of("toy", "digits"), default="toy", metavar="WHAT", help="a toy, or digits for real (toy)"
+    )
+    parser.add_argument(
+        "--processes",
+        type=number(1, 8),
+        metavar="K",
+        help="what runs is the same in any number of processes (a large mesh: as many as there are cores, else 1)",
     )
     parser.add_argument("--settled", action="store_true", help="settle on the reference ledger: one market for all")
     parser.add_argument(
@@ -132,18 +140,23 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         plan = plan_of(args)
         if args.disaster is not None:
             return _disaster(plan, args, screen)
-        report, seconds = _watched(plan, screen, lambda progress: _simulate(plan, args.trace, progress))
+        report, seconds = _watched(plan, screen, lambda progress: _simulate(plan, args.trace, args.processes, progress))
     except PlanError as error:
         raise UsageError(error.what, error.fix) from error  # the whole plan stands in the options
     return _told(plan, report, seconds, screen)
 
 
-def _simulate(plan: SimPlan, trace: Path | bool | None, progress: Progress) -> SimReport:
+def _simulate(plan: SimPlan, trace: Path | bool | None, processes: int | None, progress: Progress) -> SimReport:
+    from p2pfd.sim.parts import cores, simulate_in_parts
     from p2pfd.sim.replay import Recorder
-    from p2pfd.sim.run import simulate
+    from p2pfd.sim.run import TOY, simulate
 
     if not isinstance(trace, Path):
-        return simulate(plan, progress)
+        large = plan.world.nodes * plan.rounds >= (_MANY_TOYS if plan.learn == TOY else _MANY_LEARNERS)
+        worth = cores() if large and not plan.settled else 1
+        return simulate_in_parts(plan, processes or worth, progress)
+    if processes is not None and processes > 1:
+        raise UsageError("--trace FILE with --processes", "who writes down all events runs all nodes: leave one out")
     try:
         with trace.open("w", encoding="utf-8", newline="\n") as file:
             return simulate(plan, progress, Recorder(plan, file))

@@ -91,7 +91,7 @@ class HeapDriver:
         if self._chain is not None:
             self._spread(self.now, self._chain.open(self.now))
         handled, latest = self.events, self.now
-        while self._order:
+        while self._more():
             self._present = heappop(self._order)
             entries = self._entries = self._waiting.pop(self._present)
             entries.sort()
@@ -126,6 +126,10 @@ class HeapDriver:
             self.events, self.now = handled, max(self.now, latest)
             if progress is not None:
                 progress(self.now, self.events)
+
+    def _more(self) -> bool:
+        """Whether there is a further window; it is the first one in the order."""
+        return bool(self._order)
 
     def _post(self, entry: Entry) -> None:
         window = entry[1] // self._window

@@ -63,18 +63,16 @@ class Lesson:
 class Pupil:
     """One node's shard and its regression."""
 
-    __slots__ = ("_lesson", "_own", "_shard", "_targets", "_weights", "alone", "right")
+    __slots__ = ("_alone", "_lesson", "_own", "_shard", "_trained", "right")
 
     def __init__(self, lesson: Lesson, rng: Rng) -> None:
         self._lesson = lesson
         picked = _shard(lesson, rng)
         self._shard = lesson.pool[picked]
         self._own = np.eye(lesson.classes)[lesson.labels[picked]]
-        self._weights = np.zeros((lesson.pool.shape[1], lesson.classes))
-        self._descend(self._shard, self._own, _ALONE_STEPS)
-        self.right = self._grade()
-        self.alone = self.right / 1_000_000
-        """Its accuracy before it has learnt anything from others."""
+        self._trained: Floats | None = None
+        self._alone = 0.0
+        self.right = 0
 
     @property
     def held(self) -> int:
@@ -82,9 +80,24 @@ class Pupil:
         return len(self._shard)
 
     @property
+    def alone(self) -> float:
+        """Its accuracy before it has learnt anything from others."""
+        self._learnt()
+        return self._alone
+
+    def _learnt(self) -> Floats:
+        """What it has learnt; of its own shard, the first time that it is asked for."""
+        if self._trained is None:
+            self._trained = np.zeros((self._lesson.pool.shape[1], self._lesson.classes))
+            self._descend(self._shard, self._own, _ALONE_STEPS)
+            self.right = self._grade()
+            self._alone = self.right / 1_000_000
+        return self._trained
+
+    @property
     def believes(self) -> bytes:
         """Its weights."""
-        return self._weights.tobytes()
+        return self._learnt().tobytes()
 
     def do(self, work: Work) -> Outcome:
         """The outcome of a work, at once."""
@@ -100,7 +113,7 @@ class Pupil:
         raise TypeError(f"a pupil cannot do {type(work).__name__}")
 
     def _label(self) -> bytes:
-        said: npt.NDArray[np.uint8] = np.argmax(self._lesson.public @ self._weights, axis=1).astype(np.uint8)
+        said: npt.NDArray[np.uint8] = np.argmax(self._lesson.public @ self._learnt(), axis=1).astype(np.uint8)
         return said.tobytes()
 
     def _absorb(self, votes: Sequence[bytes]) -> None:
@@ -115,7 +128,7 @@ class Pupil:
         self.right = self._grade()
 
     def _descend(self, rows: Floats, targets: Floats, steps: int, emphasis: Floats | None = None) -> None:
-        weights = self._weights
+        weights = self._learnt()
         scale = (np.full(len(rows), 1 / len(rows)) if emphasis is None else emphasis)[:, None]
         for _ in range(steps):
             logits = rows @ weights
@@ -125,15 +138,15 @@ class Pupil:
             logits -= targets
             logits *= scale
             weights = weights - _RATE * (rows.T @ logits + _DECAY * weights)
-        self._weights = weights
+        self._trained = weights
 
     def _grade(self) -> int:
         """The accuracy on the test samples, in millionths."""
-        said = np.argmax(self._lesson.test @ self._weights, axis=1)
+        said = np.argmax(self._lesson.test @ self._learnt(), axis=1)
         return int((said == self._lesson.answers).sum()) * 1_000_000 // TEST
 
     def _digest(self) -> Digest:
-        return Digest(hashlib.sha256(self._weights.tobytes()).digest())
+        return Digest(hashlib.sha256(self._learnt().tobytes()).digest())
 
 
 def _shard(lesson: Lesson, rng: Rng) -> list[int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from p2pfd.core.claims import MarketTerms
-from p2pfd.core.effects import Compute, Emit, Work
-from p2pfd.core.events import Outcome, Started
+from p2pfd.core.effects import Compute, Effect, Emit, Work
+from p2pfd.core.events import Event, Outcome, Started
 from p2pfd.core.ids import Account, Amount, PeerId, TaskId, peer_id_of
 from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
@@ -22,7 +22,7 @@ from p2pfd.sim.faults import ChainAway, spans
 from p2pfd.sim.heap import HeapDriver
 from p2pfd.sim.mortal import Killed, Mortal, Returned
 from p2pfd.sim.toy import CLASSES, SAMPLES, ToyLearner
-from p2pfd.sim.trace import Trace
+from p2pfd.sim.trace import Trace, digest_of
 from p2pfd.sim.world import World, WorldPlan
 
 _STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
@@ -104,10 +104,24 @@ class SimReport:
     """Claims that the ledger refused: nodes that came second, or too late."""
 
 
-class Cast:
-    """The nodes of a simulation: machines that know their neighbours, and their toys. Any driver can run them."""
+class _Elsewhere:
+    """Stands where another process runs the node."""
 
-    def __init__(self, plan: SimPlan) -> None:
+    def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
+        raise RuntimeError(f"a {type(event).__name__} for a node of another process")
+
+    def snapshot(self) -> bytes:
+        raise RuntimeError("a snapshot of a node of another process")
+
+    def restore(self, raw: bytes) -> None:
+        raise RuntimeError("a snapshot for a node of another process")
+
+
+class Cast:
+    """The nodes of a simulation: machines that know their neighbours, and their learners. Any driver can run them."""
+
+    def __init__(self, plan: SimPlan, here: range | None = None) -> None:
+        """All nodes of the plan; only those in `here` can be run, if another process runs the others."""
         root = Rng(plan.seed)
         nodes = plan.world.nodes
         self.plan = plan
@@ -121,10 +135,9 @@ class Cast:
         degrees = [len(heard) for heard in self.world.neighbours]
         self.away = spans(plan.world.all_faults, root.split("faults"), degrees, self.data)
         """When which nodes are away."""
-        self.machines: list[Machine] = [
-            Mortal(lambda node=node: self._machine(node)) if node in self.away else self._machine(node)  # type: ignore[misc]
-            for node in range(nodes)
-        ]
+        self.here = range(nodes) if here is None else here
+        elsewhere = _Elsewhere()
+        self.machines: list[Machine] = [self._mortal(node) if node in self.here else elsewhere for node in range(nodes)]
 
     def _learners(self, root: Rng) -> Sequence[Learner]:
         places = range(self.plan.world.nodes)
@@ -174,6 +187,9 @@ class Cast:
         """Which machine a node runs."""
         return SettledDistill if self.plan.settled else GossipDistill
 
+    def _mortal(self, node: int) -> Machine:
+        return Mortal(lambda: self._machine(node)) if node in self.away else self._machine(node)
+
     def _machine(self, node: int) -> Machine:
         heard = self.world.neighbours[node]
         return self.role(node)(
@@ -198,9 +214,9 @@ class Cast:
 
     def lives(self) -> list[tuple[Tick, int, Started]]:
         """When each node starts, is killed and returns."""
-        events: list[tuple[Tick, int, Started]] = [(Tick(0), node, Started()) for node in range(self.plan.world.nodes)]
-        for node, found in self.away.items():
-            for begin, end in found:
+        events: list[tuple[Tick, int, Started]] = [(Tick(0), node, Started()) for node in self.here]
+        for node in self.here:
+            for begin, end in self.away.get(node, ()):
                 events.append((begin, node, Killed()))
                 if end is not None:
                     events.append((end, node, Returned()))
@@ -213,6 +229,52 @@ class Cast:
         return ticks, self.learners[node].do(effect.work)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came of some of the nodes, in their order: one process may run all of them, or several a part each."""
+
+    ended: Tick
+    events: int
+    deliveries: int
+    last: dict[int, int]
+    """The last accuracy of each node that finished, in millionths."""
+    short: int
+    alone: tuple[float, ...]
+    believes: tuple[bytes, ...]
+    chains: tuple[bytes, ...]
+    """The nodes' traces, if they are wanted."""
+
+
+class Tally:
+    """Counts what nodes tell of their rounds."""
+
+    def __init__(self) -> None:
+        self.last: dict[int, int] = {}
+        self.short = self.absorbed = 0
+
+    def watch(self, now: Tick, node: int, told: Emit) -> None:
+        """One thing that a node tells."""
+        if told.name == "round.absorbed":
+            self.absorbed += 1
+        elif told.name == "task.finished":
+            self.last[node] = int(str(told.fields["accuracy"]))
+        elif told.name == "round.short":
+            self.short += 1
+
+    def part(self, cast: Cast, driver: HeapDriver, trace: Trace | None) -> Part:
+        """All of it, and what else is to be known of the nodes that ran here."""
+        return Part(
+            driver.now,
+            driver.events,
+            driver.deliveries,
+            self.last,
+            self.short,
+            tuple(cast.learners[node].alone for node in cast.here),
+            tuple(cast.learners[node].believes for node in cast.here),
+            () if trace is None else trace.chains(cast.here),
+        )
+
+
 def simulate(
     plan: SimPlan,
     progress: Callable[[float, int, int], None] | None = None,
@@ -221,40 +283,36 @@ def simulate(
 ) -> SimReport:
     """Run the plan. `progress` is told virtual seconds, events so far and rounds absorbed, now and then."""
     cast = cast or Cast(plan)
-    nodes = plan.world.nodes
     if trace is None and plan.trace:
-        trace = Trace(nodes)
-    last: dict[int, int] = {}
-    short, absorbed = [0], [0]
-
-    def watch(now: Tick, node: int, told: Emit) -> None:
-        if told.name == "round.absorbed":
-            absorbed[0] += 1
-        elif told.name == "task.finished":
-            last[node] = int(str(told.fields["accuracy"]))
-        elif told.name == "round.short":
-            short[0] += 1
-
+        trace = Trace(plan.world.nodes)
+    tally = Tally()
     chain = cast.ledger() if plan.settled else None
-    driver = HeapDriver(cast.machines, cast.peers, cast.world, cast.work, watch, trace, chain, cast.accounts)
+    driver = HeapDriver(cast.machines, cast.peers, cast.world, cast.work, tally.watch, trace, chain, cast.accounts)
     for at, node, event in cast.lives():
         driver.post(at, node, event)
-    driver.run(progress=None if progress is None else lambda at, events: progress(at / SECOND, events, absorbed[0]))
-    beliefs = hashlib.sha256()
-    for learner in cast.learners:
-        beliefs.update(learner.believes)
+    driver.run(None if progress is None else lambda at, events: progress(at / SECOND, events, tally.absorbed))
+    report = report_of(plan, [tally.part(cast, driver, trace)])
+    if chain is None:
+        return report
+    paid = sum(chain.market.balances(who).total - 2 * _BOND for who in cast.accounts)
+    return replace(report, paid=paid, refused=len(chain.refused))
+
+
+def report_of(plan: SimPlan, parts: Sequence[Part]) -> SimReport:
+    """The report on a simulation from what came of its parts, in the order of the nodes."""
+    nodes = plan.world.nodes
+    last = {node: accuracy for part in parts for node, accuracy in part.last.items()}
+    traces = [chain for part in parts for chain in part.chains]
     return SimReport(
         nodes=nodes,
         rounds=plan.rounds,
-        virtual_seconds=driver.now / SECOND,
-        events=driver.events,
-        deliveries=driver.deliveries,
+        virtual_seconds=max(part.ended for part in parts) / SECOND,
+        events=sum(part.events for part in parts),
+        deliveries=sum(part.deliveries for part in parts),
         finished=len(last),
-        short_rounds=short[0],
-        accuracy_alone=sum(learner.alone for learner in cast.learners) / nodes,
+        short_rounds=sum(part.short for part in parts),
+        accuracy_alone=sum(alone for part in parts for alone in part.alone) / nodes,
         accuracy_together=sum(last.values()) / (1_000_000 * max(1, len(last))),
-        digest=beliefs.hexdigest(),
-        trace=None if trace is None else trace.digest().hex(),
-        paid=None if chain is None else sum(chain.market.balances(who).total - 2 * _BOND for who in cast.accounts),
-        refused=0 if chain is None else len(chain.refused),
+        digest=hashlib.sha256(b"".join(one for part in parts for one in part.believes)).hexdigest(),
+        trace=digest_of(traces).hex() if traces else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from p2pfd.core.effects import Effect
 from p2pfd.core.events import Event
@@ -22,6 +22,15 @@ class Trace:
         self.entries += 1
         self._chains[node].update(f"{at} {event!r} {effects!r}\n".encode())
 
+    def chains(self, nodes: Iterable[int]) -> tuple[bytes, ...]:
+        """The hash of each of these nodes."""
+        return tuple(self._chains[node].digest() for node in nodes)
+
     def digest(self) -> bytes:
         """The hash of the whole run."""
-        return hashlib.blake2b(b"".join(chain.digest() for chain in self._chains), digest_size=32).digest()
+        return digest_of(self.chains(range(len(self._chains))))
+
+
+def digest_of(chains: Sequence[bytes]) -> bytes:
+    """The hash of a run, from those of all its nodes."""
+    return hashlib.blake2b(b"".join(chains), digest_size=32).digest()
