@@ -6,7 +6,6 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_pair
 from libp2p.network.config import ConnectionConfig, RetryConfig
-from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
@@ -18,7 +17,7 @@ from p2pfd.core.ids import PeerId, peer_id_of
 from p2pfd.errors import PlanError
 from p2pfd.network.counters import Drop
 from p2pfd.network.holdings import Holdings
-from p2pfd.network.host import NoAutoConnector, SafeHost
+from p2pfd.network.host import NoAutoConnector, QuietSwarm, SafeHost
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Bound, CountedTcp, Meter
@@ -57,7 +56,7 @@ def build(
     upgrader.muxer_multistream = Muxers(2 * settings.streams_per_peer, blame, settings.peer_window_bytes, holdings)
     # No resource manager: the library's default one opens a circuit breaker for everybody once five peers misbehave.
     # The limits that it would hold are held by `sockets.accept`, `SafeHost` and `Exchange`.
-    swarm = Swarm(
+    swarm = QuietSwarm(
         me,
         peerstore,
         upgrader,
@@ -71,12 +70,18 @@ def build(
             dial_timeout=settings.connect_seconds,
             inbound_upgrade_timeout=settings.connect_seconds,
             outbound_upgrade_timeout=settings.connect_seconds,
-            # The library takes whole seconds only, and half a minute for none.
-            inbound_stream_protocol_negotiation_timeout=max(1, round(settings.connect_seconds)),
         ),
     )
     swarm.auto_connector = NoAutoConnector(swarm)
     swarm.listeners[str(addresses[0])] = Bound(addresses)
     options = {"disable_identify_address_discovery": True}
-    host = SafeHost(swarm, addresses, settings.streams_per_peer, meter.counters, shares, **options)
+    host = SafeHost(
+        swarm,
+        addresses,
+        settings.streams_per_peer,
+        max(1.0, settings.connect_seconds),
+        meter.counters,
+        shares,
+        **options,
+    )
     return host

@@ -128,9 +128,10 @@ class Behind:
                 status = Status.MALFORMED_MESSAGE
             if asked.type != StopMessage.CONNECT:
                 status = Status.UNEXPECTED_MESSAGE
+            if status != Status.OK:
+                self._meter.counters.drop(Drop.RELAY, relay)
             await write_message(stream, StopMessage(type=StopMessage.STATUS, status=status))
         if status != Status.OK:
-            self._meter.counters.drop(Drop.RELAY, relay)
             await stream.close()
             return
         through = RelayedStream(stream, self._meter, self._nursery)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 from google.protobuf.message import DecodeError as ProtobufError
@@ -34,7 +35,12 @@ NAME_BYTES = 8
 QUESTION_BYTES = 2 + MAX_TOPIC + NAME_BYTES * KEPT
 ANSWER_BYTES = 512 * 1024
 ASK_SECONDS = 10.0
+QUIET = 4
+"""Where nothing was heard nor said, and nothing had been missed, one is asked every so many times."""
+GRACE_SECONDS = 1.5
+"""Who was dialled lets the other side ask first: its question tells whether one has to ask as well."""
 ATTEMPTS = 3
+TOLD = 4096
 TURNS = 4
 """Answers in a row that one neighbour is asked for: all that it can keep, and what comes in meanwhile."""
 
@@ -56,6 +62,8 @@ class Archive:
         self._count, self._size = count, size
         self._kept: OrderedDict[bytes, tuple[str, bytes]] = OrderedDict()
         self._bytes = 0
+        self.changes = 0
+        """How many messages came in or were said so far."""
 
     def see(self, message: rpc_pb2.Message) -> None:
         """A message came in: whatever becomes of it, it is not asked for again."""
@@ -71,6 +79,7 @@ class Archive:
         if former:
             return
         self._kept[name] = message.topicIDs[0], raw
+        self.changes += 1
         self._bytes += len(raw)
         while len(self._kept) > self._count or self._bytes > self._size:
             _, (_, gone) = self._kept.popitem(last=False)
@@ -80,6 +89,11 @@ class Archive:
         """Which messages on a topic are here."""
         names = (name for name, (where, _) in self._kept.items() if where == topic)
         return len(topic.encode()).to_bytes(2, "big") + topic.encode() + b"".join(names)
+
+    def told(self, question: bytes) -> tuple[Topic, bool]:
+        """On which topic somebody asks, and whether it has something that is not here; DecodeError as `answer`."""
+        topic, known = _read(question)
+        return Topic(topic), not known <= self._kept.keys()
 
     def answer(self, question: bytes) -> bytes:
         """The messages on that topic that the asker lacks, oldest first; DecodeError when it is no question."""
@@ -128,10 +142,16 @@ class Meeting:
     number: int
     peer: PeerId
     topic: Topic
+    since: float = field(default=-math.inf, compare=False)
+    """When the neighbour has dialled us; minus infinity when we have dialled it."""
 
 
 class CatchUp:
-    """Asks the neighbours for what was missed: each that is new, and in turn those that are not."""
+    """Asks the neighbours for what was missed: each that is new, and in turn those that are not.
+
+    Of two that meet, the one that dialled asks. Its question says what it has, and the other one asks as well only when
+    that is more than it has itself, or when no question comes.
+    """
 
     def __init__(self, archive: Archive, ask: Ask, hand: Hand, blame: Callable[[PeerId, str], None]) -> None:
         self._archive = archive
@@ -140,23 +160,64 @@ class CatchUp:
         self._blame = blame
         self._asked: set[Meeting] = set()
         self._failed: Counter[Meeting] = Counter()
+        self._told: dict[tuple[PeerId, Topic], tuple[float, bool]] = {}
+        self._stir = trio.Event()
+
+    def answer(self, peer: PeerId, question: bytes) -> bytes:
+        """What a neighbour lacks; and its question tells whether we lack anything."""
+        topic, more = self._archive.told(question)
+        self._told.pop((peer, topic), None)
+        self._told[peer, topic] = trio.current_time(), more
+        if len(self._told) > TOLD:
+            del self._told[next(iter(self._told))]
+        self._stir.set()
+        return self._archive.answer(question)
 
     async def run(self, meetings: Callable[[], list[Meeting]], changed: Callable[[], trio.Event]) -> None:
         """Go on until cancelled. ``changed`` is set when the meetings are others."""
-        place = 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_again, meetings)
+            while True:
+                event, self._stir = changed(), trio.Event()
+                due = await self._meet(meetings())
+                async with trio.open_nursery() as waiting:
+                    for each in (event, self._stir):
+                        waiting.start_soon(_end_with, each, waiting.cancel_scope)
+                    waiting.cancel_scope.deadline = due
+
+    async def _meet(self, now: list[Meeting]) -> float:
+        """Ask those that are new, unless they ask first; when to look again."""
+        due = math.inf
+        present = set(now)
+        self._asked &= present
+        self._failed = Counter({each: count for each, count in self._failed.items() if each in present})
+        for meeting in now:
+            if meeting in self._asked:
+                continue
+            when, more = self._told.get((meeting.peer, meeting.topic), (-math.inf, True))
+            if when < meeting.since:  # it has not asked
+                if trio.current_time() < meeting.since + GRACE_SECONDS:
+                    due = min(due, meeting.since + GRACE_SECONDS)
+                    continue
+                more = True
+            self._asked.add(meeting)
+            if more or meeting.since == -math.inf:
+                await self.ask(meeting)
+        return due
+
+    async def _look_again(self, meetings: Callable[[], list[Meeting]]) -> None:
+        """Ask one after the other; less often where nothing goes on."""
+        place = idle = 0
+        seen = self._archive.changes
         while True:
-            event, now = changed(), meetings()
-            self._asked &= set(now)
-            self._failed = Counter({each: count for each, count in self._failed.items() if each in self._asked})
-            for meeting in now:
-                if meeting not in self._asked:
-                    self._asked.add(meeting)
-                    await self.ask(meeting)
-            with trio.move_on_after(ASK_SECONDS) as patience:
-                await event.wait()
-            if patience.cancelled_caught and now:
-                place = (place + 1) % len(now)
-                await self.ask(now[place])
+            await trio.sleep(ASK_SECONDS)
+            idle = 0 if self._archive.changes != seen else idle + 1
+            now = meetings()
+            if not now or (idle > 1 and idle % QUIET):
+                continue
+            place = (place + 1) % len(now)
+            await self.ask(now[place])
+            seen = self._archive.changes
 
     async def ask(self, meeting: Meeting) -> None:
         """Make up what this neighbour has; one that never answers is not asked for ever."""
@@ -180,3 +241,8 @@ class CatchUp:
                 await self._hand(ID.from_base58(meeting.peer), message)
             if len(answer) < ANSWER_BYTES // 2 or not came:
                 return
+
+
+async def _end_with(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -53,7 +53,7 @@ class RelayedStream(ReadWriteCloser, Wire):  # type: ignore[misc]
     def __init__(self, stream: INetStream, meter: Meter, nursery: trio.Nursery) -> None:
         self.stream_to_relay = stream
         self.meter = meter
-        self.heard = trio.current_time()
+        self.since = self.heard = trio.current_time()
         self.over = trio.Event()
         self._nursery = nursery
         self._ahead = bytearray()

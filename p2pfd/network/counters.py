@@ -87,6 +87,14 @@ class Flow:
         self.rejected += other.rejected
 
 
+@dataclass(slots=True)
+class Volume:
+    """The bytes of one protocol's streams, without the headers below them."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
 class PeerFlow(Flow):
     """The counts of one neighbour. Its bytes are those of gossip frames, whatever they hold."""
 
@@ -116,6 +124,7 @@ class Counters:
         self._rows = rows
         self.topics: dict[str, Flow] = {}
         self.peers: dict[str, PeerFlow] = {}
+        self.protocols: dict[str, Volume] = {}
         self.other_topics = Flow()
         self.other_peers = PeerFlow()
         self.drops: dict[Drop, int] = dict.fromkeys(Drop, 0)
@@ -138,6 +147,10 @@ class Counters:
                 return self.other_peers
             row = self.peers[peer] = PeerFlow()
         return row
+
+    def protocol(self, name: str) -> Volume:
+        """The row of a protocol. There are as many as are spoken here."""
+        return self.protocols.setdefault(name, Volume())
 
     def drop(self, reason: Drop, peer: str | None = None, count: int = 1) -> None:
         """Something was dropped."""

@@ -37,6 +37,8 @@ from p2pfd.network.shares import Shares, StreamFaultError
 BLOB_PROTOCOL = "/p2pfd/blob/2"
 CHUNK = 65_507  # with its two headers one yamux frame, and that one noise message; 64 KiB would make two
 READ = 1024 * 1024
+EARLY = 16 * 1024
+"""A request up to this size goes along with the question whether it is served there at all."""
 INDEX_BYTES = 4
 LENGTH_BYTES = 4
 WHOLE = b"\xff" * INDEX_BYTES
@@ -136,7 +138,7 @@ class Exchange:
 
     @contextlib.asynccontextmanager
     async def _stream(
-        self, peer: PeerId, protocol: str, seconds: float, to_open: float = math.inf
+        self, peer: PeerId, protocol: str, seconds: float, to_open: float = math.inf, early: bytes = b""
     ) -> AsyncIterator[INetStream]:
         """A stream to a peer for a limited time; every failure of the library comes out as a NetworkError."""
         stream: INetStream | None = None
@@ -144,7 +146,7 @@ class Exchange:
         try:
             with trio.fail_after(seconds):
                 with trio.fail_after(to_open):
-                    stream = await self._host.new_stream(ID.from_base58(peer), [TProtocol(protocol)])
+                    stream = await self._host.new_stream(ID.from_base58(peer), [TProtocol(protocol)], early)
                 yield stream
                 await stream.close()
                 done = True
@@ -205,8 +207,10 @@ class Exchange:
 
     async def request(self, peer: PeerId, name: str, raw: bytes, limit: int) -> bytes:
         """Ask, and take an answer of at most `limit` bytes."""
-        async with self._stream(peer, protocol_name(name), self._settings.request_seconds) as stream:
-            await write_all(stream, len(raw).to_bytes(LENGTH_BYTES, "big") + raw)
+        asked = len(raw).to_bytes(LENGTH_BYTES, "big") + raw
+        early, rest = (asked, b"") if len(asked) <= EARLY else (b"", asked)
+        async with self._stream(peer, protocol_name(name), self._settings.request_seconds, early=early) as stream:
+            await write_all(stream, rest)
             return await self._read_body(stream, limit, f"{peer} answers {name} with")
 
     def serve(self, name: str, limit: int, answer: Callable[[PeerId, bytes], bytes | Awaitable[bytes]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import trio
@@ -25,6 +26,7 @@ from p2pfd.network.names import check_message, check_topic
 from p2pfd.network.patches import SafePubsub
 from p2pfd.network.router import SafeGossipSub
 from p2pfd.network.settings import NetworkSettings, degrees
+from p2pfd.network.sockets import socket_of
 
 HEARTBEAT_DELAY = 0.1
 SUBSCRIPTIONS_PER_PEER = 100
@@ -214,10 +216,16 @@ class Gossip(SafePubsub):
     def meetings(self) -> list[Meeting]:
         """Who is connected and listens to what is listened to here."""
         return [
-            Meeting(self._met.get(peer, 0), PeerId(peer.to_base58()), topic)
+            Meeting(self._met.get(peer, 0), PeerId(peer.to_base58()), topic, self._dialled_us(peer))
             for topic in self._inboxes
             for peer in sorted(self.peer_topics.get(topic, ()), key=ID.to_bytes)
         ]
+
+    def _dialled_us(self, peer: ID) -> float:
+        """When a peer has dialled us; minus infinity when we have dialled it."""
+        links = self.host.get_network().get_connections(peer)
+        sockets = [None if link.muxed_conn.is_initiator else socket_of(link) for link in links]
+        return min((-math.inf if socket is None else socket.since for socket in sockets), default=-math.inf)
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
         self._meetings += 1

@@ -20,13 +20,18 @@ from libp2p.exceptions import BaseLibp2pError
 
 from p2pfd.network.counters import Drop
 from p2pfd.network.links import Links
-from p2pfd.network.muxstream import PING, SYN
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.sockets import Wire, socket_of
 
 PATIENCE_OF_THE_DIALLED = 1.25
 OVERSLEPT = 0.25
 """Woken later by such a part of `keepalive_seconds`, it was this process that stood still, and nobody is to blame."""
+
+TOGETHER = 0.8
+"""Whom we dialled and who has been silent for such a part of its time is asked along with the one whose time is over.
+
+Their times are over together from then on: an idle node wakes once in `keepalive_seconds`, not once for each peer.
+"""
 
 NUMBER = 0x70327066
 """What our pings carry and their answers repeat; nobody looks at it."""
@@ -37,11 +42,11 @@ log = logging.getLogger("p2pfd.network")
 class Pulse:
     """What is known of one connection."""
 
-    def __init__(self, socket: Wire, patience: float) -> None:
+    def __init__(self, socket: Wire, patience: float, early: float) -> None:
         self.socket = socket
         self.patience = patience
+        self.early = early
         self.asked: float | None = None
-        self.busy = False
         self.cut = False
 
 
@@ -56,22 +61,22 @@ class Keepalive:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                due = self._look(nursery)
-                if due == math.inf:
-                    await self._links.change()
-                    continue
-                await trio.sleep_until(due)
-                if trio.current_time() > due + OVERSLEPT * self._seconds:
-                    log.info("this process stood still for %.1f s", trio.current_time() - due)
-                    for pulse in self._pulses.values():
-                        pulse.asked = None
+        while True:
+            due = self._look()
+            if due == math.inf:
+                await self._links.change()
+                continue
+            await trio.sleep_until(due)
+            if trio.current_time() > due + OVERSLEPT * self._seconds:
+                log.info("this process stood still for %.1f s", trio.current_time() - due)
+                for pulse in self._pulses.values():
+                    pulse.asked = None
 
-    def _look(self, nursery: trio.Nursery) -> float:
+    def _look(self) -> float:
         """Ask whoever has been silent, cut off whoever remains so; when to look again."""
         now, due = trio.current_time(), math.inf
         former, self._pulses = self._pulses, {}
+        silent: list[tuple[INetConn, Pulse]] = []
         for connection in self._links.connections():
             pulse = former.get(connection) or self._pulse_of(connection)
             if pulse is None:
@@ -79,36 +84,44 @@ class Keepalive:
             self._pulses[connection] = pulse
             if pulse.cut:
                 continue
-            if pulse.asked is not None and pulse.socket.heard >= pulse.asked:
+            heard = pulse.socket.heard
+            if pulse.asked is not None and heard >= pulse.asked:
                 pulse.asked = None
-            if pulse.asked is None and now - pulse.socket.heard >= pulse.patience:
-                pulse.asked = now
-                if not pulse.busy:
-                    nursery.start_soon(self._ask, connection, pulse)
-            if pulse.asked is not None and now - pulse.asked >= self._seconds:
-                silent = now - pulse.socket.heard
-                log.info("%s has been silent for %.1f s: cut off", connection.muxed_conn.peer_id, silent)
-                pulse.cut = True
-                pulse.socket.meter.counters.drop(Drop.SILENT, connection.muxed_conn.peer_id.to_base58())
-                pulse.socket.cut()
-                continue
-            ask, cut = pulse.socket.heard + pulse.patience, (pulse.asked or 0) + self._seconds
-            due = min(due, ask if pulse.asked is None else cut)
-        return due
+            if pulse.asked is None:
+                if now - heard >= pulse.early:
+                    silent.append((connection, pulse))
+                due = min(due, heard + pulse.patience)
+            elif now - pulse.asked < self._seconds:
+                due = min(due, pulse.asked + self._seconds)
+            else:
+                self._cut(connection, pulse)
+        if due > now or not silent:
+            return due
+        for connection, pulse in silent:
+            pulse.asked = now
+            self._ask(connection)
+        return self._look()
 
     def _pulse_of(self, connection: INetConn) -> Pulse | None:
         socket = socket_of(connection)
-        patience = self._seconds * (1 if connection.muxed_conn.is_initiator else PATIENCE_OF_THE_DIALLED)
-        return None if socket is None else Pulse(socket, patience)
+        if socket is None:
+            return None
+        if connection.muxed_conn.is_initiator:
+            return Pulse(socket, self._seconds, TOGETHER * self._seconds)
+        patience = PATIENCE_OF_THE_DIALLED * self._seconds
+        return Pulse(socket, patience, patience)
 
-    async def _ask(self, connection: INetConn, pulse: Pulse) -> None:
+    def _cut(self, connection: INetConn, pulse: Pulse) -> None:
+        silent = trio.current_time() - pulse.socket.heard
+        log.info("%s has been silent for %.1f s: cut off", connection.muxed_conn.peer_id, silent)
+        pulse.cut = True
+        pulse.socket.meter.counters.drop(Drop.SILENT, connection.muxed_conn.peer_id.to_base58())
+        pulse.socket.cut()
+
+    def _ask(self, connection: INetConn) -> None:
         """Ping. Nobody waits for the answer: that something is read at all is seen at the socket."""
-        pulse.busy = True
         self.asked += 1
-        mux = connection.muxed_conn
         try:
-            await mux.send(PING, SYN, 0, NUMBER)
-        except (BaseLibp2pError, OSError) as error:
-            log.debug("no ping to %s: %r", mux.peer_id, error)
-        finally:
-            pulse.busy = False
+            connection.muxed_conn.ping(NUMBER)
+        except BaseLibp2pError as error:
+            log.debug("no ping to %s: %r", connection.muxed_conn.peer_id, error)

@@ -254,8 +254,8 @@ async def open_transport(
             gossip = Gossip(host, nursery, settings, strike, counters)
             store = open_store(settings)
             exchange = Exchange(host, store, settings, shares, counters)
-            exchange.serve(SERVICE, QUESTION_BYTES, lambda _peer, raw: gossip.archive.answer(raw))
             catchup = CatchUp(gossip.archive, exchange.request, gossip.push_msg, strike)
+            exchange.serve(SERVICE, QUESTION_BYTES, catchup.answer)
             keeping = Housekeeping(host, shares)
             host.strike, host.identify = strike, partial(keeping.identify, strike=strike)
             finder = Finder(

@@ -17,6 +17,8 @@ from libp2p.stream_muxer.exceptions import (
     MuxedStreamReset,
 )
 
+from p2pfd.network.counters import Volume
+
 HEADER = struct.Struct("!BBHII")
 DATA, WINDOW, PING, GO_AWAY = range(4)
 SYN, ACK, FIN, RST = 1, 2, 4, 8
@@ -67,6 +69,8 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
         self.muxed_conn = conn
         self._arrived: deque[memoryview | bytearray] = deque()
         self._held = 0
+        self.volume = Volume()
+        """Where its bytes are counted; the host says, once it knows what the stream is for."""
         self.counted = True
         """What it holds is the connection's; not any more once that has let it go."""
         self._allowed = self._window = WINDOW_BYTES
@@ -88,6 +92,7 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
             return False
         self._allowed -= len(part)
         self._held += len(part)
+        self.volume.bytes_in += len(part)
         self.muxed_conn.held(len(part))
         if len(part) >= SMALL:  # a view holds on to all that came with it: at most as much again
             self._arrived.append(part if 2 * len(part) >= memoryview(part.obj).nbytes else memoryview(bytes(part)))
@@ -109,6 +114,11 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
         self.broken = self.broken or broken
         self._news.set()
         self._room.set()
+
+    @property
+    def held(self) -> int:
+        """Bytes that have arrived and were not read."""
+        return self._held
 
     # -- what the host does ----------------------------------------------------------------------------------------
 
@@ -177,6 +187,7 @@ class MuxStream(IMuxedStream):  # type: ignore[misc]
             self._credit -= size
             await self.muxed_conn.send(DATA, 0, self.stream_id, size, view[start : start + size])
             start += size
+        self.volume.bytes_out += start
         await trio.lowlevel.checkpoint()
 
     async def _wait_for_room(self) -> None:

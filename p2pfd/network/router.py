@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import trio
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
@@ -21,6 +22,37 @@ from p2pfd.network.guard import names_in
 
 class SafeGossipSub(GossipSub):  # type: ignore[misc]
     """The router, without some faults of 0.8.1."""
+
+    async def heartbeat(self) -> None:
+        """Mend the mesh and tell what there is, when there is something to mend or to tell.
+
+        0.8.1 works out the scores of all neighbours and sorts them every second, whether anything was said or not.
+        """
+        await trio.sleep(self.heartbeat_initial_delay)
+        while True:
+            if not self._is_quiet():
+                await self.beat()
+            await trio.sleep(self.heartbeat_interval)
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing was said lately, and every mesh has as many neighbours as it should, or all there are."""
+        return not (self.mcache.msgs or self.fanout) and all(
+            len(mesh) <= self.degree_high
+            and (len(mesh) >= self.degree_low or len(mesh) == len(self.pubsub.peer_topics.get(topic, ())))
+            for topic, mesh in self.mesh.items()
+        )
+
+    async def beat(self) -> None:
+        """One heartbeat."""
+        grafts, prunes = self.mesh_heartbeat()
+        self.fanout_heartbeat()
+        await self._emit_control_msgs(grafts, prunes, self.gossip_heartbeat())
+        self.mcache.shift()
+        self.scorer.on_heartbeat()
+        self._periodic_security_cleanup()
+        for topic in list(self.mesh):
+            await self._maintain_mesh_quality(topic)
+        self._prune_idontwant_entries()
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
         """Pass a message on.

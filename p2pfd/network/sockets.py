@@ -60,6 +60,8 @@ class Wire:
     """What a connection runs over, as those see it who watch over it: a socket, or a stream through a relay."""
 
     meter: Meter
+    since: float
+    """When it came into being."""
     heard: float
     """When something was last read."""
 
@@ -85,7 +87,7 @@ class CountedStream(TrioTCPStream, Wire):  # type: ignore[misc]
         self.meter = meter
         self.read_lock, self.write_lock = QuickLock(), QuickLock()
         self._ahead = bytearray()
-        self.heard = trio.current_time()
+        self.since = self.heard = trio.current_time()
         self.guest_of = ""
         """The IP address that it came in from; empty when we dialled."""
         meter.open.add(self)

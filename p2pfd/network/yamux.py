@@ -112,6 +112,11 @@ class Mux(IMuxedConn):  # type: ignore[misc]
             raise MuxedStreamError(f"{self.peer_id} asks and takes no answers")
         self._wake.set()
 
+    def ping(self, number: int) -> None:
+        """Ask for a sign of life, with the next thing that goes out, and nobody waits until it has."""
+        if not self._over:
+            self._put(PING, SYN, 0, number)
+
     async def _keep_answering(self) -> None:
         while True:
             await self._wake.wait()
@@ -216,11 +221,8 @@ class Mux(IMuxedConn):  # type: ignore[misc]
             raise MuxedStreamError("the connection is closed")
         number, self._next = self._next, self._next + 2
         stream = self._streams[number] = MuxStream(number, self)
-        try:
-            await self.send(WINDOW, SYN, number, 0)
-        except BaseException:
-            self._streams.pop(number, None)
-            raise
+        self._put(WINDOW, SYN, number, 0)  # in one write with what is said first, when that is at once
+        await trio.lowlevel.checkpoint_if_cancelled()
         return stream
 
     async def accept_stream(self) -> MuxStream:

@@ -80,6 +80,10 @@ INFO = Family("p2pfd_info", "gauge", "1; the labels say who this is and what run
 NETWORK_BYTES = Family(
     "p2pfd_network_bytes_total", "counter", "bytes at the sockets, all protocols and overhead above TCP", ("direction",)
 )
+PROTOCOL_BYTES = Family(
+    "p2pfd_protocol_bytes_total", "counter", "bytes of a protocol's streams, without what is below them",
+    ("protocol", "direction"),
+)  # fmt: skip
 PEERS = Family("p2pfd_network_peers", "gauge", "peers connected now")
 WAITING = Family("p2pfd_network_waiting", "gauge", "what stands in queues and is being served now", ("queue",))
 DROPS = Family("p2pfd_drops_total", "counter", "what did not go where it was going, by reason", ("reason",))
@@ -123,7 +127,7 @@ CPU = Family("process_cpu_seconds_total", "counter", "processor time of this pro
 MEMORY = Family("process_resident_memory_bytes", "gauge", "resident memory of this process; not on every system")
 
 FAMILIES = (
-    INFO, NETWORK_BYTES, PEERS, WAITING, DROPS,
+    INFO, NETWORK_BYTES, PROTOCOL_BYTES, PEERS, WAITING, DROPS,
     TOPIC_MESSAGES, TOPIC_BYTES, TOPIC_DUPLICATES, TOPIC_VERDICTS,
     PEER_MESSAGES, PEER_BYTES, PEER_DUPLICATES, PEER_VERDICTS, PEER_OFFENCES, PEER_REQUESTS, PEER_SERVED, PEER_DROPS,
     EVENTS, CPU, MEMORY,
@@ -157,6 +161,9 @@ def _samples(watch: Watch) -> Iterator[tuple[Family, tuple[str, ...], float]]:
     yield INFO, (transport.peer, __version__), 1
     yield NETWORK_BYTES, ("in",), traffic.received
     yield NETWORK_BYTES, ("out",), traffic.sent
+    for protocol, volume in sorted(counters.protocols.items()):
+        yield PROTOCOL_BYTES, (protocol, "in"), volume.bytes_in
+        yield PROTOCOL_BYTES, (protocol, "out"), volume.bytes_out
     yield PEERS, (), len(transport.peers())
     for queue, count in transport.waiting().items():
         yield WAITING, (queue,), count

@@ -19,7 +19,7 @@ import trio
 from libp2p.io.trio import TrioTCPStream
 
 from p2pfd.core.rng import Rng
-from p2pfd.sim.world import circle_with_chords
+from p2pfd.sim.graphs import circle_with_chords
 from tests.bench.net.nodes import make_room, ours, stock
 
 NODES = 10

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2pfd.core.rng import Rng
-from p2pfd.sim.world import circle_with_chords
+from p2pfd.sim.graphs import circle_with_chords
 
 
 class Process:

@@ -52,6 +52,7 @@ def test_every_count_is_there_under_its_name() -> None:
     counters.topic("t").messages_in = 5
     you = counters.peer("12D3KooWyou")
     you.accepted, you.offences = 2, 4
+    counters.protocol("/p2pfd/req/peers/1").bytes_out = 21
     counters.drop(Drop.LATE, "12D3KooWyou", 6)
     counters.drop(Drop.CONNECTIONS)
     watch.counting(lambda _name, _fields: None)("round.opened", {})
@@ -62,6 +63,7 @@ def test_every_count_is_there_under_its_name() -> None:
 
     assert sample("p2pfd_info", peer="12D3KooWme", version=__version__) == 1
     assert sample("p2pfd_network_bytes_total", direction="in") == 11
+    assert sample("p2pfd_protocol_bytes_total", protocol="/p2pfd/req/peers/1", direction="out") == 21
     assert sample("p2pfd_network_peers") == 1
     assert sample("p2pfd_network_waiting", queue="verdicts") == 3
     assert sample("p2pfd_topic_messages_total", topic="t", direction="in") == 5
