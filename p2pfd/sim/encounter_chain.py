@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import cast
+from typing import Protocol, cast
 
 from p2pfd.core.claims import ChainEvent, Included, Receipt, Reverted
 from p2pfd.core.encounter_claims import (
@@ -33,6 +33,23 @@ CHAIN_ID = 1
 
 def _hash(raw: bytes) -> bytes:
     return hashlib.sha3_256(raw).digest()
+
+
+class Signer(Protocol):
+    """Accounts' signatures under the papers of one contract."""
+
+    @property
+    def papers(self) -> Papers:
+        """What is signed."""
+        ...
+
+    def sign(self, who: Account, paper: bytes) -> Signature:
+        """What an account signs for a struct of this contract."""
+        ...
+
+    def signer(self, digest: bytes, signature: Signature) -> Account | None:
+        """Who signed a digest."""
+        ...
 
 
 class Signatures:
@@ -64,7 +81,7 @@ class EncounterChain:
     def __init__(
         self,
         wallets: Mapping[Account, int],
-        signatures: Signatures,
+        signatures: Signer,
         unbond_seconds: int,
         longest: int,
         bond: int,
@@ -100,12 +117,12 @@ class EncounterChain:
         if before is not None:
             return [(claimed.node, Settled(claimed.intent, before))]
         self._count += 1
-        block = 1 + now // SECOND
         ref, claim = str(self._count), cast("EncounterClaim", claimed.claim)
         receipt: Receipt
+        block = 0
         events: tuple[EncounterEvent, ...] = ()
         try:
-            events = self.book.apply(Moment(now // SECOND, block, self._hash_of), claimed.sender, claim)
+            block, events = self.carry_out(now // SECOND, claimed.sender, claim)
             receipt = Included(ref, block, 0)
             self._remember(claim)
             kind = type(claim).__name__
@@ -117,6 +134,11 @@ class EncounterChain:
         self._receipts[claimed.node, claimed.intent] = receipt
         told: News = [(None, ChainSaw(cast("ChainEvent", event), block)) for event in events]
         return [(claimed.node, Settled(claimed.intent, receipt)), *told]
+
+    def carry_out(self, second: int, sender: Account, claim: EncounterClaim) -> tuple[int, tuple[EncounterEvent, ...]]:
+        """The block that a claim is in, and what it tells; `Refused` with the reason."""
+        block = 1 + second
+        return block, self.book.apply(Moment(second, block, self._hash_of), sender, claim)
 
     def _remember(self, claim: EncounterClaim) -> None:
         match claim:

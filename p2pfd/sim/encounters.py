@@ -16,7 +16,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import MILLISECOND, SECOND, Tick
 from p2pfd.roles.encounter import Desk, Device, Habits
 from p2pfd.roles.encounter.work import Audit, Confirm, Recall, Sign, Signed
-from p2pfd.sim.encounter_chain import EncounterChain, Signatures
+from p2pfd.sim.encounter_chain import EncounterChain, Signatures, Signer
 from p2pfd.sim.encounter_toy import ToyBench
 from p2pfd.sim.encounter_world import Bench, Blobs, Links
 from p2pfd.sim.heap import HeapDriver
@@ -107,13 +107,7 @@ class EncounterCast:
         self.blobs.withheld |= plan.misers
         self.task = TaskId(hashlib.sha256(b"p2pfd-sim-encounters").digest())
         self.peers: list[PeerId] = [peer_id_of(root.split("peer", node).bytes(32)) for node in nodes]
-        self.accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in nodes]
-        self.signatures = Signatures(root.split("signatures"))
-        wallets = dict.fromkeys(self.accounts, WALLET)
-        habits = plan.habits
-        self.chain = EncounterChain(
-            wallets, self.signatures, habits.unbond_seconds, habits.longest, habits.bond, habits.threshold
-        )
+        self.accounts, self.signatures, self.chain = self.settling(root)
         make: BenchOf = bench_of or (lambda node, rng, blobs: ToyBench(node, rng, blobs, lies=node in plan.liars))
         self.benches = [make(node, root.split("bench", node), self.blobs) for node in nodes]
         mortal = {absence.node for absence in plan.world.absences}
@@ -121,6 +115,21 @@ class EncounterCast:
             Mortal(lambda node=node: self.device(node)) if node in mortal else self.device(node)  # type: ignore[misc]
             for node in nodes
         ]
+
+    def settling(self, root: Rng) -> tuple[list[Account], Signer, EncounterChain]:
+        """Everyone's account, what signs for them, and the chain on which they all have tokens."""
+        nodes, habits = range(self.plan.world.nodes), self.plan.habits
+        accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in nodes]
+        signatures = Signatures(root.split("signatures"))
+        chain = EncounterChain(
+            dict.fromkeys(accounts, WALLET),
+            signatures,
+            habits.unbond_seconds,
+            habits.longest,
+            habits.bond,
+            habits.threshold,
+        )
+        return accounts, signatures, chain
 
     def device(self, node: int) -> Machine:
         """A node's machine, as it is before it starts."""
