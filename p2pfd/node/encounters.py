@@ -175,7 +175,9 @@ class EncounterBench:
                 judged: Outcome = await aside(tutor.judge, asked, answered, work.tolerance)
                 return judged
             case Take(key, after, size):
-                taken: Outcome = await aside(tutor.take, key, await fetch(after, size, largest_answer))
+                # Where the chain alone named the answer, nobody has said how large it is.
+                most = min(size, largest_answer)
+                taken: Outcome = await aside(tutor.take, key, await fetch(after, most, largest_answer))
                 return taken
         raise TypeError(f"nobody who learns in encounters does {type(work).__name__}")
 
