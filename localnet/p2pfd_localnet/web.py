@@ -7,6 +7,7 @@ anybody, and a page that was opened under it could read what this one shows. A p
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ QUIET_SECONDS = 15.0
 PACE = 0.1
 """A viewer gets what is new at most so often."""
 
+_HOST = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<name>[0-9a-zA-Z.]+))(?::[0-9]{1,5})?")
 _TYPES = MappingProxyType(
     {
         "html": "text/html; charset=utf-8",
@@ -242,18 +244,12 @@ def _refusal(request: h11.Request, heads: Mapping[bytes, bytes]) -> Answer | Non
 
 def is_own_host(host: bytes) -> bool:
     """Whether a Host is an address or localhost, with or without a port."""
-    name, _, port = host.decode("latin-1").partition("]") if host.startswith(b"[") else _split(host)
-    if port.removeprefix(":") and not port.removeprefix(":").isdigit():
+    found = _HOST.fullmatch(host.decode("latin-1"))
+    if found is None:
         return False
-    if name.lower() == "localhost":
+    if (found["name"] or "").lower() == "localhost":
         return True
     try:
-        ip_address(name.removeprefix("["))
+        return ip_address(found["six"] or found["name"]).version == (6 if found["six"] else 4)
     except ValueError:
         return False
-    return True
-
-
-def _split(host: bytes) -> tuple[str, str, str]:
-    name, colon, port = host.decode("latin-1").partition(":")
-    return name, colon, port
