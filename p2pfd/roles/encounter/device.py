@@ -291,7 +291,9 @@ class Device:
         free = [lane for lane in range(habits.lanes) if lane not in lanes]
         if not free or self.done + len(lanes) >= habits.encounters:
             return []
-        if self._spare() < self.member.needed() or len(self.office.circle) < 2:
+        if len(self.office.circle) < 2:
+            return self._later(now, habits.pause)  # nobody has said hello yet
+        if self._spare() < self.member.needed():
             return self._later(now, habits.patience)
         side = Learner(self.office, free[0])
         self.sides[side.id] = side

@@ -46,7 +46,13 @@ class Validator(Side):
         Rule(
             (WAIT, JUDGE), "timer blind", (COMMIT,), "votes invalid: nothing to judge could be had in time", "on_blind"
         ),
-        Rule((BIND,), "done commitment", (BOUND,), "tells committee and parties its commitment", "on_bound"),
+        Rule(
+            (BIND,),
+            "done commitment",
+            (BOUND, BALLOT),
+            "tells committee and parties its commitment; the last one has the ballot signed at once",
+            "on_bound",
+        ),
         Rule((BIND,), "failed commitment", (), "waits for the report", "on_failed"),
         Rule((BOUND,), "bind", (BALLOT,), "keeps the commitment; with all of them, has the ballot signed", "on_bind"),
         Rule((BOUND, SHOWN), "timer nudge", (), "tells once more", "on_nudge"),
