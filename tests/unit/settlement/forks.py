@@ -11,12 +11,13 @@ from eth_utils import keccak
 
 from p2pfd.core.ids import Account
 from p2pfd.core.rng import Rng
-from p2pfd.settlement import contracts
+from p2pfd.settlement import contracts, encounters
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 MARKET = Account("0x" + "ab" * 20)
 TASK = b"\x05" * 32
 _CLOSED = next(shape.topic for shape in contracts.market().events.values() if shape.name == "TaskClosed")
+_LEFT = next(shape.topic for shape in encounters.interface().events.values() if shape.name == "SeatLeft")
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Block:
     def hash(self) -> str:
         return "0x" + bytes(keccak(repr(self).encode())).hex()
 
-    def logs(self) -> list[dict[str, Any]]:
+    def logs(self, seats: bool) -> list[dict[str, Any]]:
+        """As a market tells them, or as seats that were left."""
         return [
             {
                 "address": MARKET,
-                "topics": ["0x" + _CLOSED.hex(), "0x" + TASK.hex()],
-                "data": "0x" + event.to_bytes(32, "big").hex(),
+                "topics": ["0x" + _LEFT.hex(), f"0x{event:064x}"]
+                if seats
+                else ["0x" + _CLOSED.hex(), "0x" + TASK.hex()],
+                "data": "0x" if seats else f"0x{event:064x}",
                 "blockNumber": hex(self.number),
                 "blockHash": self.hash,
                 "transactionHash": self.hash,
@@ -48,12 +52,13 @@ class Block:
 class Forks(Rpc):
     """The chain, as an endpoint that is sometimes behind shows it."""
 
-    def __init__(self, rng: Rng, stale: int = 0) -> None:
+    def __init__(self, rng: Rng, stale: int = 0, seats: bool = False) -> None:
         super().__init__("http://127.0.0.1:1")
         self.blocks = [Block(0, "0x" + "00" * 32, ())]
         self.everything: dict[str, Block] = {}
         self._rng = rng
         self._stale = stale
+        self._seats = seats
         self._serial = 0
 
     def grow(self, count: int = 1) -> None:
@@ -90,7 +95,7 @@ class Forks(Rpc):
         if "blockHash" in params[0]:
             for block in seen:
                 if block.hash == params[0]["blockHash"]:
-                    return block.logs()
+                    return block.logs(self._seats)
             return RpcRefusal(method, -32000, "unknown block", b"")
         first, last = int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16)
-        return [log for block in seen[first : last + 1] for log in block.logs()]
+        return [log for block in seen[first : last + 1] for log in block.logs(self._seats)]

@@ -7,12 +7,13 @@ import trio
 from trio.testing import MockClock
 
 from p2pfd.core.claims import TaskClosed
+from p2pfd.core.encounter_events import SeatLeft
 from p2pfd.core.ids import TaskId
 from p2pfd.core.rng import Rng
 from p2pfd.errors import ChainError
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.follow import Added, Follower, Undone
-from p2pfd.settlement.kinds import market_at
+from p2pfd.settlement.kinds import ENCOUNTERS, Contract, market_at
 from p2pfd.settlement.watch import Feed, FinalityBrokenError, Watcher
 from tests.unit.settlement.forks import MARKET, TASK, Forks
 
@@ -23,22 +24,25 @@ async def taken(follower: Follower, held: list[int]) -> int:
     await follower.look()
     while follower._steps:
         step = await anext(follower)
-        assert isinstance(step.told.event, TaskClosed)
+        event = step.told.event
+        assert isinstance(event, (TaskClosed, SeatLeft))
+        number = event.rounds if isinstance(event, TaskClosed) else event.seat
         if isinstance(step, Added):
-            held.append(step.told.event.rounds)
+            held.append(number)
         else:
             assert isinstance(step, Undone)
-            assert held.pop() == step.told.event.rounds, "the newest is taken back first"
+            assert held.pop() == number, "the newest is taken back first"
             undone += 1
     return undone
 
 
+@pytest.mark.parametrize("contract", [market_at(MARKET), Contract(MARKET, ENCOUNTERS)], ids=["market", "encounters"])
 @pytest.mark.parametrize("seed", range(12))
-async def test_a_follower_ends_where_the_chain_does(seed: int) -> None:
+async def test_a_follower_ends_where_the_chain_does(seed: int, contract: Contract) -> None:
     rng = Rng(seed)
-    chain = Forks(rng.split("chain"), stale=seed % 4)
+    chain = Forks(rng.split("chain"), stale=seed % 4, seats=contract.kind is ENCOUNTERS)
     chain.grow(rng.below(40))
-    follower = Follower(chain, market_at(MARKET), depth=8)
+    follower = Follower(chain, contract, depth=8)
     held: list[int] = []
     undone = 0
     for _ in range(60):
@@ -95,18 +99,19 @@ async def test_a_follower_waits_and_gives_up(autojump_clock: MockClock) -> None:
 # -- final events ------------------------------------------------------------------------------------------------------
 
 
-async def test_final_events_come_once_whatever_the_chain_undoes(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("contract", [market_at(MARKET), Contract(MARKET, ENCOUNTERS)], ids=["market", "encounters"])
+async def test_final_events_come_once_whatever_the_chain_undoes(autojump_clock: MockClock, contract: Contract) -> None:
     """Endpoints are up to two blocks behind, reorganisations go three deep, and four blocks make it final."""
     rng = Rng(4)
-    chain = Forks(rng.split("chain"), stale=2)
+    chain = Forks(rng.split("chain"), stale=2, seats=contract.kind is ENCOUNTERS)
     chain.grow(10)
-    watcher = Watcher(chain, market_at(MARKET), finality=4, interval=1.0)
+    watcher = Watcher(chain, contract, finality=4, interval=1.0)
     seen: list[int] = []
 
     async def follow() -> None:
-        async for _, event in Feed(watcher, GENESIS, market_at(MARKET), TaskId(TASK)):
-            assert isinstance(event, TaskClosed)
-            seen.append(event.rounds)
+        async for _, event in Feed(watcher, GENESIS, contract, TaskId(TASK) if contract.kind.tasks else None):
+            assert isinstance(event, (TaskClosed, SeatLeft))
+            seen.append(event.rounds if isinstance(event, TaskClosed) else event.seat)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watcher.run)
