@@ -77,7 +77,11 @@ class HeapDriver:
         self._present = -1
         self._entries: list[Entry] = []
         self._at = 0
-        self._timers: list[dict[str, int]] = [{} for _ in machines]
+        self._timers: list[dict[str, tuple[int, Tick]]] = [{} for _ in machines]
+        """Each timer's number, and when it is due."""
+        self._posted: list[dict[str, Tick]] = [{} for _ in machines]
+        """When each timer's first entry comes up. Timers are moved on far more often than they fire: an entry that
+        comes up before its timer is due is posted again, and none is posted for a timer that has an earlier one."""
         self._numbers = [0] * (len(machines) + 1)
         self._sent = [0] * len(machines)
 
@@ -87,7 +91,13 @@ class HeapDriver:
 
     def run(self, progress: Callable[[Tick, int], None] | None = None) -> None:
         """Handle events until there are none."""
-        machines, timers, trace, perform = self.machines, self._timers, self._trace, self._perform
+        machines, timers, posted, trace, perform = (
+            self.machines,
+            self._timers,
+            self._posted,
+            self._trace,
+            self._perform,
+        )
         if self._chain is not None:
             self._spread(self.now, self._chain.open(self.now))
         handled, latest = self.events, self.now
@@ -104,8 +114,16 @@ class HeapDriver:
                     continue
                 if kind == _TIMER:
                     name = event.name  # type: ignore[union-attr]
-                    if timers[node].get(name) != number:
-                        continue  # moved or cancelled
+                    if posted[node].get(name) == at:
+                        del posted[node][name]
+                    current = timers[node].get(name)
+                    if current is None:
+                        continue  # cancelled
+                    if current[0] != number:
+                        if name not in posted[node]:  # moved
+                            posted[node][name] = current[1]
+                            self._post((node, current[1], _TIMER, 0, current[0], event))
+                        continue
                     del timers[node][name]
                 elif kind == _CHAIN and source == _HISTORY:
                     if number != self._seen[node]:
@@ -212,16 +230,21 @@ class HeapDriver:
         else:
             self._post((node, at, _CHAIN, _RECEIPT, number, event))
 
+    def _set_timer(self, node: int, name: str, due: Tick) -> None:
+        number = self._number(node)
+        self._timers[node][name] = (number, due)
+        before = self._posted[node].get(name)
+        if before is None or due < before:
+            self._posted[node][name] = due
+            self._post((node, due, _TIMER, 0, number, TimerFired(name)))
+
     def _perform(self, now: Tick, node: int, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             kind = type(effect)
             if kind is Publish:
                 self._publish(now, node, effect.message)  # type: ignore[union-attr]
             elif kind is SetTimer:
-                number = self._number(node)
-                name, due = effect.name, max(now, effect.at)  # type: ignore[union-attr]
-                self._timers[node][name] = number
-                self._post((node, due, _TIMER, 0, number, TimerFired(name)))
+                self._set_timer(node, effect.name, max(now, effect.at))  # type: ignore[union-attr]
             elif kind is CancelTimer:
                 self._timers[node].pop(effect.name, None)  # type: ignore[union-attr]
             elif kind is Compute:
