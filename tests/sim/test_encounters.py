@@ -11,6 +11,7 @@ from p2pfd.sim.encounters import (
     PREPAYMENT,
     THRESHOLD,
     WALLET,
+    EncounterCast,
     EncounterPlan,
     EncounterReport,
     simulate_encounters,
@@ -105,14 +106,16 @@ def test_a_neighbor_that_gives_its_answer_to_nobody_is_voted_down_vote_by_vote()
 
 def test_validators_that_never_come_cost_the_others_a_deadline_only():
     # One device is gone for good; whoever draws it is settled on the slow path.
-    report = simulate_encounters(plan(Absence(2, Tick(6 * SECOND))))
+    gone = plan(Absence(2, Tick(6 * SECOND)))
+    cast = EncounterCast(gone)
+    report = simulate_encounters(gone, cast=cast)
     books_balance(report)
     assert report.left == NODES - 1
     assert report.claims["ReportResult"] > 0
     assert report.ends["learner accepted"] == report.learnt == 18
-    assert report.held == sum(
-        amount for amount in (WALLET + report.earned[2] - (WALLET - HABITS.stake - HABITS.bond),)
-    ), "only the dead device's own tokens are still there"
+    dead = cast.accounts[2]
+    in_wallet = cast.chain.book.balances(dead).wallet
+    assert report.held == cast.chain.total(dead) - in_wallet, "only the dead device's own tokens are still there"
 
 
 @pytest.mark.parametrize("seed", [0, 3])

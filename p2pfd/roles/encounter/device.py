@@ -294,7 +294,8 @@ class Device:
         if len(self.office.circle) < 2:
             return self._later(now, habits.pause)  # nobody has said hello yet
         if self._spare() < self.member.needed():
-            return self._later(now, habits.patience)
+            # What its membership is at now may change that, and then it is asked here again at once.
+            return [] if self.member.at_work else self._later(now, habits.patience)
         side = Learner(self.office, free[0])
         self.sides[side.id] = side
         return [*side.begin(now), *self._later(now, habits.pause)]

@@ -50,6 +50,11 @@ class Membership(Part):
         """The claim under way: what, which seat, how much."""
         self.leaving = False
 
+    @property
+    def at_work(self) -> bool:
+        """Whether it looks, or waits for a claim: something comes of it soon."""
+        return self.stage in (LOOK, CLAIM)
+
     def begin(self, now: Tick) -> Effects:
         """Look for the first time."""
         return [self.compute("audit")]
