@@ -106,6 +106,7 @@ class ReferenceChain:
         self._clock = clock
         self._blocks = _Blocks()
         self._receipts: dict[TxRef, Receipt] = {}
+        self._named: dict[tuple[Account, str], tuple[_Book, AnyClaim, TxRef]] = {}
         self._news = trio.Event()
         self._markets: dict[str, Market | OptimisticMarket | SampledMarket] = {}
         self.papers = encounters.papers(CHAIN_ID, ENCOUNTERS_AT)
@@ -181,6 +182,15 @@ class ReferenceChain:
         self._news = trio.Event()
         return ref
 
+    def carry_out_once(self, who: Account, book: _Book, intent: str, claim: AnyClaim) -> TxRef:
+        """Put a claim into the next block, unless one of this name of this account's is in a block already."""
+        held = self._named.get((who, intent))
+        if held is None:
+            held = self._named[who, intent] = book, claim, self.carry_out(who, book, claim)
+        if held[:2] != (book, claim):
+            raise ChainError(f"the intent {intent!r} is another claim's", "give every claim a name of its own")
+        return held[2]
+
     def receipt(self, ref: TxRef) -> Receipt:
         """What became of a claim."""
         return self._receipts.get(ref, Unknown(ref, "the chain does not know this transaction"))
@@ -232,6 +242,12 @@ class _Desk(Generic[C]):
         self._book.check(claim)
         await trio.lowlevel.checkpoint()
         return self._chain.carry_out(self._who, self._book, claim)
+
+    async def submit_once(self, intent: str, claim: C) -> TxRef:
+        """Send a claim under a name; the same name again is the same claim, and not sent twice."""
+        self._book.check(claim)
+        await trio.lowlevel.checkpoint()
+        return self._chain.carry_out_once(self._who, self._book, intent, claim)
 
     async def final(self, ref: TxRef) -> Receipt:
         """The claim's fate."""

@@ -46,7 +46,7 @@ from p2pfd.core.ids import Account, Amount, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.errors import ChainError
 from p2pfd.incentives import ptsc
-from p2pfd.settlement.api import GENESIS, Cursor, Settlement, TxRef
+from p2pfd.settlement.api import GENESIS, Cursor, OnceDesk, Settlement, TxRef
 from p2pfd.testing import script, stage
 from p2pfd.testing.stage import More, Stage, reference_stage
 
@@ -83,6 +83,7 @@ async def check_settlement(factory: BenchFactory) -> None:
         _goes_on_without_the_absent,
         _punishes_the_silent,
         _takes_many_claims_at_once,
+        _carries_out_once_what_has_a_name,
         _agrees_with_the_reference,
     ):
         async with factory() as bench:
@@ -330,6 +331,25 @@ async def _takes_many_claims_at_once(bench: Bench) -> None:
                 nursery.start_soon(play.does, who, Deposit(Amount(7)))
     for who in range(4):
         assert await play.free(who) == 35, "claims that are under way at once are all carried out"
+
+
+async def _carries_out_once_what_has_a_name(bench: Bench) -> None:
+    """Only of those that can: the others are asked for nothing twice."""
+    mine = bench.settlements[0]
+    if not isinstance(mine, OnceDesk):
+        return
+    first = await mine.submit_once("mine", Deposit(Amount(7)))
+    assert await mine.submit_once("mine", Deposit(Amount(7))) == first, "the same name twice is one transaction"
+    assert isinstance(await mine.final(first), Included), "and it is carried out"
+    assert await mine.submit_once("mine", Deposit(Amount(7))) == first, "later too"
+    other = await mine.submit_once("another", Deposit(Amount(7)))
+    assert isinstance(await mine.final(other), Included), "another name is another claim"
+    try:
+        await mine.submit_once("mine", Unstake(Amount(7)))
+    except ChainError:
+        assert await _Play(bench).free(0) == 14, "each name counts once"
+        return
+    raise AssertionError("one name was taken for two claims")
 
 
 async def _agrees_with_the_reference(bench: Bench) -> None:
