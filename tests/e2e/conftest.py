@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,14 @@ class Bench:
         if not path.exists():
             return []
         return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+    @contextmanager
+    def taken_port(self) -> Iterator[int]:
+        """A port of loopback on which somebody else listens."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            yield taken.getsockname()[1]
 
     def end(self) -> None:
         for pid in self.processes():

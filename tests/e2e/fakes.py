@@ -53,8 +53,10 @@ class FakeNode:
         self.log("node.started", pid=os.getpid(), peer=self.peer, account=self.account)
         self.log("node.listening", addresses=[address])
         self.say("listening", addresses=[address], peer=self.peer, account=self.account)
-        if b'"dial"' not in os.read(self.control, 65536):
+        told = os.read(self.control, 65536)
+        if b'"dial"' not in told:
             return 0
+        peers = [address.rpartition("/")[2] for address in json.loads(told.split(b"\n")[0])["dial"]]
         self.say("ready")
         for rnd in range(self.rounds):
             self.log("round.opened", round=rnd, workers=self.config["shards"])
@@ -66,10 +68,14 @@ class FakeNode:
                 return 1
             if self.asked_to_stop(float(os.environ.get("FAKE_ROUND_MS", "10")) / 1000):
                 return 0
-            self.log("round.committed", round=rnd, have=self.config["shards"], of=self.config["shards"])
+            for event in ("round.committed", "round.revealed"):
+                self.log(event, round=rnd, have=self.config["shards"], of=self.config["shards"])
             self.log(
                 "round.absorbed", round=rnd, accuracy=0.5 + 0.4 * (rnd + 1) / self.rounds, weights="ab" * 32, votes=1
             )
+            sent = 200 * (rnd + 1)
+            figures = {"bytes_sent": sent, "bytes_received": sent // 2, "label_bytes": sent // 4, "weights_bytes": 4000}
+            self.log("node.network", peers=peers, heard=dict.fromkeys(peers, 2), **figures)
         if self.fault == "deaf":
             self.log("test.deaf")
         while self.fault == "deaf":

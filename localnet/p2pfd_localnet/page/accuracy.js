@@ -4,7 +4,7 @@ import { $, el, percent, say, svg } from "./format.js";
 import { nodeNames, onChange, roundNumbers, state } from "./store.js";
 
 const WIDTH = 720;
-const HEIGHT = 330;
+const HEIGHT = 440;
 const LEFT = 52;
 const RIGHT = 18;
 const TOP = 14;
@@ -20,14 +20,15 @@ function paint() {
   const values = rounds.flatMap((rnd) => Object.values(state.rounds[rnd].accuracy));
   if (end?.alone) values.push(end.alone);
   const low = Math.max(0, Math.floor(10 * Math.min(...values) - 0.5) / 10);
-  const high = Math.min(1, Math.ceil(10 * Math.max(...values) + 0.2) / 10);
+  const high = Math.max(low + 0.1, Math.min(1, Math.ceil(10 * Math.max(...values) + 0.2) / 10));
+  const steps = Math.round(10 * (high - low));
   const first = rounds[0];
   const span = Math.max(1, (state.about.plan.rounds <= 60 ? state.about.plan.rounds - 1 : rounds.at(-1)) - first);
   const x = (rnd) => LEFT + ((rnd - first) / span) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const parts = [];
-  for (let step = 0; step <= 4; step += 1) {
-    const value = low + ((high - low) * step) / 4;
+  for (let step = 0; step <= steps; step += 1) {
+    const value = low + step / 10;
     parts.push(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }));
     parts.push(svg("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, `${(100 * value).toFixed(0)} %`));
   }

@@ -1,7 +1,7 @@
 // Where the page begins: it listens to the server's news and hands them to those who draw.
 
 import { $, say } from "./format.js";
-import { apply, onChange, reset, state } from "./store.js";
+import { apply, nodeNames, onChange, reset, state } from "./store.js";
 import "./round.js";
 import "./graph.js";
 import "./accuracy.js";
@@ -76,10 +76,14 @@ function noticeOf(mesh) {
   if (link === "refused") return "The server does not let this page in: too many pages watch already. It tries again every few seconds.";
   if (mesh.status === "failed") return `The mesh failed: ${mesh.error}${mesh.fix ? ` — ${mesh.fix}` : ""}`;
   if (link === "lost" && !ended) return "The mesh does not answer any more. What stands below is what was known last; when it comes back, this page goes on.";
-  return "";
+  const gone = nodeNames().filter((name) => ["failed", "lost"].includes(state.nodes[name].life));
+  if (!gone.length || mesh.status === "interrupted") return "";
+  const first = state.nodes[gone[0]];
+  const more = gone.length > 1 ? ` So ${gone.length === 2 ? "is" : "are"} ${gone.slice(1).join(", ")}.` : "";
+  return `${gone[0]} is ${first.life}: ${first.error}${first.fix ? ` — ${first.fix}` : ""}.${more}`;
 }
 
-onChange(["about"], ({ about }) => {
+onChange(["about", "nodes"], ({ about }) => {
   const plan = about.plan ?? {};
   say($("title"), plan.name ?? "localnet");
   document.title = `${plan.name ?? "mesh"} · localnet`;

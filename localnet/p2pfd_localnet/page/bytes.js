@@ -32,6 +32,6 @@ onChange(["nodes", "about"], () => {
   if (labels) set(last[0], labels, most, "second");
   set(last[1], fedavg, most, "third");
   for (const name of last) if (rows.has(name) && list.lastChild !== rows.get(name)) list.append(rows.get(name));
-  const compared = labels && fedavg ? ` The labels alone are ${size(labels)} a node: FedAvg’s weights, sent once a round, would be ${Math.round(fedavg / labels)} times that.` : "";
-  say($("bytes-text"), `Counted at the sockets, with all that connections, gossip and copies cost.${compared}`);
+  const compared = labels && fedavg ? ` The labels alone are ${size(labels)} a node: weights, sent once a round, would be ${Math.round(fedavg / labels)} times that.` : "";
+  say($("bytes-text"), `Counted at the sockets, with all that connections, gossip and copies cost; FedAvg’s weights without any of that.${compared}`);
 });

@@ -4,6 +4,13 @@ import { $, el, say } from "./format.js";
 import { onChange, state } from "./store.js";
 
 const list = $("blocks");
+
+// A block that settles a round pays everybody: each payment stands in the table of nodes, here only how many there were.
+function brief(lines) {
+  const paid = lines.filter((line) => line.includes(" is paid "));
+  return paid.length < 4 ? lines : [`${paid.length} nodes are paid`, ...lines.filter((line) => !paid.includes(line))];
+}
+
 const SHOWN = 60;
 const shown = new Map();
 
@@ -17,7 +24,7 @@ onChange(["blocks", "about"], () => {
       shown.set(number, item);
       list.prepend(item);
     }
-    say(item.children[1], lines.join(" · "));
+    say(item.children[1], brief(lines).join(" · "));
     item.classList.toggle("settled", lines.some((line) => line.includes("is settled")));
   }
   while (list.children.length > SHOWN) {
@@ -26,5 +33,5 @@ onChange(["blocks", "about"], () => {
   }
   const note = state.about.chain_note;
   const chain = state.about.plan?.chain ?? "";
-  say($("chain-text"), note ? `The chain does not answer this page: ${note}` : `${chain}: blocks in which something of this task happened, the latest first.`);
+  say($("chain-text"), note ? `The chain does not answer this page: ${note}` : `Blocks of the chain (${chain}) in which something of this task happened, the latest first.`);
 });

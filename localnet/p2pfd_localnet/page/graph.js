@@ -4,8 +4,9 @@
 import { $, count, say, svg } from "./format.js";
 import { nodeNames, onChange, state } from "./store.js";
 
-const WIDTH = 720;
-const HEIGHT = 460;
+const NARROW = matchMedia("(max-width: 520px)").matches;
+const WIDTH = NARROW ? 400 : 720;
+const HEIGHT = NARROW ? 360 : 470;
 const MARGIN = 34;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const DOTS = 120;
@@ -24,7 +25,7 @@ let moving = false;
 let pointed = "";
 
 function radius() {
-  return spots.size > 30 ? 11 : spots.size > 16 ? 14 : 18;
+  return spots.size > 30 ? 11 : spots.size > 16 ? 14 : NARROW ? 17 : 20;
 }
 
 function place(name, at, of) {
@@ -35,7 +36,7 @@ function place(name, at, of) {
   group.addEventListener("pointerleave", () => point(""));
   nodeLayer.append(group);
   group.children[2].textContent = name.replace(/^node-/, "");
-  return { name, group, x: WIDTH / 2 + 190 * Math.cos(turn), y: HEIGHT / 2 + 150 * Math.sin(turn), dx: 0, dy: 0, seen: {}, learned: -1 };
+  return { name, group, x: WIDTH / 2 + 0.28 * WIDTH * Math.cos(turn), y: HEIGHT / 2 + 0.33 * HEIGHT * Math.sin(turn), dx: 0, dy: 0, seen: {}, learned: -1 };
 }
 
 /** Show one node's links more clearly than the others; none with an empty name. */
@@ -90,8 +91,8 @@ function dress(spot, node) {
   spot.group.children[1].setAttribute("r", big);
   spot.group.children[2].setAttribute("font-size", big * 0.9);
   const badge = spot.group.children[3];
-  badge.setAttribute("x", big * 0.95);
-  badge.setAttribute("y", -big * 0.6);
+  badge.setAttribute("x", big * 1.0);
+  badge.setAttribute("y", -big * 0.85);
   say(badge, trouble ? "✕" : blamed ? "!" : node.life === "finished" ? "✓" : "");
   for (const [other, total] of Object.entries(node.heard)) {
     const before = spot.seen[other] ?? 0;
@@ -121,7 +122,7 @@ function pulse(spot) {
 
 function push() {
   const all = [...spots.values()];
-  const room = Math.sqrt((WIDTH * HEIGHT) / Math.max(4, all.length)) * 0.8;
+  const room = Math.sqrt((WIDTH * HEIGHT) / Math.max(4, all.length)) * 1.25;
   for (let i = 0; i < all.length; i += 1) {
     for (let j = i + 1; j < all.length; j += 1) {
       const dx = all[j].x - all[i].x || 0.1;
@@ -140,7 +141,7 @@ function push() {
     b.dx -= dx * pull; b.dy -= dy * pull;
   }
   for (const spot of all) {
-    spot.dx += (WIDTH / 2 - spot.x) * 0.004;
+    spot.dx += (WIDTH / 2 - spot.x) * 0.005;
     spot.dy += (HEIGHT / 2 - spot.y) * 0.011;
     const step = Math.hypot(spot.dx, spot.dy);
     const most = 14 * heat + 0.2;

@@ -16,6 +16,7 @@ function row(name) {
   why.addEventListener("click", () => open(name));
   cells[6].append(why);
   for (const place of [4, 5, 6]) cells[place].classList.add("money");
+  for (const place of [1, 3, 4]) cells[place].classList.add("spare");
   const made = el("tr", null, el("th", { scope: "row" }, name), ...cells);
   made.addEventListener("pointerenter", () => point(name));
   made.addEventListener("pointerleave", () => point(""));

@@ -4,7 +4,6 @@ import { $, count, el, mean, number, percent, say, seconds, size, tokens } from 
 import { nodeNames, onChange, roundNumbers, state } from "./store.js";
 
 let told = -1;
-const gone = new Set();
 
 /** Whether the nodes offer contributions and merge them, instead of voting with labels. */
 const exchanges = () => roundNumbers().some((rnd) => state.rounds[rnd].offered > 0);
@@ -19,6 +18,11 @@ function phasesOf(round, living) {
   const phases = [["commit", round.committed, workers], ["reveal", round.revealed, workers], ["learn", learned, living]];
   if (settles) phases.push(["settled", round.settled ? 1 : 0, 1]);
   return phases;
+}
+
+function lasted({ times }) {
+  const ends = Object.values(times);
+  return times.opened && ends.length > 1 ? ` after ${seconds(Math.max(...ends) - times.opened)}` : "";
 }
 
 function paintRound() {
@@ -37,7 +41,7 @@ function paintRound() {
   const first = phases.findIndex(([, have, of]) => have < of);
   const over = mesh.status !== "running" && mesh.status !== "starting";
   const note = round.short ? "too few revealed: nothing is learned from this round"
-    : over ? "the mesh is over" : first < 0 ? "complete" : "";
+    : first < 0 ? `complete${lasted(round)}` : "";
   say($("round-note"), note);
   const list = $("phases");
   while (list.children.length > phases.length) list.lastChild.remove();
@@ -93,7 +97,8 @@ function paintFigures() {
   });
 }
 
-// What somebody who does not look at the page is told: a sentence for each round, and for each node that goes.
+// What somebody who does not look at the page is told: a sentence for each round. Of nodes that go
+// the notice tells.
 function announce() {
   const sentences = [];
   for (const rnd of roundNumbers()) {
@@ -103,12 +108,6 @@ function announce() {
     told = rnd;
     const paid = round.settled?.counted ? `, ${tokens(round.settled.paid, state.about.plan.unit)} tokens paid` : "";
     sentences.splice(0, sentences.length, `Round ${rnd + 1}: accuracy ${percent(round.mean)}${paid}.`);
-  }
-  for (const [name, node] of Object.entries(state.nodes)) {
-    if (["failed", "lost"].includes(node.life) && !gone.has(name)) {
-      gone.add(name);
-      sentences.push(`${name} is ${node.life}: ${node.error}.`);
-    }
   }
   const mesh = state.about.mesh ?? {};
   if (mesh.status === "done" && state.about.end) {

@@ -56,6 +56,7 @@ function schedule() {
     for (const { sections, paint } of painters) {
       if (sections.some((section) => changed.has(section))) paint(state, changed);
     }
+    if (!performance.getEntriesByName("painted").length) performance.mark("painted");
   });
 }
 

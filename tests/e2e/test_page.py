@@ -1,0 +1,252 @@
+"""The live page in a real browser: what is seen of a mesh while it runs and after its end, by whom, and how fast.
+
+Where ``P2PFD_IMAGES`` names a directory, the pictures of the docs are taken into it: docs/images has those of the last
+release.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+PATIENCE_MS = 60_000
+SERIOUS = ("serious", "critical")
+LARGEST_PICTURE = 300_000
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install-dev")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("there is no chromium on PATH")
+    with api.sync_playwright() as play:
+        sandbox = [] if os.geteuid() else ["--no-sandbox"]  # which root cannot have
+        made = play.chromium.launch(executable_path=found, args=[*sandbox, "--disable-dev-shm-usage"])
+        yield made
+        made.close()
+
+
+class Watcher:
+    """A page that is open, and all that its browser complained of."""
+
+    def __init__(self, browser: Any, url: str, **kind: Any) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1240, "height": 900}, **kind})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type != "log" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+
+    def rows(self) -> Any:
+        return self.page.locator("#nodes tbody tr")
+
+    def wait_for(self, selector: str, text: str | re.Pattern[str]) -> None:
+        self.page.locator(selector, has_text=text).first.wait_for()
+
+    def finished(self) -> None:
+        self.wait_for("#status-text", "✓ finished")
+
+
+def url_of(bench: Any) -> str:
+    """Where the page of the mesh is, as the mesh's state tells."""
+    path = bench.state / "supervisor.json"
+    return bench.wait_for(lambda: path.exists() and json.loads(path.read_text()).get("watch"))
+
+
+def test_a_mesh_is_watched_from_its_first_round_to_its_end(bench: Any, browser: Any) -> None:
+    words = ("up", "--chain", "none", "-n", "10", "--rounds", "6")
+    mesh = bench.start("fakes", *words, FAKE_ROUND_MS="400", FAKE_FAULTS="node-7:die@3")
+    watcher = Watcher(browser, url_of(bench))
+    watcher.rows().nth(9).wait_for()
+    assert watcher.rows().count() == 10
+    watcher.wait_for("#h-round", re.compile(r"Round [1-6] of 6"))
+    watcher.wait_for("#status-text", "live")
+    watcher.wait_for("#phases li", "commit")
+    assert watcher.page.locator("#graph .node").count() == 10
+    watcher.page.locator("#graph .edge.heard").first.wait_for(state="attached")
+    watcher.wait_for("#notice", "node-7 is lost: its process was ended by signal 9")
+    assert watcher.page.locator("#accuracy polyline.mean").count() == 1
+    watcher.finished()
+    assert mesh.wait(20) == 0
+    assert "signal 9" in watcher.rows().nth(7).inner_text()
+    assert watcher.page.locator("#events li").count() > 50, "what was told stays after the mesh is gone"
+    watcher.page.get_by_label("node", exact=True).select_option("node-3")
+    watcher.page.get_by_label("find").fill("LEARNED")
+    watcher.page.locator("#events li").nth(5).wait_for()
+    assert set(watcher.page.locator("#events li b").all_inner_texts()) == {"node-3"}
+    assert watcher.complaints == []
+
+
+def test_detached_the_page_stays_until_the_mesh_is_taken_down(bench: Any) -> None:
+    done = bench.fakes("-n", "2", "--rounds", "1", "--detach", "--json", FAKE_FAULTS="node-0:endless")
+    assert done.returncode == 0, done.stderr
+    url = json.loads(done.stdout)["watch"]
+    assert f"watch   {url}\n" in done.stderr
+    assert json.loads(bench.localnet("status", "--json").stdout)["watch"] == url
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert b"<title>localnet" in answer.read()
+    assert bench.localnet("down").returncode == 0
+    bench.wait_gone(5)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url, timeout=10)
+
+
+def test_a_port_that_is_taken_is_an_error_before_anything_starts(bench: Any) -> None:
+    with bench.taken_port() as port:
+        done = bench.fakes("-n", "1", "--rounds", "1", "--serve", f"127.0.0.1:{port}", "--json")
+        assert done.returncode == 9
+        assert "--serve" in json.loads(done.stdout)["error"]["fix"]
+    assert not bench.state.exists()
+    assert bench.fakes("-n", "1", "--serve", "nowhere").returncode == 2
+    quiet = bench.fakes("-n", "1", "--rounds", "1", "--no-serve")
+    assert quiet.returncode == 0
+    assert "watch" not in quiet.stdout
+
+
+# -- with a real mesh --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The rules of accessibility, fetched as package-lock.json says when they are not here."""
+    home = HERE / "page"
+    script = home / "node_modules" / "axe-core" / "axe.min.js"
+    npm = shutil.which("npm")
+    reason = "" if script.exists() or npm else "there is no npm to fetch axe-core with"
+    if not script.exists() and npm:
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=120)
+        reason = "" if done.returncode == 0 else f"axe-core cannot be fetched: {done.stderr[-300:]}"
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    return script.read_text(encoding="utf-8")
+
+
+def serious(watcher: Watcher, axe: str) -> list[str]:
+    """What the rules find that keeps people out. The page must have been opened with its policy set aside."""
+    watcher.page.evaluate(axe)
+    found = watcher.page.evaluate("axe.run()")
+    assert len(found["passes"]) > 20, "the rules did run"
+    return [
+        f"{issue['id']}: {issue['help']}: {issue['nodes'][0]['html'][:200]}"
+        for issue in found["violations"]
+        if issue["impact"] in SERIOUS
+    ]
+
+
+def take(watcher: Watcher, name: str, folder: Path, *, whole: bool = True) -> None:
+    """A picture for the docs."""
+    path = Path(os.environ.get("P2PFD_IMAGES") or folder) / f"{name}.png"
+    watcher.page.screenshot(path=path, full_page=whole, animations="disabled")
+    assert path.stat().st_size < LARGEST_PICTURE
+
+
+@pytest.mark.long
+def test_ten_real_nodes_their_money_and_what_people_need_to_see_it(
+    bench: Any, browser: Any, axe: str, tmp_path: Path
+) -> None:
+    mesh = bench.start("localnet_command", "up", "-n", "10", "--rounds", "6")
+    url = url_of(bench)
+    watcher = Watcher(browser, url)
+    tested = Watcher(browser, url, bypass_csp=True)
+    small = {"width": 400, "height": 860}
+    dark = Watcher(browser, url, bypass_csp=True, color_scheme="dark")
+    narrow = Watcher(browser, url, bypass_csp=True, viewport=small, reduced_motion="reduce")
+    loads = [painted(watcher)]
+    for _ in range(3):
+        watcher.page.reload()
+        loads.append(painted(watcher))
+    assert min(loads) <= 1000, f"milliseconds until the mesh is seen: {loads}"
+    print("milliseconds until the mesh is seen:", loads)
+
+    watcher.wait_for("#h-round", re.compile(r"Round [4-6] of 6"))
+    take(watcher, "watch-running", tmp_path)
+    assert serious(tested, axe) == []
+
+    for each in (watcher, tested, dark, narrow):
+        each.finished()
+    assert mesh.wait(60) == 0
+    assert "recomputed" in watcher.page.locator("#figures").inner_text()
+    take(watcher, "watch-light", tmp_path)
+    take(dark, "watch-dark", tmp_path)
+    take(narrow, "watch-narrow", tmp_path)
+    assert narrow.page.evaluate("document.documentElement.scrollWidth") <= small["width"]
+    for each in (tested, dark, narrow):
+        assert serious(each, axe) == []
+
+    # From the keyboard alone: to a node's button, into the explanation, out again.
+    page = watcher.page
+    page.get_by_role("button", name="Why node-4 was paid").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    assert re.search(r"node-4 earned \d+\.\d\d in round 6", dialog.inner_text())
+    assert "equal to the last unit" in dialog.inner_text()
+    assert dialog.get_by_role("row").count() > 3
+    dialog.get_by_label("round").select_option("0")
+    assert "in round 1" in dialog.inner_text()
+    take(watcher, "watch-why", tmp_path, whole=False)
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.textContent") == "why?", "where one was before"
+    assert page.locator("#blocks li").count() > 10
+    assert "settled" in page.locator("#announce").inner_text() or "finished" in page.locator("#announce").inner_text()
+
+    tested.page.get_by_role("button", name="Why node-0 was paid").click()
+    assert serious(tested, axe) == []
+    for each in (watcher, tested, dark, narrow):
+        assert each.complaints == []
+
+
+def painted(watcher: Watcher) -> float:
+    """When all nodes stood there, in milliseconds after the page was asked for."""
+    watcher.rows().nth(9).wait_for()
+    found: float = watcher.page.evaluate("performance.getEntriesByName('painted')[0].startTime")
+    return round(found)
+
+
+@pytest.mark.long
+def test_fifty_nodes_do_not_make_it_stutter(bench: Any, browser: Any) -> None:
+    crowd = bench.start("page_crowd", "50", "14")
+    assert crowd.stdout is not None
+    watcher = Watcher(browser, crowd.stdout.readline().strip())
+    watcher.rows().nth(49).wait_for()
+    watcher.wait_for("#h-round", "Round 4 of")
+    frames = watcher.page.evaluate(FRAMES)
+    print("frames in five seconds:", frames)
+    assert frames["count"] >= 100, f"twenty a second at least: {frames}"
+    assert frames["late"] <= 15, f"few frames are later than a tenth of a second: {frames}"
+    assert watcher.complaints == []
+    watcher.context.close()
+    crowd.send_signal(signal.SIGTERM)
+    crowd.communicate(timeout=10)
+
+
+FRAMES = """() => new Promise((done) => {
+  const gaps = [];
+  let last = performance.now();
+  const began = last;
+  const step = (now) => {
+    gaps.push(now - last);
+    last = now;
+    if (now - began < 5000) requestAnimationFrame(step);
+    else done({ count: gaps.length, late: gaps.filter((gap) => gap > 100).length });
+  };
+  requestAnimationFrame(step);
+})"""
