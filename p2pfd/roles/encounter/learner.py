@@ -38,7 +38,7 @@ class Learner(Side):
         Rule((OFFER,), "timer patience", (OFFER, OVER), "proposes to the next; over after the last", "on_next"),
         Rule((OPENING,), "refused open", (OFFER, OVER), "proposes to the next; over after the last", "on_next"),
         Rule((OPENING,), "timer lapse", (OFFER, OVER), "it was never opened: proposes to the next", "on_next"),
-        Rule((OFFER, OPENING), "chain Opened", (LEARN,), "waits for the answer", "on_opened"),
+        Rule((OFFER, OPENING), "chain Opened", (LEARN, OVER), "waits for the answer", "on_opened"),
         Rule((LEARN,), "done recall", (), "knows now which of its agreements was opened", "on_recalled"),
         Rule((LEARN,), "failed recall", (), "asks again later", "on_unread"),
         Rule((LEARN,), "timer recall", (), "asks again", "on_reread"),

@@ -79,8 +79,9 @@ class Part:
         return [*out, *self._left()] if self.over and isinstance(out, list) else out
 
     def fired(self, now: Tick, name: str) -> Effects:
-        """A timer has come."""
-        self.due.pop(name, None)
+        """A timer has come; one that is not set is none of this life's."""
+        if self.due.pop(name, None) is None:
+            return []
         return self.react(now, f"timer {name}") or []
 
     def computed(self, now: Tick, job: str, outcome: Outcome | None, failure: str) -> Effects:

@@ -19,7 +19,8 @@ def tables() -> str:
 
 
 def _section(part: type[Part]) -> str:
-    about = (inspect.getmodule(part).__doc__ or "").strip().split("\n")[0]  # type: ignore[union-attr]
+    about = (inspect.getdoc(inspect.getmodule(part)) or "").split("
+")[0]
     rows: dict[tuple[str, ...], list[str]] = {}
     for rule in part.rules:
         where = ", ".join(f"`{stage}`" for stage in rule.at)

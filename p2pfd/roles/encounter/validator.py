@@ -40,11 +40,21 @@ class Validator(Side):
         Rule((CALLED,), "timer again", (), "asks the chain again what was opened", "on_ask_again"),
         Rule((WAIT,), "brief", (JUDGE,), "fetches and judges, once the answer is delivered too", "on_brief"),
         Rule((WAIT,), "deliver", (JUDGE,), "passes it on to the learner; fetches and judges, if briefed", "on_deliver"),
-        Rule((JUDGE,), "done judge", (BIND, COMMIT), "has its commitment signed; after a report, commits", "on_judged"),
+        Rule(
+            (JUDGE,),
+            "done judge",
+            (BIND, COMMIT, REVEAL),
+            "has its commitment signed; after a report, commits",
+            "on_judged",
+        ),
         Rule((JUDGE,), "failed judge", (), "tries again later: something could not be fetched", "on_unknown"),
         Rule((JUDGE,), "timer again", (), "tries again", "on_judge_again"),
         Rule(
-            (WAIT, JUDGE), "timer blind", (COMMIT,), "votes invalid: nothing to judge could be had in time", "on_blind"
+            (WAIT, JUDGE),
+            "timer blind",
+            (COMMIT, REVEAL),
+            "votes invalid: nothing to judge could be had in time",
+            "on_blind",
         ),
         Rule(
             (BIND,),
@@ -53,11 +63,13 @@ class Validator(Side):
             "tells committee and parties its commitment; the last one has the ballot signed at once",
             "on_bound",
         ),
-        Rule((BIND,), "failed commitment", (), "waits for the report", "on_failed"),
+        Rule((BIND,), "failed commitment", (), "asks again later", "on_unknown"),
+        Rule((BIND,), "timer again", (), "asks again", "on_bind_again"),
         Rule((BOUND,), "bind", (BALLOT,), "keeps the commitment; with all of them, has the ballot signed", "on_bind"),
         Rule((BOUND, SHOWN), "timer nudge", (), "tells once more", "on_nudge"),
         Rule((BALLOT,), "done ballot", (SHOWN,), "shows its vote to committee and parties", "on_signed"),
-        Rule((BALLOT,), "failed ballot", (), "waits for the report", "on_failed"),
+        Rule((BALLOT,), "failed ballot", (), "asks again later", "on_unknown"),
+        Rule((BALLOT,), "timer again", (), "asks again", "on_ballot_again"),
         *(rule for rule in collecting(SHOWN) if rule.on != "bind"),
         Rule((BIND, BALLOT, SHOWN, *_SLOW), "bind", (), "keeps the commitment", "on_keep"),
         Rule((BOUND, BALLOT), "show", (), "keeps the vote, if all commitments are here", "on_show"),
@@ -159,9 +171,13 @@ class Validator(Side):
         """Once more."""
         return [self.compute("judge")]
 
-    def on_failed(self, now: Tick) -> Effects:
-        """The slow path is left."""
-        return []
+    def on_bind_again(self, now: Tick) -> Effects:
+        """Once more."""
+        return [self.compute("commitment")]
+
+    def on_ballot_again(self, now: Tick) -> Effects:
+        """Once more."""
+        return [self.compute("ballot")]
 
     def on_brief(self, now: Tick, who: Account, message: Brief, raw: bytes) -> Answered:
         """What was agreed: true if it is what the chain's name is the hash of, whoever says it."""

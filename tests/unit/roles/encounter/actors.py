@@ -106,6 +106,10 @@ class Actor:
         """A timer of its part comes."""
         return self.live(TimerFired(f"{self.side(role).id}/{name}"))
 
+    def fire_member(self, name: str) -> tuple[Effect, ...]:
+        """A timer of its membership comes."""
+        return self.live(TimerFired(f"member/{name}"))
+
     def see(self, event: EncounterEvent, block: int = 7) -> tuple[Effect, ...]:
         """The chain tells something."""
         return self.live(ChainSaw(cast("ChainEvent", event), block))

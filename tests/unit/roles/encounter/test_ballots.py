@@ -8,12 +8,12 @@ import pytest
 
 from p2pfd.core.effects import Compute, Persist, Send
 from p2pfd.core.encounter_claims import SettleEncounter
-from p2pfd.core.encounter_events import Settled
+from p2pfd.core.encounter_events import Drawn, Settled
 from p2pfd.core.events import Computed, Restored
 from p2pfd.core.ids import Digest
 from p2pfd.core.verdict import ACCEPT, Reject
 from p2pfd.roles.encounter.validator import Validator
-from p2pfd.roles.encounter.work import Judged, Sign
+from p2pfd.roles.encounter.work import Judged, Recalled, Sign, Signed
 from p2pfd.wire.messages import Bind, Show
 from tests.unit.roles.encounter.actors import (
     ACCOUNTS,
@@ -26,6 +26,8 @@ from tests.unit.roles.encounter.actors import (
     briefed,
     refusing,
     shown,
+    validator,
+    where_drawn,
 )
 
 
@@ -129,3 +131,54 @@ def test_with_all_votes_it_settles_in_its_turn():
     assert cyd.stage == "shown"
     cyd.see(Settled(claim.terms.key, 42))
     assert cyd.stage == "gone"
+
+
+def test_a_signature_that_could_not_be_had_is_asked_for_again():
+    meeting = briefed()
+    ada = meeting.judges["ada"]
+    ada.compute(Judged(True))
+    paper = ada.work(Sign).paper
+    ada.compute(None, "no endpoint answers")
+    assert ada.stage == "bind"
+    ada.fire("again")
+    assert ada.work(Sign).paper == paper
+    meeting, binds = bound()
+    ben = meeting.judges["ben"]
+    ben.hear("ada", binds["ada"])
+    ben.hear("cyd", binds["cyd"])
+    ben.compute(None, "no endpoint answers")
+    assert ben.stage == "ballot"
+    ben.fire("again")
+    assert ben.work(Sign)
+
+
+def test_the_last_one_to_be_bound_has_its_ballot_signed_at_once():
+    meeting, binds = bound()
+    late = validator("ben")
+    late.now = meeting.learner.now
+    late.see(Drawn(meeting.deal.terms.key, where_drawn()))
+    late.compute(Recalled(meeting.deal.terms, meeting.name))
+    late.hear("neighbor", meeting.deal.brief())
+    late.hear("neighbor", meeting.delivery)
+    late.compute(Judged(True))
+    late.work(Sign)
+    asked = late.asked
+    assert late.hear("ada", binds["ada"]) is ACCEPT
+    assert late.hear("cyd", binds["cyd"]) is ACCEPT
+    assert late.stage == "bind"
+    late.asked = asked
+    paper = PAPERS.bound(meeting.result, binds["ben"].commitment)
+    late.compute(Signed(SIGNATURES.sign(ACCOUNTS["ben"], paper)))
+    assert late.stage == "ballot"
+    assert set(late.said(Bind)) == {"ada", "cyd", "learner", "neighbor"}
+
+
+def test_who_says_its_commitment_again_has_not_heard_ours():
+    meeting, shows = shown()
+    ada = meeting.judges["ada"]
+    cyd = meeting.judges["cyd"]
+    cyd.fire("nudge")
+    again = cyd.said(Bind)["ada"]
+    assert ada.hear("cyd", shows["cyd"]) is ACCEPT
+    refusing(lambda: ada.hear("cyd", again), "heard before")
+    assert set(ada.said(Bind)) == {"cyd"}
