@@ -19,8 +19,7 @@ def tables() -> str:
 
 
 def _section(part: type[Part]) -> str:
-    about = (inspect.getdoc(inspect.getmodule(part)) or "").split("
-")[0]
+    about = (inspect.getdoc(inspect.getmodule(part)) or "").split("\n")[0]
     rows: dict[tuple[str, ...], list[str]] = {}
     for rule in part.rules:
         where = ", ".join(f"`{stage}`" for stage in rule.at)
