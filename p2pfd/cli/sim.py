@@ -8,6 +8,7 @@ import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from p2pfd.cli import exits
@@ -15,7 +16,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.core.ticks import MILLISECOND
-from p2pfd.errors import PlanError, StorageError, UsageError
+from p2pfd.errors import AssertionUnmet, PlanError, StorageError, UsageError
 from p2pfd.sim.graphs import CIRCLE, GRAPHS
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ TELL_EVERY = 2.0
 Progress = Callable[[float, int, int], None]
 _MANY_TOYS, _MANY_LEARNERS = 40_000, 2_000
 """From so many nodes times rounds on, several processes are worth their start."""
-_WITH_REPLAY = frozenset({"replay", "json", "plain"})
+_BESIDE = MappingProxyType({"replay": ("json", "plain"), "schedules": ("json", "plain", "seed")})
+"""What may be given beside an option that says all itself."""
 
 
 def _milliseconds(text: str) -> tuple[int, int]:
@@ -102,6 +104,12 @@ def _options(parser: Parser) -> None:
     parser.add_argument(
         "--seeds", type=number(1, 18), default=5, metavar="K", help="seeds in that table, from --seed on (5)"
     )
+    parser.add_argument(
+        "--schedules",
+        type=number(1, 1_000_000),
+        metavar="K",
+        help="play K random schedules of faults, one a seed from --seed on; the first that goes wrong is made small",
+    )
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run such a file again, and compare event by event")
 
 
@@ -137,6 +145,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     try:
         if args.replay:
             return _replay(args, screen)
+        if args.schedules:
+            return _schedules(args, screen)
         plan = plan_of(args)
         if args.disaster is not None:
             return _disaster(plan, args, screen)
@@ -168,12 +178,7 @@ def _replay(args: argparse.Namespace, screen: Screen) -> int:
     from p2pfd.sim.replay import Comparer, open_trace
     from p2pfd.sim.run import simulate
 
-    defaults = SIM.parser("p2pfd").read([])
-    given = [
-        name for name, value in vars(args).items() if name not in _WITH_REPLAY and value != getattr(defaults, name)
-    ]
-    if given:
-        raise UsageError(f"--replay with --{given[0]}", "the plan stands in the trace: give nothing beside --replay")
+    _alone(args, "replay", "the plan stands in the trace: give nothing beside --replay")
     plan, file = open_trace(args.replay)
     with file:
         comparer = Comparer(plan, file, str(args.replay))
@@ -181,6 +186,41 @@ def _replay(args: argparse.Namespace, screen: Screen) -> int:
         comparer.ended()
     screen.say(f"same    all {comparer.entries:,} events are those of {args.replay}")
     return _told(plan, report, seconds, screen)
+
+
+def _schedules(args: argparse.Namespace, screen: Screen) -> int:
+    from p2pfd.sim.check import wrongs
+    from p2pfd.sim.schedules import draw
+    from p2pfd.sim.shrink import shrink
+
+    _alone(args, "schedules", "a schedule says itself what it needs: give --seed at the most")
+    began = told = time.perf_counter()
+    for seed in range(args.seed, args.seed + args.schedules):
+        schedule = draw(seed)
+        found = wrongs(schedule)
+        if found:
+            kind = found[0].kind
+            small = shrink(schedule, lambda less: any(wrong.kind == kind for wrong in wrongs(less)))  # noqa: B023
+            screen.say(small.text())
+            raise AssertionUnmet(
+                f"schedule {seed}: {kind}: {wrongs(small)[0].what}",
+                "the script above is the smallest that was found to do so; write it to a file for --faults",
+            )
+        if time.perf_counter() - told > TELL_EVERY:
+            told = time.perf_counter()
+            screen.say(f"sim     {seed + 1 - args.seed:,} of {args.schedules:,} schedules in {told - began:.0f} s")
+    seconds = time.perf_counter() - began
+    screen.say(f"done    {args.schedules:,} schedules in {seconds:.1f} s: nothing goes wrong in them")
+    screen.result({"seed": args.seed, "schedules": args.schedules, "seconds": round(seconds, 3)})
+    return exits.OK.code
+
+
+def _alone(args: argparse.Namespace, option: str, why: str) -> None:
+    defaults = SIM.parser("p2pfd").read([])
+    named = {name: value for name, value in vars(args).items() if name not in (option, *_BESIDE[option])}
+    given = [name for name, value in named.items() if value != getattr(defaults, name)]
+    if given:
+        raise UsageError(f"--{option} with --{given[0]}", why)
 
 
 def _disaster(plan: SimPlan, args: argparse.Namespace, screen: Screen) -> int:

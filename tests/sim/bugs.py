@@ -85,14 +85,15 @@ class Bug:
     kind: str
     gossip: type[DistillRound] = GossipDistill
     settled: type[DistillRound] = SettledDistill
+    slow: bool = False
 
 
 BUGS: Sequence[Bug] = (
     Bug("shy", "forfeit", settled=Shy),
     Bug("harsh", "rejected", gossip=Harsh),
-    Bug("idle", "unfinished", settled=Idle),
+    Bug("idle", "unfinished", settled=Idle, slow=True),
     Bug("patient", "unfinished", gossip=Patient),
-    Bug("two-faced", "rejected", gossip=TwoFaced),
+    Bug("two-faced", "rejected", gossip=TwoFaced, slow=True),
 )
 
 

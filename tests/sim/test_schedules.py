@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from p2pfd.cli import exits
+from p2pfd.cli.program import PROGRAM
 from p2pfd.core.ticks import SECOND, Tick
-from p2pfd.sim import script
+from p2pfd.errors import AssertionUnmet
+from p2pfd.sim import run, script
 from p2pfd.sim.check import CHANCE, had_chance, wrongs
 from p2pfd.sim.faults import Fault
 from p2pfd.sim.schedules import Schedule, draw
@@ -41,7 +44,10 @@ def test_in_ten_thousand_schedules_nothing_goes_wrong(part: int):
     nothing_goes_wrong(range(FEW + part, MANY, PARTS))
 
 
-@pytest.mark.parametrize("bug", bugs.BUGS, ids=lambda bug: bug.name)
+@pytest.mark.parametrize(
+    "bug",
+    [pytest.param(bug, id=bug.name, marks=pytest.mark.long if bug.slow else ()) for bug in bugs.BUGS],
+)
 def test_a_bug_is_found_and_its_schedule_made_small(bug: bugs.Bug):
     make = bugs.cast_with(bug)
     schedule = next(draw(seed) for seed in range(200) if wrongs(draw(seed), make))
@@ -54,6 +60,21 @@ def test_a_bug_is_found_and_its_schedule_made_small(bug: bugs.Bug):
     assert small.with_faults(script.parse(small.text(), small.nodes)) == small, "what is printed is what fails"
     assert bug.kind in {wrong.kind for wrong in wrongs(small, make)}
     assert all(not wrongs(small.with_faults(less), make) for less in one_less(small.faults)), "none could be left out"
+
+
+def test_the_command_plays_schedules_and_prints_one_that_goes_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert PROGRAM.main(["sim", "--schedules", "3", "--seed", "7"]) == 0
+    assert "3 schedules" in capsys.readouterr().out
+    assert PROGRAM.main(["sim", "--schedules", "3", "-n", "5"]) == 2
+    assert "--schedules with --nodes" in capsys.readouterr().err
+    monkeypatch.setattr(run, "GossipDistill", bugs.Harsh)
+    assert PROGRAM.main(["sim", "--schedules", "50"]) == exits.of(AssertionUnmet("")).code
+    said = capsys.readouterr()
+    assert "--faults THIS.toml" in said.out
+    assert 1 <= len(script.parse(said.out[said.out.index("# p2pfd sim") :], 20)) <= 3
+    assert "rejected" in said.err
 
 
 def one_less(faults: tuple[Fault, ...]) -> list[tuple[Fault, ...]]:
