@@ -11,9 +11,11 @@ has; the answer, messages as gossipsub has them, each after its length in four b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import math
+import operator
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +31,10 @@ from p2pfd.network.api import Topic
 from p2pfd.network.names import MAX_TOPIC
 
 SERVICE = "missed"
+SAME = "same"
+SAME_BYTES = 2 + MAX_TOPIC + 8
+FEW = 16
+"""Up to so many messages a question says which they are; above, one that is asked in passing first asks for the sum."""
 KEPT_BYTES = 512 * 1024
 KEPT = 1024
 NAME_BYTES = 8
@@ -94,6 +100,23 @@ class Archive:
         """On which topic somebody asks, and whether it has something that is not here; DecodeError as `answer`."""
         topic, known = _read(question)
         return Topic(topic), not known <= self._kept.keys()
+
+    def summary(self, topic: Topic) -> bytes:
+        """A topic and the sum of the names on it: two that have the same messages have the same sum."""
+        names = (name for name, (where, _) in self._kept.items() if where == topic)
+        total = functools.reduce(operator.xor, (int.from_bytes(name, "big") for name in names), 0)
+        return len(topic.encode()).to_bytes(2, "big") + topic.encode() + total.to_bytes(NAME_BYTES, "big")
+
+    def compare(self, summary: bytes) -> bytes:
+        """One when that is also the sum here, else zero; DecodeError when it is none."""
+        topic, total = _read(summary)
+        if len(total) != 1:
+            raise DecodeError("a sum of messages with more than one number")
+        return b"\1" if summary == self.summary(Topic(topic)) else b"\0"
+
+    def count(self, topic: Topic) -> int:
+        """How many messages on a topic are here."""
+        return sum(where == topic for where, _ in self._kept.values())
 
     def answer(self, question: bytes) -> bytes:
         """The messages on that topic that the asker lacks, oldest first; DecodeError when it is no question."""
@@ -216,8 +239,19 @@ class CatchUp:
             if not now or (idle > 1 and idle % QUIET):
                 continue
             place = (place + 1) % len(now)
-            await self.ask(now[place])
+            if not await self._is_even(now[place]):
+                await self.ask(now[place])
             seen = self._archive.changes
+
+    async def _is_even(self, meeting: Meeting) -> bool:
+        """Whether a neighbour has what we have, found out in a few bytes; False when it does not say."""
+        if self._archive.count(meeting.topic) <= FEW:
+            return False
+        try:
+            return await self._ask(meeting.peer, SAME, self._archive.summary(meeting.topic), 1) == b"\1"
+        except NetworkError as error:
+            log.debug("%s does not compare: %s", meeting.peer, error)
+            return False
 
     async def ask(self, meeting: Meeting) -> None:
         """Make up what this neighbour has; one that never answers is not asked for ever."""

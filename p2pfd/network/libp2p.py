@@ -26,7 +26,7 @@ from p2pfd.network.api import Cid, Progress, Topic, Traffic
 from p2pfd.network.assembly import build, identity
 from p2pfd.network.behind import Behind
 from p2pfd.network.blobs import BlobStore, open_store
-from p2pfd.network.catchup import QUESTION_BYTES, SERVICE, CatchUp
+from p2pfd.network.catchup import QUESTION_BYTES, SAME, SAME_BYTES, SERVICE, CatchUp
 from p2pfd.network.conduct import Conduct
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.direct import Direct
@@ -256,6 +256,7 @@ async def open_transport(
             exchange = Exchange(host, store, settings, shares, counters)
             catchup = CatchUp(gossip.archive, exchange.request, gossip.push_msg, strike)
             exchange.serve(SERVICE, QUESTION_BYTES, catchup.answer)
+            exchange.serve(SAME, SAME_BYTES, lambda _peer, raw: gossip.archive.compare(raw))
             keeping = Housekeeping(host, shares)
             host.strike, host.identify = strike, partial(keeping.identify, strike=strike)
             finder = Finder(

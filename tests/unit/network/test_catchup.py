@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2
+from trio.testing import MockClock
 
 from p2pfd.core.ids import PeerId
 from p2pfd.core.verdict import Accept, Ignore, Verdict
@@ -16,8 +19,13 @@ from p2pfd.errors import DecodeError, NetworkError
 from p2pfd.network.api import Topic
 from p2pfd.network.catchup import (
     ANSWER_BYTES,
+    ASK_SECONDS,
     ATTEMPTS,
+    GRACE_SECONDS,
     NAME_BYTES,
+    QUIET,
+    SAME,
+    SAME_BYTES,
     SERVICE,
     Archive,
     CatchUp,
@@ -74,6 +82,72 @@ def test_an_answer_is_bounded_and_the_next_one_goes_on() -> None:
             mine.keep(each)
         got += numbers(answer)
     assert got == list(range(40))
+
+
+def test_two_that_have_the_same_find_it_out_in_a_few_bytes() -> None:
+    one, other = Archive(), Archive()
+    for number in range(40):
+        one.keep(message(number))
+        other.keep(message(39 - number))
+        other.keep(message(100 + number, "u"))
+    summary = one.summary(Topic("t"))
+    assert len(summary) <= SAME_BYTES
+    assert other.compare(summary) == b"\1", "the order is not the same, nor are other topics"
+    other.see(message(40))
+    assert other.compare(summary) == b"\0"
+    with pytest.raises(DecodeError):
+        other.compare(one.question(Topic("t")))
+
+
+async def told(archive: Archive, meetings: list[Meeting], answers: dict[str, bytes], questions: list[str]) -> CatchUp:
+    async def ask(_peer: PeerId, service: str, _raw: bytes, _limit: int) -> bytes:
+        questions.append(service)
+        return answers[service]
+
+    async def hand(*_: object) -> None:
+        pytest.fail("there was no message")
+
+    return CatchUp(archive, ask, hand, lambda _peer, _why: None)
+
+
+async def test_of_two_that_meet_the_one_that_dialled_asks(autojump_clock: MockClock) -> None:
+    mine = Archive()
+    mine.keep(message(1))
+    more = Archive()
+    more.keep(message(2))
+    for since, question, expected in (
+        (-math.inf, None, 1),  # we have dialled
+        (0.0, mine.question(Topic("t")), 0),  # it has asked, and has nothing that is not here
+        (0.0, more.question(Topic("t")), 1),  # it has asked, and has something
+        (0.0, None, 1),  # it has not asked in time
+    ):
+        questions: list[str] = []
+        meeting = Meeting(1, PEER, Topic("t"), since=trio.current_time() + since)
+        catchup = await told(mine, [meeting], {SERVICE: b""}, questions)
+        never = trio.Event()
+        with trio.move_on_after(GRACE_SECONDS + 1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(catchup.run, lambda: [meeting], lambda: never)  # noqa: B023
+                await trio.testing.wait_all_tasks_blocked()
+                if question is not None:
+                    catchup.answer(PEER, question)
+        assert questions == [SERVICE] * expected, (since, question)
+
+
+async def test_where_nothing_goes_on_few_questions_are_asked(autojump_clock: MockClock) -> None:
+    archive, questions, never = Archive(), list[str](), trio.Event()
+    for number in range(40):
+        archive.keep(message(number))
+    meeting = Meeting(1, PEER, Topic("t"))
+    catchup = await told(archive, [meeting], {SERVICE: b"", SAME: b"\1"}, questions)
+    with trio.move_on_after(200.5 * ASK_SECONDS):
+        await catchup.run(lambda: [meeting], lambda: never)
+    assert questions == [SERVICE, *[SAME] * (200 // QUIET + 1)]
+    archive.keep(message(40))
+    del questions[:]
+    with trio.move_on_after(1.5 * ASK_SECONDS):
+        await catchup.run(lambda: [meeting], lambda: never)
+    assert questions == [SAME]
 
 
 @given(st.binary(max_size=60))
