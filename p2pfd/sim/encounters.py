@@ -65,6 +65,8 @@ class EncounterPlan:
     """Nodes that give no blob away."""
     unlike: Mapping[int, Habits] = field(default_factory=dict)
     """Nodes with habits of their own."""
+    wallet: int = WALLET
+    """What each has at the start."""
     trace: bool = False
 
 
@@ -122,7 +124,7 @@ class EncounterCast:
         accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in nodes]
         signatures = Signatures(root.split("signatures"))
         chain = EncounterChain(
-            dict.fromkeys(accounts, WALLET),
+            dict.fromkeys(accounts, self.plan.wallet),
             signatures,
             habits.unbond_seconds,
             habits.longest,
@@ -206,7 +208,7 @@ def simulate_encounters(
         ends=dict(sorted(ends.items())),
         claims=dict(sorted(chain.claims.items())),
         refused=dict(sorted(Counter(reason for _, reason in chain.refused).items())),
-        earned=tuple(chain.total(who) - WALLET for who in cast.accounts),
+        earned=tuple(chain.total(who) - plan.wallet for who in cast.accounts),
         held=chain.book.purse.held,
         in_wallets=sum(chain.book.balances(who).wallet for who in cast.accounts),
         learnt=counts["learner.learnt"],

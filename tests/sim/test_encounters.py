@@ -204,3 +204,25 @@ def test_two_lanes_at_once():
     report = simulate_encounters(plan(habits=with_habits(lanes=2, encounters=4, stake=12_000)))
     served(report)
     assert report.learnt == 40
+
+
+@pytest.mark.long
+def test_liars_fall_under_the_threshold_and_from_then_on_everything_is_accepted():
+    """Fifty devices of which ten lie, each with a seat and four prepayments: as published, attackers drop out."""
+    nodes, liars = 50, frozenset(range(0, 50, 5))
+    accepted: list[bool] = []
+
+    def watch(now: Tick, node: int, told: Emit) -> None:
+        if told.name == "learner.settled":
+            accepted.append(bool(told.fields["accepted"]))
+
+    habits = with_habits(encounters=12, stake=4 * PREPAYMENT, until=Tick(400 * SECOND))
+    report = simulate_encounters(EncounterPlan(WorldPlan(nodes=nodes), habits, liars=liars, wallet=14_000), watch=watch)
+    assert report.held == 0
+    assert report.left == nodes
+    third = len(accepted) // 3
+    assert not all(accepted[:third])
+    assert all(accepted[third:])
+    assert max(report.earned[node] for node in liars) <= THRESHOLD - 4 * PREPAYMENT + PREPAYMENT
+    assert sum(report.earned[node] for node in range(nodes) if node not in liars) > 0
+    assert report.refused["encounters: neighbor's stake low"] > 0

@@ -248,7 +248,7 @@ class Device:
         pending = [side for side in served if side.case.standing is Standing.NONE]
         if reason is None and terms.nonce != office.nonce(who, terms.lane):
             reason = "the nonce is not the lane's next one"
-        if reason is None and (len(served) >= office.habits.serves or now >= office.habits.until):
+        if reason is None and (len(served) >= office.serves(who) or now >= office.habits.until):
             reason = "this device serves no more at present"
         if reason is None and any(side.case.sure.learner == who for side in pending):
             reason = "another proposal of this learner is being weighed"

@@ -224,6 +224,7 @@ class Learner(Side):
             self.office.mark(self.case.sure.neighbor)
             self.stage = OVER
             return [*quiet, told]
+        self.office.clear(self.case.sure.neighbor)
         self.stage = TAKE
         # What was delivered here counts only if it is what was voted on: the neighbor may have signed two answers.
         self.certain = bool(self.case.after) and (self.case.fixed or self.case.all_bound)

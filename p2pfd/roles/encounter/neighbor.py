@@ -71,7 +71,7 @@ class Neighbor(Side):
         Rule((VOTE,), "chain Committed", (), "waits on", "on_noted"),
         Rule((VOTE,), "timer nudge", (), "tells once more those who are not bound", "on_nudge"),
         *closing(*_OPEN, VOTE),
-        Rule((*_BEFORE, *_OPEN, VOTE), "chain Settled", (OVER,), "is paid, or not", "on_ended"),
+        Rule((*_BEFORE, *_OPEN, VOTE), "chain Settled", (OVER,), "is paid, or not", "on_settled"),
         Rule((*_BEFORE, *_OPEN, VOTE), "chain Defaulted", (OVER,), "has paid damages", "on_ended"),
         Rule((*_BEFORE, *_OPEN, VOTE), "chain Voided", (OVER,), "has its tokens back", "on_ended"),
     )
@@ -164,7 +164,10 @@ class Neighbor(Side):
 
     def on_unread(self, now: Tick) -> Effects:
         """The chain did not say, or has nothing to say."""
-        return self.on_lapsed(now) if self.case.standing is Standing.NONE else self.on_unknown(now)
+        if self.case.standing is not Standing.NONE:
+            return self.on_unknown(now)
+        self.office.mark(self.case.sure.learner)  # it had this device bound for nothing
+        return self.on_lapsed(now)
 
     def on_unknown(self, now: Tick) -> Effects:
         """Later."""
@@ -232,6 +235,11 @@ class Neighbor(Side):
         """The chain counts the votes."""
         self.stage = VOTE
         return [Persist(), *self.until_award(), *self.on_nudge(now)]
+
+    def on_settled(self, now: Tick, event: EncounterEvent) -> Effects:
+        """This learner opens what it proposes."""
+        self.office.clear(self.case.sure.learner)
+        return self.on_ended(now, event)
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 

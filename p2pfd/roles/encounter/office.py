@@ -120,7 +120,7 @@ class Office:
         self.nonces: dict[tuple[Account, int], int] = {}
         """The next nonce of each lane that has been used."""
         self.marks: dict[Account, int] = {}
-        """How often this device was let down by somebody: it asks these last."""
+        """How often this device was let down by somebody: it asks these last, and keeps half its room from them."""
 
     def peer_of(self, who: Account) -> PeerId | None:
         """The peer that vouches for an account."""
@@ -148,8 +148,16 @@ class Office:
         self.nonces[who, lane] = max(self.nonce(who, lane), nonce + 1)
 
     def mark(self, who: Account) -> None:
-        """This neighbor delivered nothing, or nothing good."""
+        """This neighbor delivered nothing, or nothing good; or this learner had something signed and left it."""
         self.marks[who] = self.marks.get(who, 0) + 1
+
+    def clear(self, who: Account) -> None:
+        """It has kept its word."""
+        self.marks.pop(who, None)
+
+    def serves(self, who: Account) -> int:
+        """In how many encounters at a time this device serves, if one more is this learner's."""
+        return self.habits.serves // 2 if who in self.marks else self.habits.serves
 
     def partner(self, key: int, asked: Collection[Account]) -> Account | None:
         """Whom to ask next: those with the fewest marks first, in an order that nobody else can know."""

@@ -145,6 +145,18 @@ def test_a_signature_that_nobody_uses_lapses():
     actor.compute(None, "nothing was opened under this key")
     assert actor.told("neighbor.lapsed")
     assert actor.stage == "gone"
+    assert actor.device.office.marks == {ACCOUNTS["learner"]: 1}
+
+
+def test_learners_that_leave_what_was_signed_never_get_all_the_room():
+    actor = neighbor(serves=2, stake=40_000)
+    actor.device.member.free = 40_000
+    actor.device.office.mark(ACCOUNTS["learner"])
+    assert actor.hear("ada", proposal()) is ACCEPT
+    refusing(lambda: actor.hear("learner", proposal()), "serves no more")
+    assert actor.hear("ben", proposal()) is ACCEPT
+    actor.device.office.clear(ACCOUNTS["learner"])
+    assert actor.device.office.serves(ACCOUNTS["learner"]) == 2
 
 
 def test_it_serves_only_what_was_opened_with_itself():
