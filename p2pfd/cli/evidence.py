@@ -15,7 +15,6 @@ from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.core.claims import (
     BondForfeited,
-    ChainEvent,
     LabelsRevealed,
     MarketTerms,
     RevealsClosed,
@@ -24,6 +23,7 @@ from p2pfd.core.claims import (
 )
 from p2pfd.core.ids import Account, account
 from p2pfd.core.labels import unpack
+from p2pfd.core.modes import ModeEvent
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import DecodeError, NotRunningError, PlanError
 from p2pfd.incentives.audit import audit
@@ -32,7 +32,7 @@ from p2pfd.incentives.why import Why, why
 from p2pfd.node import keys
 from p2pfd.settlement import answers
 from p2pfd.settlement.encounter_history import Entry
-from p2pfd.settlement.kinds import ENCOUNTERS, ONCHAIN, Contract
+from p2pfd.settlement.kinds import ENCOUNTERS, Contract
 from p2pfd.settlement.profiles import Chain
 from p2pfd.settlement.watch import Watcher
 
@@ -46,16 +46,13 @@ class History:
     """A task as its chain tells it: the terms, and every event with its block."""
 
     terms: MarketTerms
-    events: tuple[tuple[int, ChainEvent], ...]
+    events: tuple[tuple[int, ModeEvent], ...]
 
 
 async def _read(place: where.Place, chain: Chain) -> History:
     spec = place.task
-    if chain.market.kind is not ONCHAIN:
-        raise PlanError(
-            f"the task's market is {chain.market.kind.name}: the chain does not hold all of its labels",
-            "p2pfd explain TRANSACTION and p2pfd verify --contract 0x... are for encounters, and for onchain markets",
-        )
+    if chain.market.kind is ENCOUNTERS:
+        raise PlanError(f"{chain.market.address} holds encounters, which have no rounds", "p2pfd explain TRANSACTION")
     head = answers.height(await chain.rpc.call("eth_blockNumber"))
     watcher = Watcher(chain.rpc, chain.market, finality=0, interval=1.0)
     seen = await watcher.history(0, head, chain.market, spec.id)
@@ -88,6 +85,8 @@ def _verify(args: argparse.Namespace, screen: Screen) -> int:
     problems = [*_differences(terms_of(place.task), history.terms), *found.problems]
     screen.say(f"task    {place.task.name} · {place.task.id.hex()}")
     screen.say(f"rounds  {found.rounds} settled · {found.payments} payments recomputed from the labels on the chain")
+    if found.claimed:
+        screen.say(f"        {found.claimed} payments as claimed and not contradicted, or as the chain computed them")
     for problem in problems:
         screen.say(f"wrong   {problem}")
     if not problems:
@@ -97,6 +96,7 @@ def _verify(args: argparse.Namespace, screen: Screen) -> int:
             "task": place.task.id.hex(),
             "rounds": found.rounds,
             "payments": found.payments,
+            "claimed": found.claimed,
             "paid": sum(found.earned.values()),
             "earned": found.earned,
             "problems": problems,
@@ -160,6 +160,8 @@ def _explain(args: argparse.Namespace, screen: Screen) -> int:
             screen.result({**facts, "payments": []})
             return exits.OK.code
         rnd = settled
+    if history.terms.mode != "onchain":
+        return _explain_sums(screen, history, rnd, facts)
     payments = _payments(history, rnd, args.account)
     for paid, reasons in payments:
         _tell(screen, history.terms, paid, reasons)
@@ -176,6 +178,22 @@ def _explain(args: argparse.Namespace, screen: Screen) -> int:
     )
     wrong = [paid for paid, reasons in payments if (paid.score, paid.amount) != (reasons.score, reasons.amount)]
     return exits.ASSERTION.code if wrong else exits.OK.code
+
+
+def _explain_sums(screen: Screen, history: History, rnd: int, facts: dict[str, object]) -> int:
+    """A round of another mode: what it paid; its sums need labels that its events do not have."""
+    paid = [event for _, event in history.events if isinstance(event, WorkerPaid) and event.round == rnd]
+    if not facts:
+        for event in paid:
+            screen.say(f"{_words(event)} for a score of {event.score / SCALE:.6f} over the words that were drawn")
+        if not paid:
+            raise PlanError(
+                f"why round {rnd} of an {history.terms.mode} market paid what it did is not on the chain",
+                "p2pfd verify says whether it paid what was claimed",
+            )
+    payments = [{"account": event.worker, "score": event.score, "paid": event.amount} for event in paid]
+    screen.result({**facts, "round": rnd, "payments": payments})
+    return exits.OK.code
 
 
 def _settled_in(history: History, block: int) -> int | None:
@@ -231,7 +249,7 @@ def _tell(screen: Screen, terms: MarketTerms, paid: WorkerPaid, reasons: Why) ->
         screen.say(f"  WRONG: the chain says {tokens(paid.amount)} for a score of {paid.score / SCALE:.6f}")
 
 
-def _words(event: ChainEvent) -> str:
+def _words(event: ModeEvent) -> str:
     match event:
         case WorkerPaid(worker=who, round=rnd, amount=amount):
             return f"round {rnd}: {who} earned {tokens(amount)}"
@@ -245,7 +263,7 @@ def _words(event: ChainEvent) -> str:
             return _plain(event)
 
 
-def _plain(event: ChainEvent) -> str:
+def _plain(event: ModeEvent) -> str:
     name = re.sub(r"(?<!^)(?=[A-Z])", " ", type(event).__name__).lower()
     who = getattr(event, "worker", None) or getattr(event, "requester", None)
     rnd = getattr(event, "round", None)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -135,14 +135,28 @@ class SampledMarket(Rounds):
 
     def _settle(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ModeEvent, ...]:
         task = self._in(task_id, rnd, (Phase.SETTLE,), "market: nothing to settle")
-        terms, draw = task.terms, self.draw(task_id)
-        seats = sorted(task.revealed)
-        counts = [counts_of(draw.counts[number], terms.classes) for number in seats]
-        picked = [task.revealed[number] for number in seats]
-        scored = sampling.scores_by_counts(picked, counts, terms.classes, len(picked[0]))
-        words = -(-terms.samples // PER_WORD)
-        means = tuple(max(0, score) * words // (terms.picks * terms.samples) for score in scored)
-        return self._reward(now, task, scored, ptsc.pay(terms.pot, terms.rate, means))
+        draw, seats = self.draw(task_id), sorted(task.revealed)
+        counts = [draw.counts[number] for number in seats]
+        return self._reward(now, task, *earned(task.terms, [task.revealed[number] for number in seats], counts))
+
+
+def earned(
+    terms: MarketTerms, picked: Sequence[bytes], counts: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Each worker's score over the picked labels, and its pay; the counts are of all its labels, as it showed them."""
+    said = [counts_of(packed, terms.classes) for packed in counts]
+    scored = sampling.scores_by_counts(picked, said, terms.classes, len(picked[0]))
+    words = -(-terms.samples // PER_WORD)
+    means = tuple(max(0, score) * words // (terms.picks * terms.samples) for score in scored)
+    return scored, ptsc.pay(terms.pot, terms.rate, means)
+
+
+def picked_in(terms: MarketTerms, places: Sequence[int], words: Sequence[bytes]) -> bytes:
+    """The labels in the words at these places, one byte each; DecodeError where any stand behind the last sample."""
+    plain = b""
+    for place, word in zip(places, words, strict=True):
+        plain += unpack(word, min(PER_WORD, terms.samples - PER_WORD * place), _ANY_NIBBLE)
+    return plain
 
 
 def _climb(word: bytes, place: int, terms: MarketTerms, path: tuple[Step, ...]) -> Step:

@@ -199,7 +199,7 @@ async def test_amoy_conforms_on_a_bad_day(tmp_path: Path) -> None:
             skip = partial(skipped_for_good, direct)
             async with open_chain(spec, proxy.url, poll_seconds=0.03, profile=profile) as opened:
                 more = partial(others, opened, direct, spec, HASTY)
-                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip, patience=300.0, more=more)
+                yield Bench([opened.settlement(key) for key in KEYS], accounts, skip, patience=900.0, more=more)
 
         nursery.start_soon(blocks)
         await check_settlement(bench)

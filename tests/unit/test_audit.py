@@ -23,7 +23,7 @@ def history() -> tuple[MarketTerms, list[ChainEvent], dict[Account, int]]:
     for at, node, event in cast.lives():
         driver.post(at, node, event)
     driver.run()
-    events = [saw.event for saw in driver._history if isinstance(saw, ChainSaw)]
+    events = [saw.event for _, saw in driver._history if isinstance(saw, ChainSaw)]
     gains = {who: chain.market.balances(who).total - 8_000_000 for who in cast.accounts}
     return chain._terms, events, gains
 
