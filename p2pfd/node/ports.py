@@ -18,6 +18,7 @@ from p2pfd.core.ticks import Tick
 from p2pfd.core.verdict import ACCEPT, Reject, Verdict
 from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.network.api import Delivery, Topic, Transport
+from p2pfd.network.statefile import StateFile
 from p2pfd.node.encounters import QUICK
 from p2pfd.node.keys import NodeKeys, verify
 from p2pfd.node.saying import Places, Saying
@@ -69,8 +70,12 @@ class NodePorts:
         nursery: trio.Nursery,
         first_seq: int,
         alone: bool = False,
+        places: StateFile | None = None,
     ) -> None:
-        """``alone``: the machine also says things to single peers, and this node tells where it can be dialled."""
+        """``alone``: the machine also says things to single peers, and this node tells where it can be dialled.
+
+        ``places`` is where it keeps where others can be.
+        """
         self._task = task
         self._keys = keys
         self._transport = transport
@@ -84,7 +89,7 @@ class NodePorts:
         self._room = trio.Event()
         self._told: dict[str, int] = {}
         self._heard = 0
-        self._places = Places(transport)
+        self._places = Places(transport, places)
         self._saying = Saying(transport, self._places, self._take, emit) if alone else None
         self._out, self._outbox = trio.open_memory_channel[WireMessage](math.inf)
         self._jobs, self._jobbox = trio.open_memory_channel[tuple[str, Work]](math.inf)
@@ -135,13 +140,18 @@ class NodePorts:
         return seal(message, self._task, self._seq, self._keys.peer, self._keys.sign)
 
     async def run_publishing(self) -> None:
-        """Sign and publish what the machine says, in its order; first of all, where it can be spoken to alone."""
+        """Sign and publish what the machine says, in its order."""
         topic = topic_of(self._task)
-        where = self._places.own() if self._saying is not None else None
-        if where is not None:
-            await self._transport.publish(topic, self._seal(where))
         async for message in self._outbox:
             await self._transport.publish(topic, self._seal(message))
+
+    async def run_placing(self) -> None:
+        """Tell where this node can be spoken to alone: at first, and whenever there is somebody who may not know."""
+        while self._saying is not None:
+            where = self._places.own()
+            if where is not None:
+                await self._transport.publish(topic_of(self._task), self._seal(where))
+            await self._places.news()
 
     async def run_listening(self) -> None:
         """Check what is heard, and hand the machine what is worth its time."""

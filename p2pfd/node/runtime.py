@@ -27,6 +27,7 @@ from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.network.statefile import StateFile
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
 from p2pfd.node.encounters import EncounterBench, check_rules, habits_of, until_done
@@ -57,6 +58,7 @@ Report = Callable[[str, dict[str, object]], None]
 ADAPTERS = "p2pfd.adapters"
 """Beside the node's database: whom it has met, and how they behaved."""
 BLOBS_FOLDER = "blobs"
+PLACES_FILE = "places.json"
 PEERS_SECONDS = 10.0
 """A node that has heard from no peer by then starts all the same: the others may come later."""
 
@@ -130,7 +132,9 @@ async def _take_part(
                     bench.desk = chain.desk
                 chain.cursor = GENESIS if saved is None else saved.cursor
             alone, first_seq = isinstance(machine, Device), int(clock.now())
-            ports = NodePorts(spec.id, keys, transport, chain, bench, store, emit, nursery, first_seq, alone=alone)
+            places = StateFile(home / PLACES_FILE) if alone else None
+            rest = (emit, nursery, first_seq, alone, places)
+            ports = NodePorts(spec.id, keys, transport, chain, bench, store, *rest)
             observe = until_done(machine, ports) if isinstance(machine, Device) else ports.observe
             driver = ports.driver = Driver(machine, ports, clock, observe)
             dialled = trio.Event()
@@ -151,6 +155,7 @@ async def _take_part(
             report("ready", told)
             nursery.start_soon(neighbours.run)
             nursery.start_soon(ports.run_publishing)
+            nursery.start_soon(ports.run_placing)
             nursery.start_soon(ports.run_computing)
             nursery.start_soon(driver.run)
             nursery.start_soon(_finish, ports, spec, transport, emit, report)

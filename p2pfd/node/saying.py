@@ -16,6 +16,7 @@ from p2pfd.core.ids import PeerId
 from p2pfd.errors import NetworkError
 from p2pfd.network.api import Transport
 from p2pfd.network.reach import Reach, reach_of
+from p2pfd.network.statefile import StateFile
 from p2pfd.node.telemetry import Emitter
 from p2pfd.wire.limits import MAX_ENVELOPE, MAX_WHEREABOUTS
 from p2pfd.wire.messages import Whereabouts
@@ -25,6 +26,8 @@ TAKEN, NO_ROOM = b"\1", b"\0"
 MOST_PLACES = 4
 MOST_KNOWN = 4096
 """Of so many peers it is remembered where they are; whoever told it longest ago is forgotten first."""
+SETTLING = 1.0
+"""Several come at once, when a mesh starts: so long they are waited for."""
 TRIES = 4
 FIRST_PAUSE = 1.0
 
@@ -33,11 +36,19 @@ Take = Callable[[PeerId, bytes], bool]
 
 
 class Places:
-    """Where peers say that they can be dialled."""
+    """Where peers say that they can be dialled. With a file, a node that starts again knows it still."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, file: StateFile | None = None) -> None:
         self._transport = transport
+        self._file = file
         self._known: OrderedDict[PeerId, tuple[str, ...]] = OrderedDict()
+        self._news = trio.Event()
+        value = None if file is None else file.load()
+        if isinstance(value, dict):
+            for peer, told in value.items():
+                if isinstance(told, str) and len(told) <= MAX_WHEREABOUTS:
+                    self.note(PeerId(peer), Whereabouts(told))
+        self._news = trio.Event()
 
     def own(self) -> Whereabouts | None:
         """What this node says of itself; None when it can be dialled nowhere."""
@@ -52,11 +63,23 @@ class Places:
         addresses = told.addresses.split(" ")
         if not all(address.endswith(f"/p2p/{peer}") for address in addresses):
             return False
-        self._known[peer] = tuple(addresses[:MOST_PLACES])
+        chosen = tuple(addresses[:MOST_PLACES])
+        if self._known.get(peer) != chosen:
+            self._news.set()
+        self._known[peer] = chosen
         self._known.move_to_end(peer)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         return True
+
+    async def news(self) -> None:
+        """Return when somebody is somewhere new, and has been for a moment; it is kept by then."""
+        await self._news.wait()
+        await trio.sleep(SETTLING)
+        self._news = trio.Event()
+        if self._file is not None:
+            known = {peer: " ".join(addresses) for peer, addresses in self._known.items()}
+            await trio.to_thread.run_sync(self._file.save, known, self._file.ticket())
 
     def of(self, peer: PeerId) -> list[str]:
         """Where to dial a peer. An address that means another machine here than there is left out."""

@@ -68,7 +68,7 @@ async def node(network, keys, path, told, *, alone=True):
             ports.machine, ports.transport = machine, transport
             nursery.start_soon(ports.run_listening)
             nursery.start_soon(ports.driver.run)
-            ports.begin = lambda: nursery.start_soon(ports.run_publishing)
+            ports.begin = lambda: [nursery.start_soon(run) for run in (ports.run_publishing, ports.run_placing)]
             yield ports
             nursery.cancel_scope.cancel()
 

@@ -12,6 +12,7 @@ from p2pfd.core.ids import PeerId
 from p2pfd.errors import NetworkError
 from p2pfd.network.libp2p import open_transport
 from p2pfd.network.memory import open_memory_network
+from p2pfd.network.statefile import StateFile
 from p2pfd.node.saying import FIRST_PAUSE, MOST_KNOWN, TRIES, Places, Saying
 from p2pfd.wire.messages import Whereabouts
 
@@ -112,6 +113,25 @@ async def test_a_peer_speaks_for_itself_only_and_the_oldest_word_is_forgotten():
         near.meets(far)
         await near.places.connect(far.transport.peer)
         assert near.transport.peers() == (far.transport.peer,)
+
+
+async def test_where_the_others_are_outlives_the_process(tmp_path, autojump_clock):
+    async with remembered(3) as (near, far, third):
+        file = StateFile(tmp_path / "places.json")
+        places = Places(near.transport, file)
+        assert places.note(far.transport.peer, far.places.own())
+        assert places.note(third.transport.peer, third.places.own())
+        await places.news()
+        with trio.move_on_after(60) as quiet:
+            await places.news()
+        assert quiet.cancelled_caught, "the same once more is no news"
+        again = Places(near.transport, file)
+        await again.connect(third.transport.peer)
+        assert near.transport.peers() == (third.transport.peer,)
+        for damaged in ("[]", "{", '{"a": 1}', '{"a": "/memory/1/p2p/b"}'):
+            file.path.write_text(damaged)
+            with pytest.raises(NetworkError, match="has not told"):
+                await Places(near.transport, file).connect(far.transport.peer)
 
 
 async def test_an_address_that_means_another_machine_is_not_dialled():
