@@ -40,6 +40,9 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--rows", metavar="TEXT", help="only rows with this text in their name")
     parser.add_argument("--rounds", type=number(1, 10_000), metavar="R", help="other than the recipe's")
     parser.add_argument(
+        "--epochs", type=number(1, 1000), metavar="E", help="so many in every round, none of them longer"
+    )
+    parser.add_argument(
         "--cache", type=Path, default=_CACHE, metavar="FILE", help=f"what was measured already ({_CACHE})"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write accuracy against bytes there, as SVG")
@@ -58,6 +61,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     recipe = recipe_for(args.data)
     if args.rounds:
         recipe = replace(recipe, rounds=args.rounds, even=None)
+    if args.epochs:
+        recipe = recipe.alike(args.epochs)
     table = table_of(args.table, recipe)
     if args.rows is not None:
         table = only(table, args.rows)

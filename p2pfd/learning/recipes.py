@@ -40,6 +40,11 @@ class Recipe:
         rounds, epochs = self.even
         return replace(self, rounds=rounds, settings={**self.settings, "epochs": epochs, "longer_from": 0}, even=None)
 
+    def alike(self, epochs: int) -> Recipe:
+        """The recipe with so many epochs in every round, however the data is dealt out."""
+        settings = {name: value for name, value in self.settings.items() if name != "longer_from"}
+        return replace(self, settings={**settings, "epochs": epochs}, even=None)
+
     def averaged(self, partition: str) -> Recipe:
         """The recipe for averages of weights: as many epochs in all, and in each round as many as are usual."""
         most = self.on(partition)

@@ -154,6 +154,10 @@ def test_where_classes_are_spread_evenly_rounds_are_longer_and_fewer() -> None:
     assert rounds["α = 0.1: cfd"] == (3, 1)
     assert rounds["α = 0.1: FedAvg, adjusted"] == (5, 1), "two rounds were of two epochs"
     assert recipe.on("labels:2") is recipe
+    plain = recipe.alike(4)
+    assert plain.on("iid") is plain
+    assert plain.settings == {"epochs": 4, "distil_epochs": 2}
+    assert plain.averaged("iid") == plain
     assert QUICK.on("iid") is QUICK
     assert QUICK.averaged("iid") == QUICK
 
