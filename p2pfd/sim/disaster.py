@@ -6,18 +6,20 @@ moment. What counts is how good those are, in the end, who are left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean, stdev
 
 from p2pfd.core.ticks import SECOND, Tick
+from p2pfd.errors import PlanError
 from p2pfd.sim.faults import VICTIMS, Disaster
 from p2pfd.sim.graphs import parts
-from p2pfd.sim.run import Cast, SimPlan, simulate
+from p2pfd.sim.run import Cast, SimPlan, Tally, simulate
 
 GRAPHS = ("barabasi-albert", "erdos-renyi", "regular", "ring")
 NOBODY = "nobody"
+MOST_GONE = 900_000
 AT = Tick(1 * SECOND)
 """After three rounds or four: something has been learnt, and most has not."""
 
@@ -31,7 +33,7 @@ class Row:
     accuracy: float
     half: float
     lost: float
-    """What the disaster cost of the accuracy that the same seeds reach undisturbed."""
+    """What the disaster cost those who are left: the same nodes undisturbed, less what they reach so."""
     lost_half: float
     connected: float
     """The share of those who are left that is in the largest part of the graph."""
@@ -39,8 +41,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    accuracy: float
+    reached: Mapping[int, int]
+    """The accuracy of each node that is left, in millionths."""
     connected: float
+
+    def accuracy(self, nodes: Iterable[int]) -> float:
+        """The mean of these nodes; a node that never finished has reached nothing."""
+        return fmean(self.reached.get(node, 0) for node in nodes) / 1_000_000
 
 
 def compare(
@@ -51,6 +58,8 @@ def compare(
     tell: Callable[[str], None] | None = None,
 ) -> list[Row]:
     """Let the mesh of a plan learn on each graph, with each kind of victims and each seed."""
+    if share > MOST_GONE or base.world.nodes < 10:
+        raise PlanError("a disaster that leaves next to nobody", "take 10 nodes or more, of which 90 % go at the most")
     rows = []
     for graph in graphs:
         calm: list[_Run] = []
@@ -59,10 +68,12 @@ def compare(
             for seed in seeds:
                 runs.append(_run(base, graph, whom, share, seed))
                 if tell is not None:
-                    tell(f"{graph} · {whom} · seed {seed} · accuracy {runs[-1].accuracy:.1%}")
+                    tell(f"{graph} · {whom} · seed {seed} · accuracy {runs[-1].accuracy(runs[-1].reached):.1%}")
             calm = calm or runs
-            accuracy, half = _mean([run.accuracy for run in runs])
-            lost, lost_half = _mean([one.accuracy - run.accuracy for one, run in zip(calm, runs, strict=True)])
+            accuracy, half = _mean([run.accuracy(run.reached) for run in runs])
+            lost, lost_half = _mean(
+                [one.accuracy(run.reached) - run.accuracy(run.reached) for one, run in zip(calm, runs, strict=True)]
+            )
             connected = fmean(run.connected for run in runs)
             rows.append(Row(graph, whom, accuracy, half, lost, lost_half, connected))
     return rows
@@ -87,11 +98,12 @@ def _run(base: SimPlan, graph: str, whom: str, share: int, seed: int) -> _Run:
     faults = () if whom == NOBODY else (Disaster(AT, share, whom),)
     plan = replace(base, seed=seed, world=replace(base.world, graph=graph, faults=faults))
     cast = Cast(plan)
-    report = simulate(plan, cast=cast)
+    tally = Tally()
+    simulate(plan, cast=cast, tally=tally)
     left = [node for node in range(plan.world.nodes) if node not in cast.away]
     place = {node: at for at, node in enumerate(left)}
     links = [{place[other] for other in cast.world.neighbours[node] if other in place} for node in left]
-    return _Run(report.accuracy_together, len(parts(links)[0]) / len(left) if left else 0.0)
+    return _Run({node: tally.last.get(node, 0) for node in left}, len(parts(links)[0]) / len(left))
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:

@@ -280,12 +280,12 @@ def simulate(
     progress: Callable[[float, int, int], None] | None = None,
     trace: Trace | None = None,
     cast: Cast | None = None,
+    tally: Tally | None = None,
 ) -> SimReport:
     """Run the plan. `progress` is told virtual seconds, events so far and rounds absorbed, now and then."""
-    cast = cast or Cast(plan)
+    cast, tally = cast or Cast(plan), tally or Tally()
     if trace is None and plan.trace:
         trace = Trace(plan.world.nodes)
-    tally = Tally()
     chain = cast.ledger() if plan.settled else None
     driver = HeapDriver(cast.machines, cast.peers, cast.world, cast.work, tally.watch, trace, chain, cast.accounts)
     for at, node, event in cast.lives():
