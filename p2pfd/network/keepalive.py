@@ -33,6 +33,9 @@ TOGETHER = 0.8
 Their times are over together from then on: an idle node wakes once in `keepalive_seconds`, not once for each peer.
 """
 
+SLACK = 0.02
+"""And who would be due so soon is due: an answer comes a little after its question, and would else be waited for."""
+
 NUMBER = 0x70327066
 """What our pings carry and their answers repeat; nobody looks at it."""
 
@@ -74,7 +77,8 @@ class Keepalive:
 
     def _look(self) -> float:
         """Ask whoever has been silent, cut off whoever remains so; when to look again."""
-        now, due = trio.current_time(), math.inf
+        now = trio.current_time()
+        due = later = math.inf  # of those that may be asked now, and of the others
         former, self._pulses = self._pulses, {}
         silent: list[tuple[INetConn, Pulse]] = []
         for connection in self._links.connections():
@@ -87,20 +91,21 @@ class Keepalive:
             heard = pulse.socket.heard
             if pulse.asked is not None and heard >= pulse.asked:
                 pulse.asked = None
-            if pulse.asked is None:
-                if now - heard >= pulse.early:
-                    silent.append((connection, pulse))
+            if pulse.asked is None and now - heard >= pulse.early:
+                silent.append((connection, pulse))
                 due = min(due, heard + pulse.patience)
+            elif pulse.asked is None:
+                later = min(later, heard + pulse.patience)
             elif now - pulse.asked < self._seconds:
-                due = min(due, pulse.asked + self._seconds)
+                later = min(later, pulse.asked + self._seconds)
             else:
                 self._cut(connection, pulse)
-        if due > now or not silent:
-            return due
+        if due > now + SLACK * self._seconds:
+            return min(due, later)
         for connection, pulse in silent:
             pulse.asked = now
             self._ask(connection)
-        return self._look()
+        return min(later, now + self._seconds)
 
     def _pulse_of(self, connection: INetConn) -> Pulse | None:
         socket = socket_of(connection)

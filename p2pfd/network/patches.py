@@ -235,6 +235,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
                 self.counters.drop(Drop.SUBSCRIPTION, peer.to_base58())
             else:
                 self.handle_subscription(peer, subscription)
+        self.router.stir()
 
     def _subscribed(self, peer: ID) -> int:
         return int(self._peer_subscription_count.get(peer, 0))

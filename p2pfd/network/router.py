@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import trio
+from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
@@ -23,6 +24,10 @@ from p2pfd.network.guard import names_in
 class SafeGossipSub(GossipSub):  # type: ignore[misc]
     """The router, without some faults of 0.8.1."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._stir = trio.Event()
+
     async def heartbeat(self) -> None:
         """Mend the mesh and tell what there is, when there is something to mend or to tell.
 
@@ -30,8 +35,10 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
         """
         await trio.sleep(self.heartbeat_initial_delay)
         while True:
-            if not self._is_quiet():
-                await self.beat()
+            while self._is_quiet():
+                self._stir = trio.Event()
+                await self._stir.wait()
+            await self.beat()
             await trio.sleep(self.heartbeat_interval)
 
     def _is_quiet(self) -> bool:
@@ -41,6 +48,25 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
             and (len(mesh) >= self.degree_low or len(mesh) == len(self.pubsub.peer_topics.get(topic, ())))
             for topic, mesh in self.mesh.items()
         )
+
+    def stir(self) -> None:
+        """Something has changed that the next heartbeat may have to do with."""
+        self._stir.set()
+
+    def add_peer(self, peer_id: ID, protocol_id: TProtocol | None) -> None:
+        """Somebody has come."""
+        super().add_peer(peer_id, protocol_id)
+        self.stir()
+
+    def remove_peer(self, peer_id: ID) -> None:
+        """Somebody has gone."""
+        super().remove_peer(peer_id)
+        self.stir()
+
+    async def join(self, topic: str) -> None:
+        """A topic is listened to."""
+        await super().join(topic)
+        self.stir()
 
     async def beat(self) -> None:
         """One heartbeat."""
@@ -67,6 +93,7 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
             pubsub.counters.drop(Drop.EQUIVOCATION, msg_forwarder.to_base58())
             return
         self.mcache.put(pubsub_msg)
+        self.stir()
         rpc = rpc_pb2.RPC(publish=[pubsub_msg])
         topics = list(pubsub_msg.topicIDs)
         author, name = ID(pubsub_msg.from_id), pubsub.get_message_id(pubsub_msg)
@@ -151,6 +178,7 @@ class SafeGossipSub(GossipSub):  # type: ignore[misc]
     async def handle_rpc(self, rpc: rpc_pb2.RPC, sender_peer_id: ID) -> None:
         """Control messages of gossipsub 1.1. 0.8.1 verifies the peer record a second time here."""
         control = rpc.control
+        self.stir()
         for ihave in self._of_ours(control.ihave, sender_peer_id):
             await self.handle_ihave(ihave, sender_peer_id)
         for iwant in control.iwant:

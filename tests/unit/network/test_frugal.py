@@ -14,9 +14,12 @@ from p2pfd.network.holders import ID_BYTES, Holders
 from p2pfd.network.libp2p import Libp2pTransport
 from p2pfd.network.outlet import Outlet
 from p2pfd.network.patches import BATCH
+from p2pfd.network.settings import NetworkSettings
 
 from .conftest import TOPIC, Ear, Nodes
 from .stock import StockNode
+
+QUICK = NetworkSettings(heartbeat_seconds=0.05)
 
 pytestmark = pytest.mark.network
 
@@ -246,3 +249,29 @@ def test_holders_are_bounded_and_forgotten() -> None:
     holders.note(b"3", a)
     holders.note(bytes(ID_BYTES + 1), a)
     assert [set(holders.of(name)) for name in (b"1", b"2", b"3", bytes(ID_BYTES + 1))] == [set(), set(), {a}, set()]
+
+
+async def test_a_heartbeat_rests_while_there_is_nothing_to_mend_or_to_tell(nodes: Nodes, nursery: trio.Nursery) -> None:
+    near, far = await nodes.open(QUICK), await nodes.open(QUICK)
+    ears = Ear(near), Ear(far)
+    for ear in ears:
+        await nursery.start(ear.run)
+    routers = [node._gossip.router for node in (near, far)]
+
+    async def rest() -> None:
+        while not all(router._stir.statistics().tasks_waiting for router in routers):  # noqa: ASYNC110 - it rests when it does
+            await trio.sleep(0.01)
+
+    await rest()
+    await near.connect(far.addresses[0])
+    await far.wait_for_subscribers(TOPIC, 1)
+    await rest()
+    assert all(router.mesh[TOPIC] for router in routers), "they have grafted each other"
+    await near.publish(TOPIC, b"something")
+    assert not routers[0]._is_quiet()
+    await ears[1].until(b"something")
+    await rest()
+    assert not any(router.mcache.msgs for router in routers), "it has gone on until all was told and forgotten"
+    await near.disconnect(far.peer)
+    await rest()
+    assert not any(router.mesh[TOPIC] for router in routers)
