@@ -71,7 +71,7 @@ def test_learners_know_more_afterwards():
         assert after["taken"] == 2
 
 
-@pytest.mark.parametrize("loss", [50_000, 300_000])
+@pytest.mark.parametrize("loss", [50_000, pytest.param(300_000, marks=pytest.mark.long)])
 def test_what_is_lost_is_said_again(loss: int):
     report = simulate_encounters(plan(loss=loss))
     served(report)
@@ -118,7 +118,7 @@ def test_validators_that_never_come_cost_the_others_a_deadline_only():
     assert report.held == cast.chain.total(dead) - in_wallet, "only the dead device's own tokens are still there"
 
 
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 12))])
 def test_devices_that_die_and_return_at_any_moment_lose_no_token(seed: int):
     absences = [
         Absence(node, Tick((4 + seed) * SECOND + node * SECOND // 3), Tick((7 + 2 * node + 5 * seed) * SECOND))
@@ -173,6 +173,32 @@ def test_a_validator_that_dies_once_it_is_bound_returns_to_the_same_vote():
     report = simulate_encounters(plan(Absence(node, Tick(at + 1), Tick(at + 15 * SECOND))))
     served(report)
     assert report.learnt == 20
+
+
+def test_a_neighbor_that_dies_once_it_has_delivered_is_paid_all_the_same():
+    # Its signature stands behind the answer: whoever has that and the votes settles for it.
+    judged: list[tuple[Tick, str]] = []
+
+    def watch(now: Tick, node: int, told: Emit) -> None:
+        if told.name == "validator.drawn" and not judged:
+            judged.append((now, str(told.fields["neighbor"])))
+
+    cast = EncounterCast(plan())
+    simulate_encounters(plan(), cast=cast, watch=watch)
+    at, who = judged[0]
+    node = [str(each) for each in cast.accounts].index(who)
+    gone = plan(Absence(node, Tick(at + SECOND // 10)))
+    settled: list[tuple[Tick, bool]] = []
+
+    def count(now: Tick, _: int, told: Emit) -> None:
+        if told.name == "learner.settled" and told.fields["neighbor"] == who:
+            settled.append((now, bool(told.fields["accepted"])))
+
+    report = simulate_encounters(gone, watch=count)
+    books_balance(report)
+    [(when, accepted), *_] = settled
+    assert accepted
+    assert when > at + SECOND, "the neighbor's turn has passed"
 
 
 def test_a_partition_ends_and_all_encounters_with_it():
