@@ -54,6 +54,7 @@ class Mesh:
     contract: Contract
     keys: list[NodeKeys]
     told: list[Told] = field(default_factory=list)
+    dead: set[int] = field(default_factory=set)
     finished: dict[int, dict[str, object]] = field(default_factory=dict)
     _news: trio.Event = field(default_factory=trio.Event)
     _listening: dict[int, str] = field(default_factory=dict)
@@ -111,11 +112,14 @@ class Mesh:
             yield Command(dial=tuple(self._listening[other] for other in others))
             await trio.sleep_forever()
 
+        self.dead.discard(number)
         with scope:
             await run_node(config, self.keys[number], SystemClock(), emit, report, commands())
+        self.dead.add(number)
+        self._news.set()
 
     async def balances(self) -> dict[Account, int]:
-        """All that each node has, wherever it is, and what the contract itself still holds in escrow as BOSS's."""
+        """All that each node has, wherever it is, but for what is in escrow."""
         async with open_chain(self.task.chain, self.url) as chain:
             desk = chain.encounters(BOSS)
             return {keys.account.account: (await desk.account(keys.account.account)).total for keys in self.keys}

@@ -39,9 +39,19 @@ async def recomputed(mesh):
     return [entry for entry in entries if isinstance(entry.event, Settled)]
 
 
-async def runs(tmp_path, adapter, nodes, own):
-    """A mesh in which each node learns so often from others, until all are done and all that was begun has ended."""
-    async with encounter_mesh(tmp_path, nodes, adapter, dataclasses.replace(TERMS, own=own)) as (mesh, _, _):
+async def runs(tmp_path, adapter, nodes, own, killed_at=()):
+    """A mesh in which each node learns so often from others, until all are done and all that was begun has ended.
+
+    Whoever is the first to tell one of the names in ``killed_at`` is killed in that moment, and started again.
+    """
+    async with encounter_mesh(tmp_path, nodes, adapter, dataclasses.replace(TERMS, own=own)) as (mesh, nursery, scopes):
+        for name in killed_at:
+            await mesh.until(lambda name=name: bool(mesh.events(name)))
+            victim = mesh.events(name)[0][0]
+            scopes[victim].cancel()
+            await mesh.until(lambda victim=victim: victim in mesh.dead)
+            scopes[victim] = trio.CancelScope()
+            nursery.start_soon(mesh.run, victim, scopes[victim])
         await mesh.until(lambda: len(mesh.finished) == nodes)
         await mesh.until(lambda: len(mesh.events("neighbor.over")) >= len(mesh.events("neighbor.opened")))
         ends = await recomputed(mesh)
@@ -73,3 +83,9 @@ async def test_ten_nodes_learn_by_encounters_over_the_real_stack(tmp_path, adapt
     mesh = await runs(tmp_path, adapter, 10, own=2)
     gained = [float(each["accuracy_together"]) - float(each["accuracy_alone"]) for each in mesh.finished.values()]
     assert sum(gained) / len(gained) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["learner.opened", "neighbor.opened", "validator.drawn", "validator.judged"])
+async def test_whoever_dies_in_an_encounter_goes_on_with_it(tmp_path, name):
+    await runs(tmp_path, "gossip", 6, own=1, killed_at=[name])
