@@ -121,9 +121,10 @@ def _teller(screen: Screen) -> Callable[[Progress], None]:
         if now - told[0] < TELL_EVERY:
             return
         told[0] = now
+        what = "encounter" if progress.cell.row.plan.kind == "encounters" else "round"
         screen.say(
-            f"run     {progress.done + 1}/{progress.missing} · {progress.cell.title} · round {progress.round} of "
-            f"{progress.cell.row.plan.rounds} · about {_long(progress.left)} left"
+            f"run     {progress.done + 1}/{progress.missing} · {progress.cell.title} · {what} {progress.round} of "
+            f"{progress.of} · about {_long(progress.left)} left"
         )
 
     return tell
@@ -139,8 +140,8 @@ def _report(
     learnt = accuracies(experiment, made)
     screen.say()
     screen.table(learnt.head, learnt.rows)
-    for line in made:
-        paid = pays(line)
+    for line, row in zip(made, experiment.rows, strict=True):
+        paid = pays(line, row.plan)
         screen.say()
         screen.say(screen.style(line.title or "the mesh", "bold"))
         screen.table(paid.head, paid.rows)
@@ -164,7 +165,7 @@ def _write(folder: Path, experiment: Experiment, found: Found, made: list[Line],
         "accuracy": ("accuracy.svg", curves(made, alone=True)),
     }
     for place, line in enumerate(made, start=1):
-        if any(group.pay is not None for group in line.groups):
+        if any(group.by_round for group in line.groups):
             texts[f"pay-{place}"] = (f"pay-{place}.svg", payments(line, alone=True))
     try:
         folder.mkdir(parents=True, exist_ok=True)

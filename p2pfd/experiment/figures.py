@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from p2pfd.experiment.plan import UNIT, Plan
+from p2pfd.experiment.encounters import PREPAYMENT
+from p2pfd.experiment.plan import ENCOUNTERS, UNIT, Plan
 from p2pfd.experiment.result import HONEST, Member, Result
 from p2pfd.learning.bench.tables import mean_sd
 
@@ -31,9 +32,11 @@ class Spread:
 class Group:
     """The nodes of one kind in a row's meshes.
 
-    ``pay`` is what the market paid a node in a round, in units of the rate; ``gain`` a node's balance in the end less
-    that in the beginning, in tokens; ``passed`` the share of its labels that the serum's gate let through; ``own`` the
-    accuracy of the models behind its labels. None where there is nothing to tell.
+    In a market, ``pay`` is what it paid a node in a round, in units of the rate; ``gain`` a node's balance in the end
+    less that in the beginning, in tokens; ``passed`` the share of its labels that the serum's gate let through; ``own``
+    the accuracy of the models behind its labels. In encounters all amounts are in prepayments: ``pay`` what a node
+    gained by an answer that it served, ``vote`` by an encounter that it judged; ``passed`` is the share of its answers
+    that were found valid. None where there is nothing to tell.
     """
 
     kind: str
@@ -44,7 +47,8 @@ class Group:
     own: Spread | None
     passed: Spread | None
     by_round: tuple[float, ...]
-    """Pay round by round, in units of the rate."""
+    """Pay round by round, in units of the rate; nothing in encounters."""
+    vote: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +102,53 @@ def _thirds(members: Sequence[Member]) -> tuple[list[Member], list[Member], list
     return ordered[:third], ordered[third:-third], ordered[-third:]
 
 
+def _told(seeds: Sequence[Sequence[Member]], value: Callable[[Member], Sequence[float]]) -> Spread | None:
+    """The mean over all nodes of a seed, and its spread over the seeds."""
+    each = [[one for member in members for one in value(member)] for members in seeds]
+    return _spread([fmean(values) for values in each if values]) if any(each) else None
+
+
+def _ratio(seeds: Sequence[Sequence[Member]], what: int, by: Callable[[Member], int]) -> Spread | None:
+    """What all nodes of a seed gained in one part, over how often they had it."""
+    times = [sum(by(one) for one in members) for members in seeds]
+    sums = [sum(one.parts[what] for one in members) / PREPAYMENT for members in seeds]
+    found = [total / count for total, count in zip(sums, times, strict=True) if count]
+    return _spread(found) if found else None
+
+
 def _group(plan: Plan, kind: str, seeds: Sequence[Sequence[Member]]) -> Group:
+    return (_in_encounters if plan.kind == ENCOUNTERS else _in_market)(plan, kind, seeds)
+
+
+def _in_encounters(plan: Plan, kind: str, seeds: Sequence[Sequence[Member]]) -> Group:
+    return Group(
+        kind=kind,
+        nodes=fmean(len(members) for members in seeds),
+        samples=fmean(one.samples for members in seeds for one in members),
+        pay=_ratio(seeds, 1, lambda one: len(one.turns)),
+        gain=_told(seeds, lambda one: [one.gain / PREPAYMENT]),
+        own=None,
+        passed=_told(seeds, lambda one: [turn.vote for turn in one.turns if turn.vote is not None]),
+        by_round=(),
+        vote=_ratio(seeds, 2, lambda one: one.parts[3]),
+    )
+
+
+def _in_market(plan: Plan, kind: str, seeds: Sequence[Sequence[Member]]) -> Group:
     rate, rounds = plan.money.rate, plan.rounds
     pays = plan.chain != "none" and rate > 0
 
-    def told(value: Callable[[Member], Sequence[float]]) -> Spread | None:
-        """The mean over all nodes of a seed, and its spread over the seeds."""
-        each = [[one for member in members for one in value(member)] for members in seeds]
-        return _spread([fmean(values) for values in each if values]) if any(each) else None
-
     by_round = [
-        fmean(one.turns[rnd].paid / rate for members in seeds for one in members) if pays else 0.0
-        for rnd in range(rounds)
+        fmean(one.turns[rnd].paid / rate for members in seeds for one in members) for rnd in range(rounds) if pays
     ]
     return Group(
         kind=kind,
         nodes=fmean(len(members) for members in seeds),
         samples=fmean(one.samples for members in seeds for one in members),
-        pay=told(lambda one: [one.paid / rate / rounds]) if pays else None,
-        gain=told(lambda one: [one.gain / UNIT]) if plan.chain != "none" else None,
-        own=told(lambda one: [turn.own for turn in one.turns if turn.own is not None]),
-        passed=told(lambda one: [turn.vote for turn in one.turns if turn.vote is not None]),
+        pay=_told(seeds, lambda one: [one.paid / rate / rounds]) if pays else None,
+        gain=_told(seeds, lambda one: [one.gain / UNIT]) if plan.chain != "none" else None,
+        own=_told(seeds, lambda one: [turn.own for turn in one.turns if turn.own is not None]),
+        passed=_told(seeds, lambda one: [turn.vote for turn in one.turns if turn.vote is not None]),
         by_round=tuple(by_round),
     )
 

@@ -21,7 +21,7 @@ from p2pfd.experiment.plan import ADAPTERS, Plan, check
 
 MAX_CELLS = 10_000
 DEFAULT_SEEDS = (1, 2, 3)
-_TABLES = ("behaviours", "settings", "data", "money")
+_TABLES = ("behaviours", "settings", "data", "money", "meetings")
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,12 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What its result depends on: plan, data, seed, and the code of what plugs in."""
+        """What its result depends on: plan, data, seed, and code, that of what plugs in included."""
+        from p2pfd.experiment.code import digest_of  # which imports all that learns: a list of presets needs none of it
+
         plan = self.row.plan
         digest = hashlib.sha256(plan.key(self.seed).encode() + plan.task(self.seed).id)
+        digest.update(digest_of(plan.kind).encode())
         for part in (plugins.load(ADAPTERS, plan.adapter), *(behaviour_class(name)[0] for name in plan.counts())):
             digest.update(inspect.getsource(inspect.getmodule(part) or part).encode())
         return digest.hexdigest()

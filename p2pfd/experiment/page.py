@@ -44,8 +44,8 @@ def page(experiment: Experiment, lines: Sequence[Line], command: str, machine: s
     for line, row in zip(lines, experiment.rows, strict=True):
         parts.append(f"<h2>{escape(line.title or 'The mesh')}</h2>")
         parts.append(f'<p class="quiet">{escape(budget(row.plan))}</p>')
-        parts.append(_table(pays(line)))
-        if any(group.pay is not None for group in line.groups):
+        parts.append(_table(pays(line, row.plan)))
+        if any(group.by_round for group in line.groups):
             parts.append(f"<figure>{payments(line)}</figure>")
     parts.append(
         '<p class="quiet">Pay is what the market paid a node in a round, in units of the rate. A gain is what a node '

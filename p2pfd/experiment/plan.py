@@ -11,6 +11,7 @@ from math import isfinite
 from types import MappingProxyType
 
 from p2pfd import behaviours, plugins
+from p2pfd.core.encounter_claims import MAX_SIZE, RULES
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.core.tables import did_you_mean
@@ -20,6 +21,11 @@ from p2pfd.learning.data import classes_of_set, digest_of_set, partition
 from p2pfd.sim.graphs import CIRCLE, GRAPHS
 
 CHAINS = ("reference", "none")
+MARKET, ENCOUNTERS = "market", "encounters"
+KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {MARKET: ("", "labels"), ENCOUNTERS: ("", "encounters", "payloads")}
+)
+"""What meshes there are, and which parts of them a behaviour can be about."""
 ADAPTERS = "p2pfd.adapters"
 MAX_ROUNDS = 10_000
 UNIT = 10**6
@@ -49,10 +55,24 @@ class Money:
     forfeit: int = 20 * UNIT
 
 
+@dataclass(frozen=True, slots=True)
+class Meetings:
+    """How devices meet, where the kind is ``encounters``: everyone learns from others, and others judge the answers."""
+
+    each: int = 2
+    """How often each node learns from another."""
+    rule: str = "serum"
+    """By which validators are paid."""
+    validators: int = 3
+    tolerance: float = 0.05
+    """How much worse on a validator's data an answer may be than what was asked with."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """One mesh, but for its seed."""
 
+    kind: str = "market"
     nodes: int = 10
     rounds: int = 10
     chain: str = "reference"
@@ -72,6 +92,7 @@ class Plan:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     data: DataPart = field(default_factory=DataPart)
     money: Money = field(default_factory=Money)
+    meetings: Meetings = field(default_factory=Meetings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "behaviours", MappingProxyType(dict(self.behaviours)))
@@ -80,7 +101,7 @@ class Plan:
     def to_plain(self) -> dict[str, object]:
         """As tables, for files and hashes."""
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
-        for key in ("data", "money"):
+        for key in ("data", "money", "meetings"):
             plain[key] = dataclasses.asdict(plain[key])
         return {**plain, "behaviours": dict(self.behaviours), "settings": dict(self.settings)}
 
@@ -134,6 +155,7 @@ def check(plan: Plan) -> None:
         if value not in legal:
             raise PlanError(f"{key} is {value[:40]!r}", did_you_mean(value, legal))
 
+    among("kind", plan.kind, tuple(KINDS))
     within("nodes", plan.nodes, 2, MAX_SEATS)
     within("rounds", plan.rounds, 1, MAX_ROUNDS)
     within("degree", plan.degree, 1, 32)
@@ -149,16 +171,21 @@ def check(plan: Plan) -> None:
     for key, setting in plan.settings.items():
         if isinstance(setting, float):
             raise PlanError(f"settings.{key} is {setting}", f'fractions are written as text: {key} = "{setting}"')
-    if plan.chain != "none":
+    if plan.kind == ENCOUNTERS:
+        within("meetings.each", plan.meetings.each, 1, 1000)
+        within("meetings.validators", plan.meetings.validators, 1, min(MAX_SIZE, plan.nodes - 2))
+        within("meetings.tolerance", plan.meetings.tolerance, 0, 1)
+        among("meetings.rule", plan.meetings.rule, RULES)
+    elif plan.chain != "none":
         within("data.public", plan.data.public, 1, MAX_SAMPLES)
     counts, classes = plan.counts(), classes_of_set(plan.data.name)
     for name in plan.behaviours:
         behaviours.check(name, classes)
         kind, _ = behaviours.behaviour_class(name)
-        if kind.part not in ("", "labels"):
+        if kind.part not in KINDS[plan.kind]:
             raise PlanError(
                 f"behaviours.{name} is about {kind.part}",
-                "a label market has none: p2pfd experiment --list shows which",
+                f'where the kind is "{plan.kind}" there are none: p2pfd experiment --list shows what is about what',
             )
     if sum(counts.values()) >= plan.nodes:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -7,15 +7,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from p2pfd.experiment.figures import Line, Spread, line_of
+from p2pfd.experiment.figures import Group, Line, Spread, line_of
 from p2pfd.experiment.grid import Experiment
-from p2pfd.experiment.plan import Plan
+from p2pfd.experiment.plan import ENCOUNTERS, Plan
 from p2pfd.experiment.result import Result
 from p2pfd.learning.bench.tables import grid
 
 Found = dict[str, list[Result]]
 COLUMNS = ("case", "seed", "round", "node", "kind", "samples", "own_accuracy", "vote", "paid", "forfeited", "accuracy")
-"""Of the CSV file; the values of the grid stand between case and seed. Amounts are in millionths of a token."""
+"""Of the CSV file; the values of the grid stand between case and seed. Amounts are in millionths of a token.
+
+In encounters a round is an answer that the node served, and a vote says whether it was found valid.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,16 @@ def accuracies(experiment: Experiment, lines: Sequence[Line]) -> Sheet:
     return Sheet(head, tuple(rows))
 
 
-def pays(line: Line) -> Sheet:
+def pays(line: Line, plan: Plan) -> Sheet:
     """What each kind of node in a mesh was paid."""
+    return _met(line) if plan.kind == ENCOUNTERS else _paid(line)
+
+
+def _paid(line: Line) -> Sheet:
     head = ("kind", "nodes", "samples", "own accuracy", "passed the gate", "pay a round", "gain, tokens")
     rows = [
         (
-            group.kind,
-            f"{group.nodes:g}",
-            f"{group.samples:.0f}",
+            *_who(group),
             _or_none(group.own, ".3f"),
             _or_none(group.passed, ".2f"),
             _or_none(group.pay, ".2f"),
@@ -59,12 +64,31 @@ def pays(line: Line) -> Sheet:
     return Sheet(head, tuple(rows))
 
 
+def _met(line: Line) -> Sheet:
+    head = ("kind", "nodes", "samples", "answers accepted", "gain an answer", "gain a vote", "gain, prepayments")
+    rows = [
+        (
+            *_who(group),
+            _or_none(group.passed, ".2f"),
+            _or_none(group.pay, ".2f"),
+            _or_none(group.vote, ".3f"),
+            _or_none(group.gain, ".2f"),
+        )
+        for group in line.groups
+    ]
+    return Sheet(head, tuple(rows))
+
+
+def _who(group: Group) -> tuple[str, str, str]:
+    return group.kind, f"{group.nodes:g}", f"{group.samples:.0f}"
+
+
 def to_markdown(experiment: Experiment, lines: Sequence[Line]) -> str:
     """All tables in Markdown."""
     learnt = accuracies(experiment, lines)
     parts = [grid(learnt.head, learnt.rows)]
     for line, row in zip(lines, experiment.rows, strict=True):
-        paid = pays(line)
+        paid = pays(line, row.plan)
         parts += [f"**{line.title or 'The mesh'}**: {budget(row.plan)}", grid(paid.head, paid.rows)]
     return "\n\n".join([*parts, ""])
 
@@ -77,12 +101,11 @@ def to_csv(experiment: Experiment, found: Found) -> str:
     writer.writerow([COLUMNS[0], *axes, *COLUMNS[1:]])
     for row in experiment.rows:
         for seed, result in zip(experiment.seeds, found[row.title], strict=True):
-            for rnd in range(row.plan.rounds):
-                for node, one in enumerate(result.members):
-                    turn = one.turns[rnd]
+            for node, one in enumerate(result.members):
+                for rnd, turn in enumerate(one.turns, start=1):
                     own = ["" if value is None else value for value in (turn.own, turn.vote)]
-                    ends = [*own, turn.paid, turn.forfeited, result.accuracy[rnd + 1]]
-                    head = [row.case, *(value for _, value in row.axes), seed, rnd + 1]
+                    ends = [*own, turn.paid, turn.forfeited, result.accuracy[min(rnd, len(result.accuracy) - 1)]]
+                    head = [row.case, *(value for _, value in row.axes), seed, rnd]
                     writer.writerow([*head, node, one.kind, one.samples, *ends])
     return out.getvalue()
 
@@ -110,11 +133,15 @@ def budget(plan: Plan) -> str:
     """The plan in a few words: what stands beside every figure."""
     data = plan.data
     where = f"loss {plan.loss:.0%}, graph {plan.graph}" + (f" of degree {plan.degree}" if plan.graph != "ring" else "")
+    if plan.kind == ENCOUNTERS:
+        met = plan.meetings
+        what = f"{met.each} encounters each, {met.validators} validators, rule {met.rule}, tolerance {met.tolerance:g}"
+    else:
+        what = f"{plan.rounds} rounds, chain {plan.chain}"
     settings = ", ".join(f"{key} {value}" for key, value in sorted(plan.settings.items()))
     return (
-        f"{plan.nodes} nodes, {plan.rounds} rounds, {plan.adapter}{f' ({settings})' if settings else ''}; "
-        f"{data.name} {data.partition}, {data.public} public samples, {data.test} to test; "
-        f"chain {plan.chain}, {where}"
+        f"{plan.nodes} nodes, {what}, {plan.adapter}{f' ({settings})' if settings else ''}; "
+        f"{data.name} {data.partition}, {data.public} public samples, {data.test} to test; {where}"
     )
 
 

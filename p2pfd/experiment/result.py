@@ -12,10 +12,11 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One node in one round.
+    """One node in one round; or one answer that it served, where nodes meet in encounters.
 
     ``own`` is how good the model behind its labels is on the test set, where it trained one; ``vote`` what became of
-    its labels: 1 when they counted, 0 when they were below the serum's gate, None when they were not there.
+    its labels: 1 when they counted, 0 when they were below the serum's gate, None when they were not there; and of an
+    answer: 1 when it was found valid, 0 when not.
     """
 
     paid: int = 0
@@ -33,6 +34,8 @@ class Member:
     turns: tuple[Turn, ...]
     gain: int = 0
     """What it has more than in the beginning: all pay, its part of what others forfeited, less what it forfeited."""
+    parts: tuple[int, ...] = (0, 0, 0, 0)
+    """Where nodes meet in encounters: gained as learner, as neighbor, as validator; and how many it judged."""
 
     @property
     def honest(self) -> bool:
@@ -63,7 +66,11 @@ class Result:
         """As a line of the file of results has it; every turn is four numbers."""
         plain = asdict(self)
         plain["members"] = [
-            [one.kind, one.samples, one.gain, [[turn.paid, turn.forfeited, turn.own, turn.vote] for turn in one.turns]]
+            [
+                *(one.kind, one.samples, one.gain),
+                [[turn.paid, turn.forfeited, turn.own, turn.vote] for turn in one.turns],
+                list(one.parts),
+            ]
             for one in self.members
         ]
         return plain
@@ -72,8 +79,8 @@ class Result:
 def result_of(plain: Mapping[str, Any]) -> Result:
     """The inverse of `to_plain`; KeyError, TypeError or ValueError for anything else."""
     members = tuple(
-        Member(str(kind), int(samples), tuple(_turn(turn) for turn in turns), int(gain))
-        for kind, samples, gain, turns in plain["members"]
+        Member(str(kind), int(samples), tuple(_turn(turn) for turn in turns), int(gain), tuple(map(int, parts)))
+        for kind, samples, gain, turns, parts in plain["members"]
     )
     if not members:
         raise ValueError("a mesh without nodes")

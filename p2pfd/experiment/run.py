@@ -7,45 +7,43 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from p2pfd.behaviours import Behaviour, api, behaviour_class
+from p2pfd.behaviours import Behaviour, behaviour_class
 from p2pfd.core.ids import Account, RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.errors import PlanError
-from p2pfd.experiment import classroom, result, stage
+from p2pfd.experiment.encounters import EncounterStage
 from p2pfd.experiment.grid import Cell, Experiment
-from p2pfd.experiment.plan import Plan
+from p2pfd.experiment.plan import ENCOUNTERS, Plan
 from p2pfd.experiment.result import Result, result_of
-from p2pfd.experiment.stage import Stage, classroom_of, roles_of
-from p2pfd.incentives import market, ptsc, rounds, staking
-from p2pfd.learning.bench.cache import code_digest
+from p2pfd.experiment.roles import roles_of
+from p2pfd.experiment.stage import Stage, classroom_of
 from p2pfd.learning.bench.kept import Kept
-from p2pfd.roles import ballot, circle, work
-from p2pfd.roles.distill import gossip, seat, settled
-from p2pfd.roles.distill import round as distill_round
 from p2pfd.roles.work import Absorb, Studied, Study
-from p2pfd.sim import chain, graphs, heap, world
 
 Clock = Callable[[], float]
-_DECIDES = (
-    *(api, chain, graphs, heap, world, ballot, circle, work, distill_round, gossip, seat, settled),
-    *(classroom, result, stage, market, ptsc, rounds, staking),
-)
-"""Whose code decides results, beside learning and what plugs in."""
+_FORM = "1"
+"""Of the lines in which results are kept; what decides a result is in its key."""
 
 
 def kept_in(path: Path) -> Kept[Result]:
-    """The results in a file that this code made."""
-    return Kept(path, code_digest(_DECIDES), result_of, option="--out")
+    """The results in a file."""
+    return Kept(path, _FORM, result_of, option="--out")
+
+
+def stage_of(plan: Plan, seed: int) -> Stage | EncounterStage:
+    """The mesh of a plan, ready to be run."""
+    return EncounterStage(plan, seed) if plan.kind == ENCOUNTERS else Stage(plan, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is: cells done of all that were missing, the rounds of the present one, and seconds left, about."""
+    """How far it is: cells done of all that were missing, rounds or encounters of the present one, and seconds left."""
 
     done: int
     missing: int
     cell: Cell
     round: int
+    of: int
     left: float
 
 
@@ -61,11 +59,11 @@ def check_cells(cells: Iterable[Cell]) -> None:
     seen = set()
     for cell in cells:
         plan = cell.row.plan
-        what = repr((plan.adapter, sorted(plan.settings.items()), plan.data, plan.nodes))
+        what = repr((plan.kind, plan.adapter, sorted(plan.settings.items()), plan.data, plan.nodes))
         if what not in seen:
             seen.add(what)
             try:
-                classroom_of(plan, cell.seed, roles_of(plan, Rng(cell.seed)))
+                stage_of(plan, cell.seed)
             except PlanError as error:
                 raise PlanError(f"{cell.row.title or 'the mesh'}: {error.what}", error.fix) from error
 
@@ -78,10 +76,10 @@ def run(cells: Sequence[Cell], kept: Kept[Result], clock: Clock, tell: Callable[
 
     def told(done: int, cell: Cell, behind: float, rnd: int, of: int) -> None:
         share = (behind + effort(cell.row.plan) * rnd / of) / whole
-        tell(Progress(done, len(cells), cell, rnd, (clock() - began) * (1 - share) / share))
+        tell(Progress(done, len(cells), cell, rnd, of, (clock() - began) * (1 - share) / share))
 
     for done, cell in enumerate(cells):
-        found = Stage(cell.row.plan, cell.seed).run(clock, partial(told, done, cell, behind))
+        found = stage_of(cell.row.plan, cell.seed).run(clock, partial(told, done, cell, behind))
         kept.keep(cell.key, cell.title, found, found.to_plain())
         behind += effort(cell.row.plan)
 
@@ -112,17 +110,24 @@ def trainers(plan: Plan) -> int:
 
 def effort(plan: Plan) -> float:
     """How much work a mesh is next to others of the same experiment: trainings, and distillations at a few each."""
+    if plan.kind == ENCOUNTERS:
+        return float(plan.nodes * plan.meetings.each)
     absorbs = 1 if plan.chain != "none" else plan.nodes
     return float(plan.rounds * (trainers(plan) + 3 * absorbs))
 
 
 def estimate(cells: Iterable[Cell], clock: Clock) -> float:
-    """About how many seconds these cells take here: one training and one distillation of each kind are timed."""
+    """About how many seconds these cells take here: one training, distillation or encounter of each kind is timed."""
     rates: dict[str, tuple[float, float]] = {}
     whole = 0.0
     for cell in cells:
         plan = cell.row.plan
-        kind = repr((plan.adapter, plan.data, sorted(plan.settings.items()), plan.nodes))
+        kind = repr((plan.kind, plan.adapter, plan.data, sorted(plan.settings.items()), plan.nodes))
+        if plan.kind == ENCOUNTERS:
+            if kind not in rates:
+                rates[kind] = EncounterStage(plan, cell.seed).timed(clock), 0.0
+            whole += effort(plan) * rates[kind][0]
+            continue
         if kind not in rates:
             rates[kind] = _timed(plan, cell.seed, clock)
         train, absorb = rates[kind]

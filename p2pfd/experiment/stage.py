@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from p2pfd import plugins
@@ -19,6 +18,7 @@ from p2pfd.errors import PlanError
 from p2pfd.experiment.classroom import Classroom
 from p2pfd.experiment.plan import ADAPTERS, Plan
 from p2pfd.experiment.result import HONEST, Member, Result, Turn
+from p2pfd.experiment.roles import Roles, roles_of
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.node.workbench import budget_of, votes
@@ -46,29 +46,6 @@ class WitnessedChain(LedgerChain):
         news = super().take(now, claimed)
         self.told += [event.event for to, event in news if to is None and isinstance(event, ChainSaw)]
         return news
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Who is what. ``owners`` says whose shard and dice each node works with: its own, but for one owner's accounts."""
-
-    kinds: tuple[str, ...]
-    owners: tuple[int, ...]
-
-
-def roles_of(plan: Plan, rng: Rng) -> Roles:
-    """Draw who misbehaves: nobody chooses its shard or its place in the graph."""
-    kinds = [HONEST] * plan.nodes
-    owners = list(range(plan.nodes))
-    order = list(range(plan.nodes))
-    rng.shuffle(order)
-    for name, count in plan.counts().items():
-        chosen, order = order[:count], order[count:]
-        kind, _ = behaviour_class(name)
-        for node in chosen:
-            kinds[node] = name
-            owners[node] = chosen[0] if kind.one_owner else node
-    return Roles(tuple(kinds), tuple(owners))
 
 
 def classroom_of(plan: Plan, seed: int, roles: Roles, adapter: Any | None = None) -> tuple[Classroom, Task, list[int]]:
@@ -239,11 +216,3 @@ class Stage:
             )
         gain = 0 if self.chain is None else self.chain.market.balances(who).total - self._means()
         return Member(self.roles.kinds[node], self.samples[node], tuple(turns), gain)
-
-
-def members_by_kind(members: Sequence[Member]) -> dict[str, list[Member]]:
-    """The nodes by what they are, honest ones first."""
-    found: dict[str, list[Member]] = {}
-    for member in sorted(members, key=lambda one: (not one.honest, one.kind)):
-        found.setdefault(member.kind, []).append(member)
-    return found

@@ -92,13 +92,14 @@ def test_the_grid_stands_in_the_csv(tiny: Experiment, found: Found):
 def test_tables_have_a_line_for_each_mesh_and_each_kind(tiny: Experiment, found: Found):
     made = lines(tiny, dict(found))
     assert [row[0] for row in accuracies(tiny, made).rows] == ["all honest", "some lie & some sleep"]
-    kinds = [row[0] for row in pays(made[1]).rows]
+    sheet = pays(made[1], tiny.rows[1].plan)
+    kinds = [row[0] for row in sheet.rows]
     assert kinds[0] == "honest"
     assert kinds[-2:] == ["constant", "withhold"]
-    assert dict(zip(pays(made[1]).head, pays(made[1]).rows[-1], strict=True))["own accuracy"] != "–"
+    assert dict(zip(sheet.head, sheet.rows[-1], strict=True))["own accuracy"] != "–"
     text = to_markdown(tiny, made)
     assert "| mesh | accuracy before |" in text
-    assert "8 nodes, 2 rounds, cfd (distil_epochs 5, epochs 3)" in text
+    assert "8 nodes, 2 rounds, chain reference, cfd (distil_epochs 5, epochs 3)" in text
 
 
 def test_figures_are_plain(tiny: Experiment, found: Found):

@@ -14,7 +14,8 @@ from p2pfd.errors import PlanError
 from p2pfd.experiment.grid import Experiment
 from p2pfd.experiment.plan import UNIT, Plan
 from p2pfd.experiment.result import HONEST, Result, Turn, result_of
-from p2pfd.experiment.stage import Stage, roles_of
+from p2pfd.experiment.roles import roles_of
+from p2pfd.experiment.stage import Stage
 from p2pfd.learning.adapter import Budget, Split, Task
 
 

@@ -1,0 +1,127 @@
+"""Meshes of encounters: what is learnt, who gains what in which part, and that every token is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from p2pfd.core.tables import Text
+from p2pfd.errors import PlanError
+from p2pfd.experiment.encounters import PREPAYMENT, EncounterStage
+from p2pfd.experiment.figures import Group, line_of
+from p2pfd.experiment.grid import Experiment, read
+from p2pfd.experiment.page import page
+from p2pfd.experiment.report import lines, pays, to_csv, to_markdown
+from p2pfd.experiment.result import Result, result_of
+from p2pfd.experiment.run import effort, stage_of
+from p2pfd.experiment.stage import Stage
+
+SMALL = """
+kind = "encounters"
+seeds = [1]
+nodes = 6
+adapter = "oppcl"
+[data]
+partition = "iid"
+public = 20
+validation = 20
+test = 60
+private = 240
+[settings]
+goal = "all"
+epochs = 3
+[meetings]
+each = 2
+[[cases]]
+name = "some harm"
+behaviours = { poison = 1, vote-yes = 1 }
+"""
+
+
+@pytest.fixture(scope="session")
+def small() -> Experiment:
+    return read(Text("small.toml", SMALL), "small")
+
+
+@pytest.fixture(scope="session")
+def met(small: Experiment) -> Result:
+    return EncounterStage(small.rows[0].plan, 1).run(lambda: 0.0, lambda rnd, of: None)
+
+
+def groups(small: Experiment, met: Result) -> Mapping[str, Group]:
+    return {group.kind: group for group in line_of("", small.rows[0].plan, [met]).groups}
+
+
+def test_every_token_is_accounted_for(met: Result):
+    assert sum(one.gain for one in met.members) == 0
+    assert met.finished == 6, "everybody got its tokens out"
+    for one in met.members:
+        assert sum(one.parts[:3]) == one.gain
+        assert one.parts[2] >= 0, "nobody pays for voting"
+
+
+def test_poison_is_voted_down_and_what_is_honest_is_not(small: Experiment, met: Result):
+    found = groups(small, met)
+    assert found["honest"].passed is not None
+    assert found["honest"].passed.mean == 1
+    served = [turn.vote for one in met.members if one.kind == "poison" for turn in one.turns]
+    assert served
+    assert not any(served)
+    assert met.short == len(served)
+    [poisoner] = [one for one in met.members if one.kind == "poison"]
+    assert poisoner.parts[1] == -PREPAYMENT * len(served), "it loses its own prepayment each time"
+
+
+def test_honest_devices_learn(met: Result):
+    before, after = met.accuracy
+    assert after > before + 0.3
+
+
+def test_a_result_is_the_same_after_it_was_written_down(met: Result):
+    assert result_of(met.to_plain()) == met
+
+
+@pytest.mark.long
+def test_the_same_seed_is_the_same_mesh(small: Experiment, met: Result):
+    assert EncounterStage(small.rows[0].plan, 1).run(lambda: 0.0, lambda rnd, of: None) == met
+
+
+def test_tables_say_what_is_asked_of_encounters(small: Experiment, met: Result):
+    [row] = small.rows
+    [line] = made = lines(small, {row.title: [met]})
+    sheet = pays(line, row.plan)
+    assert sheet.head[3:] == ("answers accepted", "gain an answer", "gain a vote", "gain, prepayments")
+    assert [cells[0] for cells in sheet.rows] == ["honest", "poison", "vote-yes"]
+    served = sum(len(one.turns) for one in met.members)
+    assert len(to_csv(small, {row.title: [met]}).splitlines()) == 1 + served
+    assert "2 encounters each, 3 validators, rule serum" in to_markdown(small, made)
+    assert page(small, made, "p2pfd experiment", "a machine").count("<svg") == 1, "there is no pay by round to plot"
+
+
+def test_a_plan_of_encounters_is_checked_before_it_is_run(small: Experiment):
+    plan = small.rows[0].plan
+    assert isinstance(stage_of(plan, 1), EncounterStage)
+    assert isinstance(stage_of(replace(plan, kind="market", adapter="cfd", settings={}, behaviours={}), 1), Stage)
+    assert effort(plan) == 12
+    assert EncounterStage(plan, 1).timed(iter([1.0, 3.5]).__next__) == 2.5
+    with pytest.raises(PlanError, match="serve nobody"):
+        EncounterStage(replace(plan, adapter="cfd", settings={}, behaviours={}), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[meetings]\nrule = 'lottery'", "meetings.rule is 'lottery'"),
+        ("[meetings]\neach = 0", "meetings.each is 0"),
+        ("[meetings]\nvalidators = 8", "meetings.validators is 8"),
+        ("nodes = 4\n[meetings]\nvalidators = 3", "meetings.validators is 3"),
+        ("[meetings]\ntolerance = -0.1", "meetings.tolerance is -0.1"),
+        ("[behaviours]\ncopy = 2", "behaviours.copy is about labels"),
+    ],
+)
+def test_what_cannot_be_is_named(text: str, what: str):
+    with pytest.raises(PlanError) as caught:
+        read(Text("my.toml", 'kind = "encounters"\nadapter = "oppcl"\n' + text), "my")
+    assert what in caught.value.what
