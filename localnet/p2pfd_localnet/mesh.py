@@ -210,10 +210,9 @@ class Mesh:
             heard = self._news.is_set()
             if heard:
                 self._news = trio.Event()
-            for tail in tails:
-                for event in tail.new():
-                    heard = True
-                    self._see(event)
+            for event in sorted((event for tail in tails for event in tail.new()), key=lambda event: event.t):
+                heard = True
+                self._see(event)
             now = trio.current_time()
             if heard:
                 quiet_since = now

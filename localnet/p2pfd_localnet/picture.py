@@ -53,7 +53,7 @@ class Picture:
         self._mesh: dict[str, Any] = {"status": "starting", "error": "", "fix": ""}
         self._board.put("about", "plan", _about(plan))
         self._board.put("about", "began", clock.now() // 1000)
-        self._board.put("about", "keep", {"log": LOG, "rounds": ROUNDS, "blocks": BLOCKS})
+        self._board.put("about", "keep", {"log": LOG, "rounds": ROUNDS, "blocks": BLOCKS, "whys": WHYS})
 
     # -- what happens --------------------------------------------------------------------------------------------------
 

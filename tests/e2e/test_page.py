@@ -43,7 +43,7 @@ class Watcher:
     """A page that is open, and all that its browser complained of."""
 
     def __init__(self, browser: Any, url: str, **kind: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1240, "height": 900}, **kind})
+        self.context = browser.new_context(**{"viewport": {"width": 1240, "height": 1180}, **kind})
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
@@ -150,10 +150,11 @@ def serious(watcher: Watcher, axe: str) -> list[str]:
     ]
 
 
-def take(watcher: Watcher, name: str, folder: Path, *, whole: bool = True) -> None:
+def take(watcher: Watcher, name: str, folder: Path) -> None:
     """A picture for the docs."""
     path = Path(os.environ.get("P2PFD_IMAGES") or folder) / f"{name}.png"
-    watcher.page.screenshot(path=path, full_page=whole, animations="disabled")
+    watcher.page.mouse.move(1, 1)
+    watcher.page.screenshot(path=path)
     assert path.stat().st_size < LARGEST_PICTURE
 
 
@@ -165,7 +166,7 @@ def test_ten_real_nodes_their_money_and_what_people_need_to_see_it(
     url = url_of(bench)
     watcher = Watcher(browser, url)
     tested = Watcher(browser, url, bypass_csp=True)
-    small = {"width": 400, "height": 860}
+    small = {"width": 400, "height": 1750}
     dark = Watcher(browser, url, bypass_csp=True, color_scheme="dark")
     narrow = Watcher(browser, url, bypass_csp=True, viewport=small, reduced_motion="reduce")
     loads = [painted(watcher)]
@@ -201,7 +202,7 @@ def test_ten_real_nodes_their_money_and_what_people_need_to_see_it(
     assert dialog.get_by_role("row").count() > 3
     dialog.get_by_label("round").select_option("0")
     assert "in round 1" in dialog.inner_text()
-    take(watcher, "watch-why", tmp_path, whole=False)
+    take(watcher, "watch-why", tmp_path)
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
     assert page.evaluate("document.activeElement.textContent") == "why?", "where one was before"

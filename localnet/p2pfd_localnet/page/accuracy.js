@@ -12,9 +12,15 @@ const BOTTOM = 40;
 const drawing = $("accuracy");
 drawing.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 
+let drawn = "";
+
 function paint() {
   const rounds = roundNumbers().filter((rnd) => state.rounds[rnd].mean !== null);
-  if (!rounds.length) return;
+  // A round's phases change often, its accuracies once for each node: only these are drawn.
+  const known = rounds.reduce((sum, rnd) => sum + Object.keys(state.rounds[rnd].accuracy).length, 0);
+  const now = [rounds[0], rounds.at(-1), known, state.about.end?.alone].join(" ");
+  if (!rounds.length || now === drawn) return;
+  drawn = now;
   const names = nodeNames();
   const end = state.about.end;
   const values = rounds.flatMap((rnd) => Object.values(state.rounds[rnd].accuracy));

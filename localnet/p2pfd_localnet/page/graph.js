@@ -82,9 +82,8 @@ function join(names) {
   }
 }
 
-function dress(spot, node) {
+function dress(spot, node, blamed) {
   const trouble = ["failed", "lost"].includes(node.life);
-  const blamed = nodeNames().some((name) => state.nodes[name].offences[spot.name]);
   const big = radius();
   spot.group.setAttribute("class", `node ${node.life}${blamed ? " blamed" : ""}${pointed === spot.name ? " of" : ""}`);
   spot.group.children[0].setAttribute("r", big);
@@ -206,7 +205,8 @@ onChange(["nodes"], () => {
     }
   });
   join(names);
-  for (const name of names) dress(spots.get(name), state.nodes[name]);
+  const blamed = new Set(names.flatMap((name) => Object.keys(state.nodes[name].offences)));
+  for (const name of names) dress(spots.get(name), state.nodes[name], blamed.has(name));
   const heard = [...edges.values()].filter(({ line }) => line.classList.contains("heard")).length;
   const gone = names.filter((name) => ["failed", "lost"].includes(state.nodes[name].life));
   const lost = gone.length ? `; gone: ${gone.join(", ")}` : "";

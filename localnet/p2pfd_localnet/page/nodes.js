@@ -28,6 +28,7 @@ function row(name) {
 
 function paint() {
   const unit = state.about.plan?.unit;
+  const explained = new Set(Object.keys(state.whys).map((key) => key.slice(key.indexOf(" ") + 1)));
   for (const name of nodeNames()) {
     if (!rows.has(name)) rows.set(name, row(name));
     const node = state.nodes[name];
@@ -43,7 +44,7 @@ function paint() {
     say(cells[3], from ? `${from} of ${node.links.length}` : `${node.links.length ? `– of ${node.links.length}` : "–"}`);
     say(cells[4], stake ? tokens(stake.locked, unit) : state.about.plan?.bond ? tokens(state.about.plan.bond, unit) : "–");
     say(cells[5], node.paid ? tokens(node.paid, unit) : "–");
-    why.disabled = !Object.keys(state.whys).some((key) => key.endsWith(` ${name}`));
+    why.disabled = !explained.has(name);
   }
 }
 

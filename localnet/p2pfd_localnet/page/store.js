@@ -29,6 +29,7 @@ export function apply(patch) {
   if (state.log.length > keep.log) state.log.splice(0, state.log.length - keep.log);
   trim(state.rounds, keep.rounds);
   trim(state.blocks, keep.blocks);
+  trim(state.whys, keep.whys);
   schedule();
 }
 
@@ -60,7 +61,7 @@ function schedule() {
   });
 }
 
-// The names are whole numbers, which objects keep in their order.
+// Whole numbers stand in their order in an object, other names in that in which they came.
 function trim(values, most) {
   const names = Object.keys(values);
   for (let place = 0; place < names.length - most; place += 1) delete values[names[place]];
