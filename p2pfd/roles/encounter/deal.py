@@ -9,7 +9,7 @@ from typing import Any
 from p2pfd.core.canonical import Plain
 from p2pfd.core.encounter_claims import MAX_SIZE, RULES, CheckIn, EncounterTerms, Signature
 from p2pfd.core.encounter_papers import Papers
-from p2pfd.core.ids import Account, Digest, TaskId
+from p2pfd.core.ids import Account, TaskId
 from p2pfd.roles.encounter.office import Habits
 from p2pfd.wire.messages import Brief, Propose
 
@@ -116,8 +116,3 @@ def unfair(terms: EncounterTerms, tolerance: int, second: int, habits: Habits) -
         "the learner is this device": terms.learner == terms.neighbor,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def digest32(raw: bytes) -> Digest:
-    """Thirty-two bytes that are known to be so many."""
-    return Digest(raw)

@@ -17,7 +17,7 @@ from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore
 from p2pfd.errors import DecodeError
 from p2pfd.roles.encounter.case import Standing
-from p2pfd.roles.encounter.deal import from_plain, proposed, unfair
+from p2pfd.roles.encounter.deal import from_plain, proposed, terms_of, unfair
 from p2pfd.roles.encounter.learner import Learner
 from p2pfd.roles.encounter.membership import Membership
 from p2pfd.roles.encounter.neighbor import Neighbor
@@ -35,7 +35,6 @@ MOST_JUDGED = 256
 _VERSION = 1
 _ENDS = (told.Settled, told.Defaulted, told.Voided)
 _STRANGER = Ignore("no account vouches for this peer yet")
-_BOTH = (Learner, Neighbor, Validator)
 
 
 class Device:
@@ -220,7 +219,7 @@ class Device:
             case Agree():
                 sides = [side for side in self.sides.values() if isinstance(side, Learner) and side.asked[-1:] == [who]]
             case Brief():
-                key = proposed(_proposal(message), message.learner, message.neighbor, self.desk.task).terms.key
+                key = terms_of(message.terms, message.learner, message.neighbor).key
                 sides = [side for side in self.sides.values() if isinstance(side, Validator) and side.case.key == key]
             case Deliver(name):
                 sides = [side for side in self.sides.values() if side.case.name == name]
@@ -309,7 +308,3 @@ class Device:
     def _greet(self) -> Effects:
         self.greeting = False
         return [Publish(self.desk.hello)] if self.desk.hello is not None else []
-
-
-def _proposal(brief: Brief) -> Propose:
-    return Propose(brief.terms, brief.before, brief.size, brief.tolerance, brief.learner_salt)
