@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from p2pfd.core.canonical import Plain
-from p2pfd.core.effects import Persist, Work
+from p2pfd.core.effects import Persist, Publish, Work
 from p2pfd.core.encounter_claims import EncounterClaim, Signature
 from p2pfd.core.encounter_events import EncounterEvent
 from p2pfd.core.ids import Account, Digest
@@ -34,7 +34,7 @@ class Validator(Side):
     rank = 2
     rules = (
         Rule(
-            (CALLED,), "done recall", (WAIT, OVER), "waits to be briefed; over if its seat was not drawn", "on_recalled"
+            (CALLED,), "done recall", (WAIT, OVER), "says hello, waits to be briefed; over if not drawn", "on_recalled"
         ),
         Rule((CALLED,), "failed recall", (), "asks again later", "on_unknown"),
         Rule((CALLED,), "timer again", (), "asks the chain again what was opened", "on_ask_again"),
@@ -155,9 +155,10 @@ class Validator(Side):
             return []
         self.stage, self.place = WAIT, place
         told = self.tell("drawn", learner=outcome.terms.learner, neighbor=outcome.terms.neighbor, place=place)
-        if self.case.fixed:
-            return [Persist(), told, *self._hurry()]
-        return [Persist(), told, *self.until_report()]
+        # Who does not know this peer yet could not brief it.
+        hello = self.office.desk.hello
+        here = [] if hello is None else [Publish(hello)]
+        return [Persist(), told, *here, *(self._hurry() if self.case.fixed else self.until_report())]
 
     def on_unknown(self, now: Tick) -> Effects:
         """Later."""

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from p2pfd.core.effects import Compute, SetTimer, Submit
+from p2pfd.core.effects import Compute, Publish, SetTimer, Submit
 from p2pfd.core.encounter_claims import CloseEncounter, CommitVote, ReportResult, RevealVote
 from p2pfd.core.encounter_events import Committed, Defaulted, Drawn, Revealed, Settled
 from p2pfd.core.events import ChainSaw, Computed
@@ -14,13 +14,14 @@ from p2pfd.core.ids import Digest
 from p2pfd.core.verdict import ACCEPT, Reject
 from p2pfd.roles.encounter.validator import Validator
 from p2pfd.roles.encounter.work import Judge, Judged, Recall, Recalled
-from p2pfd.wire.messages import Bind, Brief, Deliver, Show
+from p2pfd.wire.messages import Bind, Brief, Deliver, Hello, Show
 from tests.unit.roles.encounter.actors import (
     ACCOUNTS,
     AFTER,
     BEFORE,
     OTHER,
     PAPERS,
+    PEERS,
     SEATS,
     SIGNATURES,
     Actor,
@@ -47,6 +48,16 @@ def test_it_asks_the_chain_what_it_was_drawn_for():
     ada.compute(Recalled(meeting.deal.terms, meeting.name))
     assert ada.told("validator.drawn")["place"] == 0
     assert ada.stage == "wait"
+
+
+def test_whoever_was_drawn_says_who_it_is_so_that_it_can_be_briefed():
+    meeting = Meeting().agreed().opened()
+    ada = validator("ada")
+    hello = Hello(PEERS["ada"], ACCOUNTS["ada"], bytes(64), bytes(65))
+    object.__setattr__(ada.device.desk, "hello", hello)
+    ada.see(Drawn(meeting.deal.terms.key, where_drawn()))
+    ada.compute(Recalled(meeting.deal.terms, meeting.name))
+    assert ada.all(Publish) == [Publish(hello)]
 
 
 def test_whoever_was_not_drawn_is_not_called():
