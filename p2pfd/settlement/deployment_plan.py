@@ -125,12 +125,6 @@ async def _identity(rpc: Rpc) -> tuple[int, str]:
     return answers.height(chain_id, "a chain's id"), genesis
 
 
-def is_built_from(name: str, code: bytes) -> bool:
-    """Whether code on a chain is this release's contract, the constants that a deployment sets left out."""
-    built = artifact(name)
-    return len(code) >= built.runtime_bytes and code[: built.runtime_bytes] in built.bytecode
-
-
 async def problem(rpc: Rpc, held: Deployments, name: str) -> str:
     """What is wrong with what stands where the file says that this contract stands; empty if all is as it should be."""
     entry = held.contracts[name]
@@ -141,7 +135,7 @@ async def problem(rpc: Rpc, held: Deployments, name: str) -> str:
         return ""
     if name not in {recipe.contract for recipe in RECIPES}:
         return "a contract that this release does not know"
-    if not is_built_from(name, code):
+    if not artifact(name).made(code):
         return f"another contract, or one of another release: not the {name} of this one"
     return await _misset(rpc, held, name)
 
@@ -172,7 +166,7 @@ async def strays(rpc: Rpc, deployer: Account, held: Deployments) -> dict[Account
     codes = await rpc.batch([("eth_getCode", [address, "latest"]) for address in wanted]) if wanted else []
     found = {address: answers.octets(code, "code") for address, code in zip(wanted, codes, strict=True)}
     names = [recipe.contract for recipe in RECIPES]
-    return {address: name for address, code in found.items() for name in names if code and is_built_from(name, code)}
+    return {address: name for address, code in found.items() for name in names if artifact(name).made(code)}
 
 
 async def check_token(rpc: Rpc, token: Account, holder: Account) -> dict[str, int]:

@@ -56,11 +56,6 @@ class Kind:
         self.check(claim)
         return self.carries(claim, seen)
 
-    def built(self, code: bytes) -> bool:
-        """Whether code on a chain is this release's contract, the constants that a deployment sets left out."""
-        made = artifact(self.artifact)
-        return len(code) >= made.runtime_bytes and code[: made.runtime_bytes] in made.bytecode
-
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -111,7 +106,7 @@ KINDS = MappingProxyType({kind.name: kind for kind in (ONCHAIN, OPTIMISTIC, SAMP
 
 def kind_of(code: bytes) -> Kind | None:
     """Which of our contracts has this code; None for another."""
-    return next((kind for kind in KINDS.values() if kind.built(code)), None)
+    return next((kind for kind in KINDS.values() if artifact(kind.artifact).made(code)), None)
 
 
 def market_at(address: Account, mode: str = "onchain") -> Contract:

@@ -60,10 +60,9 @@ async def inspect(rpc: Rpc, chain: ChainSpec) -> tuple[Standing, ...]:
 
 
 def _stands(name: str, address: Account, code: bytes) -> Standing:
-    built = artifact(name)
     if not code:
         problem = "there is no contract"
-    elif len(code) < built.runtime_bytes or code[: built.runtime_bytes] not in built.bytecode:
+    elif not artifact(name).made(code):
         problem = f"another contract, or one of another release: not the {name} of this one"
     else:
         problem = ""

@@ -29,7 +29,6 @@ from p2pfd.settlement.deployment_plan import (
     artifact_digest,
     base_fee,
     gas_of,
-    is_built_from,
     spare,
 )
 from p2pfd.settlement.deployments import Attempt, Deployments, Entry, Recipe
@@ -219,7 +218,7 @@ class _Work:
         )
         top = answers.height(head)
         found = answers.octets(code, "code")
-        ours = bool(found) and (entry.artifact != artifact_digest(self._name) or is_built_from(self._name, found))
+        ours = bool(found) and (entry.artifact != artifact_digest(self._name) or artifact(self._name).made(found))
         for tx, receipt in zip(hashes, receipts, strict=True):
             if receipt is not None:
                 ended = self._as_told(entry, tx, answers.record(receipt, "a receipt"), top, ours)

@@ -20,6 +20,10 @@ class Artifact:
     runtime_bytes: int
     """How long the code is that it leaves on the chain; the constants that a deployment sets stand behind that."""
 
+    def made(self, code: bytes) -> bool:
+        """Whether code on a chain is this contract's, the constants that a deployment sets left out."""
+        return len(code) >= self.runtime_bytes and code[: self.runtime_bytes] in self.bytecode
+
 
 @cache
 def artifact(name: str) -> Artifact:
