@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,11 +20,15 @@ from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError
 from p2pfd.incentives.audit import Audit, audit
 from p2pfd.node import keys
+from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
-from p2pfd.settlement.deploy import deploy, transfer
+from p2pfd.settlement.deploy import deploy, deploy_also, transfer
+from p2pfd.settlement.encounter_history import history
+from p2pfd.settlement.encounters import papers
+from p2pfd.settlement.kinds import ENCOUNTERS
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
-from p2pfd.settlement.profiles import PROFILES, open_settlement
+from p2pfd.settlement.profiles import PROFILES, open_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
 from p2pfd_localnet.plan import DataFacts, Plan, is_url
 from p2pfd_localnet.spawner import last_line
@@ -118,16 +123,26 @@ class ChainLedger:
     async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """Deploy token and market, give every node its bond, set the pots aside and open the task."""
         workers = accounts(plan)
-        supply = plan.budget() + plan.money.bond * len(workers)
+        supply = plan.budget() + plan.stake() * len(workers)
         rpc = Rpc(self.url)
         try:
             habits, boss = self._profile.habits, self._requester
             spec = await deploy(rpc, boss, supply, UNBOND_SECONDS, profile=self._profile.name, habits=habits)
-            await transfer(rpc, boss, spec, dict.fromkeys(workers, plan.money.bond), habits=habits)
-            self._spec = spec
+            await transfer(rpc, boss, spec, dict.fromkeys(workers, plan.stake()), habits=habits)
+            self._spec = spec = await self._market(rpc, plan, spec)
         finally:
             await rpc.aclose()
         task = plan.task(facts, spec)
+        await self._begin(task, plan)
+        return task
+
+    async def _market(self, rpc: Rpc, plan: Plan, spec: ChainSpec) -> ChainSpec:
+        """The contract that the task is to name."""
+        return spec
+
+    async def _begin(self, task: TaskSpec, plan: Plan) -> None:
+        """Open the task on the chain."""
+        spec = task.chain
         async with open_settlement(spec, self.url, self._requester) as settlement:
             pots = (Deposit(Amount(plan.budget())),) if plan.budget() else ()  # the chain takes no deposit of nothing
             for claim in (*pots, OpenTask(terms_of(task))):
@@ -135,7 +150,6 @@ class ChainLedger:
                 if not isinstance(receipt, Included):
                     why = getattr(receipt, "reason", "it is pending")
                     raise ChainError(f"the chain did not take {type(claim).__name__}: {why}")
-        return task
 
     async def totals(self, whose: Sequence[Account]) -> Mapping[Account, int]:
         """All that these accounts own, in their wallets and in the contract."""
@@ -185,6 +199,45 @@ class ChainLedger:
             os.kill(self._chain.pid, signal.SIGKILL)
 
 
+class EncounterLedger(ChainLedger):
+    """The same with a contract of encounters: there is no task to open, nodes settle what they agree on."""
+
+    async def _market(self, rpc: Rpc, plan: Plan, spec: ChainSpec) -> ChainSpec:
+        """A contract with the plan's rules."""
+        rules = {name: getattr(plan.encounters, name) for name in ("bond", "threshold", "longest", "unbond_seconds")}
+        self._contract = await deploy_also(rpc, self._requester, spec, ENCOUNTERS, rules, habits=self._profile.habits)
+        return dataclasses.replace(spec, market=self._contract.address)
+
+    async def _begin(self, task: TaskSpec, plan: Plan) -> None:
+        """Nothing is to be opened."""
+
+    async def totals(self, whose: Sequence[Account]) -> Mapping[Account, int]:
+        """All that these accounts own, in their wallets, in the contract and in their seats."""
+        assert self._spec is not None, "there is no contract yet"
+        async with open_chain(self._spec, self.url) as chain:
+            desk = chain.encounters(self._requester)
+            return {who: (await desk.account(who)).total for who in whose}
+
+    async def audit(self, task: TaskSpec) -> Audit | None:
+        """Recompute every payment of every encounter from the calls and the events on the chain."""
+        rpc = Rpc(self.url)
+        try:
+            until = answers.height(await rpc.call("eth_blockNumber"))
+            chain = task.chain
+            signed = papers(chain.chain_id, chain.market)
+            entries = await history(rpc, self._contract, signed, task.encounters.bond, until)
+        finally:
+            await rpc.aclose()
+        ends = [entry.end for entry in entries if entry.end is not None]
+        return Audit(
+            {}, len(ends), sum(2 + len(end.judges) for end in ends), tuple(e.problem for e in entries if e.problem)
+        )
+
+    async def follow(self, task: TaskSpec, tell: Tell) -> None:
+        """What encounters tell is in the nodes' events already."""
+        await trio.sleep_forever()
+
+
 def accounts(plan: Plan) -> list[Account]:
     """The nodes' accounts, in the order of their names."""
     return [keys.throwaway(plan.seed, name).account.account for name in plan.names()]
@@ -196,11 +249,12 @@ async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledg
     if plan.chain == "none":
         yield NoLedger()
         return
+    kind = EncounterLedger if plan.meets else ChainLedger
     requester = keys.throwaway(plan.seed, "requester").account
     everybody = [requester.account, *accounts(plan)]
     if is_url(plan.chain):
         profile, chain = await running_chain(plan.chain, everybody)
-        yield ChainLedger(chain, requester, state.chain / LOG_FILE, profile)
+        yield kind(chain, requester, state.chain / LOG_FILE, profile)
         return
     async with local_chain(plan.chain, state.chain, everybody, port) as chain:
-        yield ChainLedger(chain, requester, state.chain / LOG_FILE, plan.chain)
+        yield kind(chain, requester, state.chain / LOG_FILE, plan.chain)

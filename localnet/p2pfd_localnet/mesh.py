@@ -202,7 +202,8 @@ class Mesh:
 
     async def _watch(self) -> None:
         phases = self.plan.phases
-        patience = phases.enrol_seconds + phases.commit_seconds + phases.reveal_seconds + _SLACK
+        rounds = phases.enrol_seconds + phases.commit_seconds + phases.reveal_seconds
+        patience = (self.plan.encounters.longest if self.plan.meets else rounds) + _SLACK
         tails = [Tail(self.state.node(name) / "events.jsonl") for name in self.plan.names()]
         quiet_since = trio.current_time()
         over_since: float | None = None

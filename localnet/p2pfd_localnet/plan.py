@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from p2pfd import plugins
+from p2pfd.core.encounter_spec import NO_ENCOUNTERS, EncounterSpec, check_encounters
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.core.tables import Text, changed, did_you_mean
@@ -78,6 +79,8 @@ class Plan:
     data: DataPlan = field(default_factory=DataPlan)
     phases: PhaseSpec = field(default_factory=lambda: PhaseSpec(60, 60, 30))
     money: MoneySpec = field(default_factory=lambda: MoneySpec(*(Amount(n * UNIT) for n in (400, 4, 100, 20))))
+    encounters: EncounterSpec = NO_ENCOUNTERS
+    """The terms by which nodes learn from one another, where they meet and do not vote in rounds."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
@@ -86,9 +89,19 @@ class Plan:
         """The nodes' names."""
         return tuple(f"node-{place}" for place in range(self.nodes))
 
+    @property
+    def meets(self) -> bool:
+        """Whether the nodes learn in encounters."""
+        return self.encounters.own > 0
+
+    def stake(self) -> int:
+        """What each node comes with, and risks."""
+        terms = self.encounters
+        return terms.stake + terms.bond + terms.own * terms.prepayment if self.meets else self.money.bond
+
     def budget(self) -> int:
-        """What the requester sets aside."""
-        return self.money.pot * self.rounds
+        """What the requester sets aside; in encounters nodes pay one another."""
+        return 0 if self.meets else self.money.pot * self.rounds
 
     def task(self, facts: DataFacts, chain: ChainSpec = NO_CHAIN) -> TaskSpec:
         """The task of this mesh; PlanError names what cannot be."""
@@ -119,6 +132,7 @@ class Plan:
             money=self.money,
             chain=chain,
             partners=self.partners,
+            encounters=NO_ENCOUNTERS if chain == NO_CHAIN else self.encounters,
         )
 
     def command(self) -> str:
@@ -135,7 +149,7 @@ class Plan:
     def to_plain(self) -> dict[str, Any]:
         """The plan as a file would have it."""
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
-        for key in ("data", "phases", "money"):
+        for key in ("data", "phases", "money", "encounters"):
             plain[key] = dataclasses.asdict(plain[key])
         return {**plain, "settings": dict(self.settings), "codecs": list(self.codecs)}
 
@@ -154,6 +168,21 @@ PRESETS: tuple[Plan, ...] = (
         adapter="gossip",
         partners=4,
         chain="none",
+    ),
+    Plan(
+        name="encounters",
+        summary="ten nodes that pay one another for what they learn, judged by validators that are drawn by lot",
+        adapter="gossip",
+        rounds=3,
+        encounters=EncounterSpec(
+            own=3,
+            prepayment=Amount(10 * UNIT),
+            stake=Amount(60 * UNIT),
+            bond=Amount(100 * UNIT),
+            threshold=Amount(20 * UNIT),
+            longest=1_200,
+            unbond_seconds=1_200,
+        ),
     ),
 )
 
@@ -234,6 +263,15 @@ def check(plan: Plan) -> None:
     if not plan.name:
         raise PlanError("name is empty", "leave it out: the file's own name stands for it")
     within("partners", plan.partners, 0, MAX_SEATS)
+    if plan.encounters != NO_ENCOUNTERS:
+        check_encounters(plan.encounters)
+        _need(plan.chain != "none", "encounters are settled, and chain is 'none'", "take one: --chain embedded")
+        least = plan.encounters.size + 2
+        _need(
+            plan.nodes >= least,
+            f"nodes is {plan.nodes}, and an encounter takes a learner, a neighbor and {plan.encounters.size} others",
+            f"take {least} nodes or more, or a smaller encounters.size",
+        )
     _need(
         plan.chain == NO_CHAIN.profile or plan.data.public <= MAX_SAMPLES,
         f"data.public is {plan.data.public}, and a chain takes labels for at most {MAX_SAMPLES} samples",
@@ -267,11 +305,25 @@ def check_data(plan: Plan) -> DataFacts:
         # The adapter knows what they may be; the defaults need no check, and torch takes its time.
         from p2pfd.node.workbench import votes
 
+        if plan.meets:
+            _check_meets(plan)
+            return facts
         adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
         made, there = adapter(), Task(task, dealt.public)
         made.init(there, Rng(0))
         _check_kind(plan, common=votes(made, there))
     return facts
+
+
+def _check_meets(plan: Plan) -> None:
+    """Not every adapter can serve another node, and be judged."""
+    adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
+    _need(
+        hasattr(adapter, "serve"),
+        f"the adapter {plan.adapter} does not learn in encounters",
+        "gossip and oppcl do: p2pfd adapters list",
+    )
+    _need(not plan.partners, f"partners is {plan.partners}", "who meets whom is up to the nodes: leave it 0")
 
 
 def _check_kind(plan: Plan, *, common: bool) -> None:

@@ -30,10 +30,10 @@ def render(summary: Summary) -> str:
     plan = summary.plan
     parts = [
         f"<h1>{escape(plan.name)}</h1>",
-        f'<p class="lead">{plan.nodes} nodes, {summary.rounds} rounds, seed {plan.seed}, '
+        f'<p class="lead">{plan.nodes} nodes, {_length(summary)}, seed {plan.seed}, '
         f"adapter {escape(plan.adapter)}, chain {escape(plan.chain)}</p>",
         _figures(summary),
-        "<h2>Accuracy after each round</h2>",
+        f"<h2>Accuracy after each {'encounter that was accepted' if plan.meets else 'round'}</h2>",
         f"<p>On the validation samples. {_lines_mean(summary)}</p>",
         _accuracy(summary),
         *_money(summary),
@@ -52,6 +52,13 @@ def render(summary: Summary) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n' + "\n".join(
         [*parts, "</body></html>\n"]
     )
+
+
+def _length(summary: Summary) -> str:
+    met = summary.meetings
+    if not summary.plan.meets:
+        return f"{summary.rounds} rounds"
+    return f"{met.over} encounters, of which {len(met.accepted)} were accepted and {len(met.refused)} refused"
 
 
 def _lines_mean(summary: Summary) -> str:
@@ -85,7 +92,8 @@ def _accuracy(summary: Summary) -> str:
     series.append(svg.Line("mean", summary.curve, svg.ACCENT, 2.6))
     values = [value for line in series for _, value in line.points]
     low = max(0.0, (int(10 * min(values)) - 1) / 10) if values else 0.0
-    return svg.lines(series, low=low, high=1.0, y_label="accuracy", x_label="round", percent=True)
+    x = "encounter" if summary.plan.meets else "round"
+    return svg.lines(series, low=low, high=1.0, y_label="accuracy", x_label=x, percent=True)
 
 
 def _money(summary: Summary) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from p2pfd.core.ids import Account
 from p2pfd.incentives.audit import Audit
 from p2pfd_localnet.plan import Plan
-from p2pfd_localnet.view import Life, MeshView, NodeView, mean
+from p2pfd_localnet.view import Life, Meetings, MeshView, NodeView, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Summary:
     audit: Audit | None
     report: str
     curve: tuple[tuple[int, float], ...]
-    """Round, counted from one, and the mean validation accuracy over the nodes."""
+    """Round, counted from one, and the mean validation accuracy over the nodes; of encounters, each node's own."""
+    meetings: Meetings = field(default_factory=Meetings)
 
     @property
     def finished(self) -> tuple[NodeView, ...]:
@@ -65,6 +66,10 @@ class Summary:
         """What a node earned or lost."""
         return self.payouts.get(Account(node.account), 0)
 
+    def _encounters(self) -> dict[str, int]:
+        met = self.meetings
+        return {"over": met.over, "accepted": len(met.accepted), "refused": len(met.refused), "void": len(met.ended)}
+
     def to_plain(self) -> dict[str, Any]:
         """The object that `up --json` ends with."""
         return {
@@ -83,6 +88,7 @@ class Summary:
             "bytes_per_node": self.sent,
             "label_bytes_per_node": self.labels,
             "fedavg_bytes_per_node": self.fedavg,
+            **({"encounters": self._encounters()} if self.plan.meets else {}),
             "payouts": dict(sorted(self.payouts.items())),
             "audit": None
             if self.audit is None
@@ -113,4 +119,5 @@ def summarise(
         audit=audit,
         report=report,
         curve=curve,
+        meetings=view.meetings,
     )

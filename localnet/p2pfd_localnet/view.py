@@ -41,6 +41,8 @@ class NodeView:
     """How many rounds it has seen open."""
     accuracy: dict[int, float] = field(default_factory=dict)
     paid: dict[int, int] = field(default_factory=dict)
+    learnt: list[str] = field(default_factory=list)
+    """The encounters of its own from which it has learnt."""
     weights: str = ""
     alone: float | None = None
     together: float | None = None
@@ -65,6 +67,22 @@ class Phase:
     offered: int = 0
 
 
+@dataclass
+class Meetings:
+    """Encounters that were opened, by what became of them, and each of them once, whoever tells of it."""
+
+    opened: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    """Without votes: by default, or because too few could be drawn."""
+
+    @property
+    def over(self) -> int:
+        """How many have an end."""
+        return len(self.accepted | self.refused | self.ended)
+
+
 @dataclass(frozen=True, slots=True)
 class RoundResult:
     """What the chain says of a round that is over."""
@@ -83,6 +101,7 @@ class MeshView:
         self.phases: dict[int, Phase] = {}
         self.settled: dict[int, RoundResult] = {}
         self.short: set[int] = set()
+        self.meetings = Meetings()
 
     def take(self, event: NodeEvent) -> None:
         """Fold an event in; names of nodes or events that nobody knows are passed over."""
@@ -187,6 +206,26 @@ class MeshView:
     def _short(self, _node: NodeView, event: NodeEvent) -> None:
         self.short.add(event.whole("round"))
 
+    def _met(self, _node: NodeView, event: NodeEvent) -> None:
+        self.meetings.opened.add(event.text("part"))
+
+    def _judged(self, _node: NodeView, event: NodeEvent) -> None:
+        accepted = event.fields.get("accepted") is True
+        (self.meetings.accepted if accepted else self.meetings.refused).add(event.text("part"))
+
+    def _parted(self, _node: NodeView, event: NodeEvent) -> None:
+        part = event.text("part")
+        if part in self.meetings.opened and part not in self.meetings.accepted | self.meetings.refused:
+            self.meetings.ended.add(part)
+
+    def _learnt(self, node: NodeView, event: NodeEvent) -> None:
+        """What a node is worth after each encounter that was accepted, in their order."""
+        accuracy, part = event.fraction("accuracy"), event.text("part")
+        if accuracy is not None and part not in node.learnt:
+            node.learnt.append(part)
+            node.accuracy[len(node.learnt) - 1] = accuracy
+        node.weights = event.text("weights") or node.weights
+
     def _finished(self, node: NodeView, event: NodeEvent) -> None:
         if node.life not in GONE:
             node.life = Life.FINISHED
@@ -225,6 +264,10 @@ _HANDLERS: Mapping[str, Any] = MappingProxyType(
         "round.paid": MeshView._paid,
         "round.settled": MeshView._settled,
         "round.short": MeshView._short,
+        "learner.opened": MeshView._met,
+        "learner.settled": MeshView._judged,
+        "learner.learnt": MeshView._learnt,
+        "learner.over": MeshView._parted,
         "finished": MeshView._finished,
         "failed": MeshView._failed,
         "exited": MeshView._exited,

@@ -43,7 +43,7 @@ class Words:
         chain = "no chain" if plan.chain == "none" else f"{plan.chain} chain"
         parts = [
             count(plan.nodes, "node"),
-            count(plan.rounds, "round"),
+            f"{count(plan.encounters.own, 'encounter')} each" if plan.meets else count(plan.rounds, "round"),
             f"{plan.name} ({plan.adapter})",
             chain,
             f"seed {plan.seed}",
@@ -58,25 +58,35 @@ class Words:
             data, phases, money = plan.data, plan.phases, plan.money
             kept = f"{data.public} public samples, {data.validation} validation, {data.test} test"
             self._line("data", f"{data.name}, {data.partition} · {kept}")
-            times = (
-                f"enrol {phases.enrol_seconds} s · commit {phases.commit_seconds} s · reveal {phases.reveal_seconds} s"
-            )
-            self._line("times", f"{times} at most; a phase ends at once when all have acted")
-            if plan.chain != "none":
+            if plan.meets:
+                self._terms(plan)
+            else:
+                times = f"enrol {phases.enrol_seconds} s · commit {phases.commit_seconds} s"
+                times += f" · reveal {phases.reveal_seconds} s"
+                self._line("times", f"{times} at most; a phase ends at once when all have acted")
+            if plan.chain != "none" and not plan.meets:
                 pay = f"pot {tokens(money.pot)} a round · {tokens(money.rate)} for a score of one"
                 risk = f"bond {tokens(money.bond)}, of which a missing reveal costs {tokens(money.forfeit)}"
                 self._line("money", f"{pay} · {risk}")
             self._line("", "the plan can be carried out; nothing was started")
 
+    def _terms(self, plan: Plan) -> None:
+        terms = plan.encounters
+        times = f"open {terms.open_seconds} s · learn {terms.learn_seconds} s · vote {terms.vote_seconds} s, twice"
+        self._line("times", f"{times}, at most; an encounter goes on at once when all have acted")
+        share = f"{terms.share / 10_000:g} % to the neighbor, the rest to {count(terms.size, 'validator')}"
+        self._line("money", f"prepayment {tokens(terms.prepayment)}: {share}, by the rule {terms.rule}")
+        self._line("", f"stake {tokens(terms.stake)} · a validator's bond {tokens(terms.bond)}")
+
     def ready(self, view: MeshView, plan: Plan, seconds: float, watch: str = "") -> None:
         """The nodes, and what to do next."""
         self._line("ready", f"{seconds:.1f} s")
         self.screen.say()
-        stake = "–" if plan.chain == "none" else tokens(plan.money.bond)
+        stake = "–" if plan.chain == "none" else tokens(plan.stake())
         rows = [
             (
                 node.name,
-                "worker",
+                "device" if plan.meets else "worker",
                 shorten(node.peer, 4, 4),
                 _dialled(node),
                 shorten(node.account, 6, 4),
@@ -100,13 +110,32 @@ class Words:
                 self._gone.add(node.name)
                 self._clear()
                 self._line("lost", f"{node.name}: {node.error}" + (f" ({node.fix})" if node.fix else ""), "yellow")
-        self._finished_rounds(view)
+        if view.meetings.opened:
+            self._meetings(view)
+        else:
+            self._finished_rounds(view)
         if self.screen.fancy:
             self._clear()
             if not view.over() and view.opened:
                 self.screen.words.write(self._now(view))
                 self.screen.words.flush()
                 self._open = True
+
+    def _meetings(self, view: MeshView) -> None:
+        """A line after each tenth of the encounters, and after the last."""
+        met, wanted = view.meetings, view.rounds * len(view.nodes)
+        step = max(1, wanted // 10)
+        if met.over // step in self._told or not met.over:
+            return
+        self._told.add(met.over // step)
+        self._clear()
+        parts = [f"{met.over}/{wanted} over", f"{len(met.accepted)} accepted", f"{len(met.refused)} refused"]
+        if met.ended:
+            parts.append(f"{len(met.ended)} without votes")
+        last = [node.accuracy[max(node.accuracy)] for node in view.nodes.values() if node.accuracy]
+        if last:
+            parts.append(f"accuracy {percent(sum(last) / len(last))}")
+        self._line("meet", "  ".join(parts))
 
     def end(self, summary: Summary) -> None:
         """The figures, and what to do next."""
@@ -121,7 +150,7 @@ class Words:
         seconds = f"{summary.seconds:.{0 if summary.seconds >= 10 else 1}f}"
         self._line(
             "done",
-            f"{count(summary.rounds, 'round')} in {seconds} s · {accuracy}{traffic}",
+            f"{self._done(summary)} in {seconds} s · {accuracy}{traffic}",
             "green",
         )
         if summary.plan.chain != "none":
@@ -135,12 +164,20 @@ class Words:
                 self._line("wrong", problem, "red")
         elif summary.audit is not None and summary.audit.payments:
             checked = count(summary.audit.payments, "payment")
-            self._line("", f"audit   {checked} recomputed from the labels on the chain, equal to the last unit")
+            what = "calls and votes" if summary.plan.meets else "labels"
+            self._line("", f"audit   {checked} recomputed from the {what} on the chain, equal to the last unit")
         if summary.lost:
             self._line("", "lost    " + ", ".join(node.name for node in summary.lost))
         self._line("", f"report  {summary.report}")
         where = option(self.home)
         self._line("", f"again   {summary.plan.command()} --fresh{where}      remove  localnet down{where}")
+
+    @staticmethod
+    def _done(summary: Summary) -> str:
+        met = summary.meetings
+        if not summary.plan.meets:
+            return count(summary.rounds, "round")
+        return f"{count(met.over, 'encounter')} ({len(met.accepted)} accepted, {len(met.refused)} refused)"
 
     def interrupted(self) -> None:
         """The end was asked for twice."""

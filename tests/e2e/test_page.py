@@ -229,10 +229,20 @@ def test_fifty_nodes_do_not_make_it_stutter(bench: Any, browser: Any) -> None:
     watcher = Watcher(browser, crowd.stdout.readline().strip())
     watcher.rows().nth(49).wait_for()
     watcher.wait_for("#h-round", "Round 4 of")
+    devtools = watcher.context.new_cdp_session(watcher.page)
+    # Processor time of the page's thread, and not time on the clock: other tests must not decide this one.
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent() -> float:
+        told = {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
+        return sum(told[f"{what}Duration"] for what in ("Script", "Layout", "RecalcStyle"))
+
+    before = spent()
     frames = watcher.page.evaluate(FRAMES)
-    print("frames in five seconds:", frames)
-    assert frames["count"] >= 100, f"twenty a second at least: {frames}"
-    assert frames["late"] <= 15, f"few frames are later than a tenth of a second: {frames}"
+    took = spent() - before
+    print(f"{frames} frames in five seconds took {1000 * took:.0f} ms of script, style and layout")
+    assert took < 1.0, "the rest of the time is the browser's, to draw"
+    assert watcher.page.locator("#graph .dot").count() > 0, "it did move"
     assert watcher.complaints == []
     watcher.context.close()
     crowd.send_signal(signal.SIGTERM)
@@ -240,14 +250,12 @@ def test_fifty_nodes_do_not_make_it_stutter(bench: Any, browser: Any) -> None:
 
 
 FRAMES = """() => new Promise((done) => {
-  const gaps = [];
-  let last = performance.now();
-  const began = last;
+  let count = 0;
+  const began = performance.now();
   const step = (now) => {
-    gaps.push(now - last);
-    last = now;
+    count += 1;
     if (now - began < 5000) requestAnimationFrame(step);
-    else done({ count: gaps.length, late: gaps.filter((gap) => gap > 100).length });
+    else done(count);
   };
   requestAnimationFrame(step);
 })"""

@@ -46,7 +46,7 @@ function paint() {
   const path = (value) => rounds.map((rnd) => [rnd, value(rnd)]).filter(([, found]) => found !== undefined)
     .map(([rnd, found]) => `${x(rnd).toFixed(1)},${y(found).toFixed(1)}`).join(" ");
   for (const name of names) {
-    parts.push(svg("polyline", { class: "line", points: path((rnd) => state.rounds[rnd].accuracy[name]) }, svg("title", null, name)));
+    parts.push(svg("polyline", { class: names.length > 16 ? "line many" : "line", points: path((rnd) => state.rounds[rnd].accuracy[name]) }, svg("title", null, name)));
   }
   parts.push(svg("polyline", { class: "line mean", points: path((rnd) => state.rounds[rnd].mean) }, svg("title", null, "mean")));
   if (rounds.length <= 60) {

@@ -78,7 +78,7 @@ function join(names) {
       heat = 1;
     }
     edge.line.classList.toggle("heard", heard > 0);
-    edge.line.style.strokeWidth = heard ? (1.2 + 2.2 * (heard / most)).toFixed(2) : "";
+    edge.line.style.strokeWidth = heard ? (names.length > 30 ? 0.7 + 1.1 * (heard / most) : 1.2 + 2.2 * (heard / most)).toFixed(2) : "";
   }
 }
 
