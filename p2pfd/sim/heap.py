@@ -100,19 +100,22 @@ class HeapDriver:
         )
         if self._chain is not None:
             self._spread(self.now, self._chain.open(self.now))
-        handled, latest = self.events, self.now
+        handled, latest, heard = self.events, self.now, _HEARD
         while self._more():
             self._present = heappop(self._order)
             entries = self._entries = self._waiting.pop(self._present)
             entries.sort()
-            self._at = 0
-            while self._at < len(entries):
-                node, at, kind, source, number, event = entries[self._at]
-                self._at += 1
-                if node == self._chain_at:
+            place = 0
+            while place < len(entries):
+                node, at, kind, source, number, event = entries[place]
+                place += 1
+                self._at = place
+                if kind == heard:
+                    pass  # most of what happens
+                elif node == self._chain_at:
                     self._at_chain(at, event)
                     continue
-                if kind == _TIMER:
+                elif kind == _TIMER:
                     name = event.name  # type: ignore[union-attr]
                     if posted[node].get(name) == at:
                         del posted[node][name]
@@ -241,6 +244,8 @@ class HeapDriver:
     def _perform(self, now: Tick, node: int, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             kind = type(effect)
+            if kind is Answer:
+                continue
             if kind is Publish:
                 self._publish(now, node, effect.message)  # type: ignore[union-attr]
             elif kind is SetTimer:

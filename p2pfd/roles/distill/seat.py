@@ -31,7 +31,7 @@ class Phase(StrEnum):
     """The task is closed and the last figures are taken."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Seat:
     """What a node knows before the task starts: itself, the task's numbers, and whom it knows already.
 
