@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from p2pfd.cli import exits
 from p2pfd.cli.program import PROGRAM
+from p2pfd.cli.sim import SIM, plan_of
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.errors import AssertionUnmet
 from p2pfd.sim import run, script
@@ -75,6 +78,15 @@ def test_the_command_plays_schedules_and_prints_one_that_goes_wrong(
     assert "--faults THIS.toml" in said.out
     assert 1 <= len(script.parse(said.out[said.out.index("# p2pfd sim") :], 20)) <= 3
     assert "rejected" in said.err
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_command_of_a_schedule_runs_that_schedule(seed: int, tmp_path: Path):
+    schedule = draw(seed)
+    file = tmp_path / "faults.toml"
+    file.write_text(schedule.text())
+    words = schedule.command(str(file)).split()[2:]
+    assert plan_of(SIM.parser("p2pfd").read(words)) == schedule.plan()
 
 
 def one_less(faults: tuple[Fault, ...]) -> list[tuple[Fault, ...]]:
