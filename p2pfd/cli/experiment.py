@@ -81,13 +81,11 @@ def _list(screen: Screen) -> int:
 
     known = {name: grid.preset(name) for name in grid.presets()}
     behaviours = {name: plugins.load(GROUP, name) for name in plugins.names(GROUP)}
-    rows = [(name, f"{len(one.cells())} meshes", one.about) for name, one in known.items()]
-    screen.table(("preset", "size", "about"), rows)
+    sizes = [(name, f"{len(one.cells())} meshes", one.about) for name, one in known.items()]
+    screen.table(("preset", "size", "about"), sizes)
     screen.say()
-    screen.table(
-        ("behaviour", "about", "after a colon"),
-        [(name, kind.about, kind.argument) for name, kind in behaviours.items()],
-    )
+    rows = [(name, kind.part or "all", kind.about, kind.argument) for name, kind in behaviours.items()]
+    screen.table(("behaviour", "of", "about", "after a colon"), rows)
     screen.result(
         {
             "presets": [{"name": name, "about": one.about, "meshes": len(one.cells())} for name, one in known.items()],

@@ -7,6 +7,7 @@ import inspect
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import resources
 from itertools import product
 from math import prod
@@ -53,14 +54,21 @@ class Cell:
     @property
     def key(self) -> str:
         """What its result depends on: plan, data, seed, and code, that of what plugs in included."""
-        from p2pfd.experiment.code import digest_of  # which imports all that learns: a list of presets needs none of it
-
         plan = self.row.plan
         digest = hashlib.sha256(plan.key(self.seed).encode() + plan.task(self.seed).id)
-        digest.update(digest_of(plan.kind).encode())
-        for part in (plugins.load(ADAPTERS, plan.adapter), *(behaviour_class(name)[0] for name in plan.counts())):
-            digest.update(inspect.getsource(inspect.getmodule(part) or part).encode())
+        digest.update(_code_of(plan.kind, plan.adapter, tuple(plan.counts())).encode())
         return digest.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _code_of(kind: str, adapter: str, names: tuple[str, ...]) -> str:
+    """The digest of all code that decides a mesh: what this process has loaded, though a file may change meanwhile."""
+    from p2pfd.experiment.code import digest_of  # which imports all that learns: a list of presets needs none of it
+
+    digest = hashlib.sha256(digest_of(kind).encode())
+    for part in (plugins.load(ADAPTERS, adapter), *(behaviour_class(name)[0] for name in names)):
+        digest.update(inspect.getsource(inspect.getmodule(part) or part).encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

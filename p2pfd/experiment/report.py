@@ -138,7 +138,10 @@ def budget(plan: Plan) -> str:
         what = f"{met.each} encounters each, {met.validators} validators, rule {met.rule}, tolerance {met.tolerance:g}"
     else:
         what = f"{plan.rounds} rounds, chain {plan.chain}"
-    settings = ", ".join(f"{key} {value}" for key, value in sorted(plan.settings.items()))
+    settings = ", ".join(
+        f"{key} {str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in sorted(plan.settings.items())
+    )
     return (
         f"{plan.nodes} nodes, {what}, {plan.adapter}{f' ({settings})' if settings else ''}; "
         f"{data.name} {data.partition}, {data.public} public samples, {data.test} to test; {where}"
