@@ -80,10 +80,13 @@ class Plan:
     phases: PhaseSpec = field(default_factory=lambda: PhaseSpec(60, 60, 30))
     money: MoneySpec = field(default_factory=lambda: MoneySpec(*(Amount(n * UNIT) for n in (400, 4, 100, 20))))
     encounters: EncounterSpec = NO_ENCOUNTERS
-    """The terms by which nodes learn from one another, where they meet and do not vote in rounds."""
+    """The terms by which nodes learn from one another, where they meet and do not vote in rounds: as often as there
+    would be rounds."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+        if self.encounters.own:  # how often is said in one place, for rounds and for encounters alike
+            object.__setattr__(self, "encounters", dataclasses.replace(self.encounters, own=self.rounds))
 
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""

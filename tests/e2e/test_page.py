@@ -117,6 +117,31 @@ def test_a_port_that_is_taken_is_an_error_before_anything_starts(bench: Any) -> 
     assert "watch" not in quiet.stdout
 
 
+@pytest.mark.long
+def test_a_page_outlives_its_mesh_and_goes_over_to_the_next_one(bench: Any, browser: Any) -> None:
+    with bench.taken_port() as port:
+        pass  # free again, and nobody else's soon
+    words = ("up", "--chain", "none", "--rounds", "1", "--serve", f"127.0.0.1:{port}", "--fresh")
+    first = bench.start("fakes", *words, "-n", "3", FAKE_FAULTS="node-0:endless")
+    watcher = Watcher(browser, url_of(bench))
+    watcher.rows().nth(2).wait_for()
+    watcher.wait_for("#nodes td", "✓ finished")
+    first.kill()
+    watcher.wait_for("#status-text", "no connection")
+    watcher.wait_for("#notice", "does not answer any more")
+    assert watcher.rows().count() == 3, "what was known stays"
+    bench.wait_gone(5)
+    second = bench.start("fakes", *words, "-n", "2", FAKE_FAULTS="node-0:endless")
+    watcher.wait_for("#status-text", "live")
+    watcher.wait_for("#plan", "2 nodes")
+    assert watcher.rows().count() == 2
+    assert watcher.page.locator("#graph .node").count() == 2
+    second.send_signal(signal.SIGTERM)
+    watcher.wait_for("#status-text", "stopped")
+    watcher.wait_for("#nodes td", "■ stopped")
+    assert second.wait(10) == 130
+
+
 # -- with a real mesh --------------------------------------------------------------------------------------------------
 
 

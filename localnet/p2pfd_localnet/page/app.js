@@ -1,7 +1,7 @@
 // Where the page begins: it listens to the server's news and hands them to those who draw.
 
 import { $, say } from "./format.js";
-import { apply, nodeNames, onChange, reset, state } from "./store.js";
+import { apply, nodeNames, onChange, state } from "./store.js";
 import "./round.js";
 import "./graph.js";
 import "./accuracy.js";
@@ -20,7 +20,10 @@ function listen() {
   const source = new EventSource("news");
   source.addEventListener("patch", (message) => {
     const [of] = message.lastEventId.split("-");
-    if (run && of !== run) reset();
+    if (run && of !== run) {
+      location.reload(); // another mesh answers here now
+      return;
+    }
     run = of;
     last = message.lastEventId;
     link = "live";

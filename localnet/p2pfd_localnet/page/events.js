@@ -84,10 +84,7 @@ function again() {
   touch("log");
 }
 
-onChange(["log"], () => {
-  if (newest > (state.log.at(-1)?.n ?? 0)) again(); // another run
-  more();
-});
+onChange(["log"], more);
 onChange(["nodes"], () => {
   const select = $("by-node");
   const names = nodeNames();

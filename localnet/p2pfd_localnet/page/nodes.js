@@ -4,7 +4,9 @@ import { $, count, el, number, percent, say, tokens } from "./format.js";
 import { point } from "./graph.js";
 import { nodeNames, onChange, roundNumbers, state } from "./store.js";
 
-const MARKS = { starting: "…", listening: "…", ready: "●", finished: "✓", failed: "✕", lost: "✕" };
+const MARKS = { starting: "…", listening: "…", ready: "●", stopped: "■", finished: "✓", failed: "✕", lost: "✕" };
+const GONE = ["finished", "failed", "lost"];
+const OVER = ["done", "failed", "interrupted"];
 const body = $("nodes").tBodies[0];
 const rows = new Map();
 const dialog = $("why");
@@ -29,6 +31,7 @@ function row(name) {
 function paint() {
   const unit = state.about.plan?.unit;
   const explained = new Set(Object.keys(state.whys).map((key) => key.slice(key.indexOf(" ") + 1)));
+  const over = OVER.includes(state.about.mesh?.status);
   for (const name of nodeNames()) {
     if (!rows.has(name)) rows.set(name, row(name));
     const node = state.nodes[name];
@@ -36,8 +39,9 @@ function paint() {
     const stake = state.stakes[name];
     made.className = node.life;
     made.title = [node.address, node.account, node.peer].filter(Boolean).join("\n");
-    const life = node.error ? `${node.life}: ${node.error}` : node.life;
-    say(cells[0], `${MARKS[node.life] ?? "?"} ${life}${stake?.suspended ? ", suspended" : ""}`);
+    const now = over && !GONE.includes(node.life) ? "stopped" : node.life; // in the midst of things when the mesh ended
+    const life = node.error ? `${now}: ${node.error}` : now;
+    say(cells[0], `${MARKS[now] ?? "?"} ${life}${stake?.suspended ? ", suspended" : ""}`);
     say(cells[1], node.round ? String(node.round) : "–");
     say(cells[2], percent(node.together ?? node.accuracy));
     const from = Object.keys(node.heard).length;

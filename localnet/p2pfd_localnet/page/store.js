@@ -33,14 +33,6 @@ export function apply(patch) {
   schedule();
 }
 
-/** Forget everything: another run is told of. */
-export function reset() {
-  for (const section of Object.keys(state)) {
-    state[section] = section === "log" ? [] : {};
-    fresh.add(section);
-  }
-}
-
 /** Have these sections drawn again, though nothing of them changed. */
 export function touch(...sections) {
   sections.forEach((section) => fresh.add(section));
