@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pfd.core.ticks import SECOND, Tick
+from p2pfd.sim.faults import Churn, Delay, Disaster, Duplicates, Loss
 from p2pfd.sim.run import SimPlan, SimReport, simulate
 from p2pfd.sim.world import Absence, Partition, WorldPlan
 from tests.sim.virtual import trace_under_trio
@@ -16,22 +17,36 @@ FAULTS = WorldPlan(
     absences=(Absence(4, Tick(SECOND // 2), Tick(9 * SECOND)), Absence(17, Tick(2 * SECOND), Tick(4 * SECOND))),
 )
 
+SCRIPT = WorldPlan(
+    nodes=24,
+    degree=4,
+    graph="barabasi-albert",
+    faults=(
+        Loss(Tick(0), Tick(SECOND), 300_000),
+        Delay(Tick(SECOND // 2), Tick(4 * SECOND), 1, 2 * SECOND),
+        Duplicates(Tick(0), Tick(5 * SECOND), 500_000),
+        Churn(Tick(0), Tick(2 * SECOND), 300_000, SECOND, 6 * SECOND),
+        Disaster(Tick(3 * SECOND), 150_000, "relays"),
+    ),
+)
+
 
 @pytest.mark.parametrize(
-    "plan",
+    ("plan", "finish"),
     [
-        SimPlan(WorldPlan(nodes=100), rounds=5, seed=7, trace=True),
-        SimPlan(WorldPlan(nodes=100, loss=30_000), rounds=3, seed=8, trace=True),
-        SimPlan(FAULTS, rounds=6, seed=9, trace=True),
-        SimPlan(WorldPlan(nodes=1), rounds=4, seed=1, trace=True),
-        SimPlan(WorldPlan(nodes=2), rounds=4, seed=1, trace=True),
+        (SimPlan(WorldPlan(nodes=100), rounds=5, seed=7, trace=True), 100),
+        (SimPlan(WorldPlan(nodes=100, loss=30_000), rounds=3, seed=8, trace=True), 100),
+        (SimPlan(FAULTS, rounds=6, seed=9, trace=True), 30),
+        (SimPlan(SCRIPT, rounds=4, seed=9, trace=True), 20),
+        (SimPlan(WorldPlan(nodes=1), rounds=4, seed=1, trace=True), 1),
+        (SimPlan(WorldPlan(nodes=2), rounds=4, seed=1, trace=True), 2),
     ],
-    ids=["100 nodes", "100 nodes with loss", "everything goes wrong", "alone", "two"],
+    ids=["100 nodes", "100 nodes with loss", "everything goes wrong", "a script", "alone", "two"],
 )
-def test_the_heap_and_trio_tell_the_same_story(plan: SimPlan) -> None:
+def test_the_heap_and_trio_tell_the_same_story(plan: SimPlan, finish: int) -> None:
     report = simulate(plan)
     assert report.events > plan.world.nodes
-    assert report.finished == plan.world.nodes
+    assert report.finished == finish
     trio_trace = trace_under_trio(plan, until=report.virtual_seconds + 60)
     assert trio_trace.entries == report.events
     assert trio_trace.digest().hex() == report.trace
