@@ -83,6 +83,7 @@ async def check_settlement(factory: BenchFactory) -> None:
         _goes_on_without_the_absent,
         _punishes_the_silent,
         _takes_many_claims_at_once,
+        _tells_all_of_a_contract,
         _carries_out_once_what_has_a_name,
         _agrees_with_the_reference,
     ):
@@ -331,6 +332,18 @@ async def _takes_many_claims_at_once(bench: Bench) -> None:
                 nursery.start_soon(play.does, who, Deposit(Amount(7)))
     for who in range(4):
         assert await play.free(who) == 35, "claims that are under way at once are all carried out"
+
+
+async def _tells_all_of_a_contract(bench: Bench) -> None:
+    play, tasks = _Play(bench), [task_named(number) for number in (6, 7)]
+    await play.does(3, Deposit(FUNDS))
+    for task in tasks:
+        await play.does(3, OpenTask(terms(task)))
+    feed = bench.settlements[0].events(GENESIS)
+    told = [await anext(feed) for _ in tasks]
+    assert [event.task for _, event in told] == tasks, "without a task, what all tasks tell comes in one stream"
+    rest = bench.settlements[0].events(told[0][0])
+    assert await anext(rest) == told[1], "which is gone on with after any of it"
 
 
 async def _carries_out_once_what_has_a_name(bench: Bench) -> None:
