@@ -304,13 +304,12 @@ def check_data(plan: Plan) -> DataFacts:
     )
     task = plan.task(facts)
     dealt = data.deal(task.data, plan.nodes)
-    if (plan.adapter, plan.settings, plan.codecs, plan.partners) != (DEFAULT_ADAPTER, {}, (), 0):
+    if plan.meets:
+        _check_meets(plan)
+    elif (plan.adapter, plan.settings, plan.codecs, plan.partners) != (DEFAULT_ADAPTER, {}, (), 0):
         # The adapter knows what they may be; the defaults need no check, and torch takes its time.
         from p2pfd.node.workbench import votes
 
-        if plan.meets:
-            _check_meets(plan)
-            return facts
         adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
         made, there = adapter(), Task(task, dealt.public)
         made.init(there, Rng(0))

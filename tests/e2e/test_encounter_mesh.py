@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import trio
@@ -89,3 +90,18 @@ async def test_ten_nodes_learn_by_encounters_over_the_real_stack(tmp_path, adapt
 @pytest.mark.parametrize("name", ["learner.opened", "neighbor.opened", "validator.drawn", "validator.judged"])
 async def test_whoever_dies_in_an_encounter_goes_on_with_it(tmp_path, name):
     await runs(tmp_path, "gossip", 6, own=1, killed_at=[name])
+
+
+@pytest.mark.long
+def test_localnet_runs_a_mesh_of_encounters_to_its_report(bench):
+    done = bench.localnet("up", "encounters", "-n", "6", "--rounds", "2", "--json", patience=240)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["encounters"]["over"] == 12
+    assert told["encounters"]["accepted"] > 6
+    assert told["audit"]["problems"] == []
+    assert told["audit"]["payments"] > 0
+    assert sum(told["payouts"].values()) == 0, "nodes pay one another, and nobody else"
+    report = (bench.state / "report.html").read_text()
+    assert "12 encounters" in report
+    assert not bench.processes()

@@ -2,7 +2,9 @@ import pytest
 from p2pfd_localnet import plan
 from p2pfd_localnet.plan import PRESETS, Plan, change, check, find, from_file
 
-from p2pfd.core.spec import MAX_SEATS
+from p2pfd.core.encounter_spec import NO_ENCOUNTERS
+from p2pfd.core.ids import Account
+from p2pfd.core.spec import MAX_SEATS, ChainSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import PlanError
 
@@ -19,6 +21,40 @@ def test_presets_can_be_carried_out(preset):
     bound = terms_of(task)
     assert (bound.task, bound.samples, bound.pot) == (task.id, task.data.public, task.money.pot)
     assert preset.summary
+
+
+def test_how_often_nodes_meet_is_the_number_of_rounds(tmp_path):
+    chain = ChainSpec("embedded", 31337, Account("0x" + "1" * 40), Account("0x" + "2" * 40))
+    path = tmp_path / "mine.toml"
+    path.write_text('preset = "encounters"\nrounds = 5\n[encounters]\nsize = 1\n')
+    for found, own, size in (
+        (find("encounters"), 3, 3),
+        (change(find("encounters"), rounds=2), 2, 3),
+        (find(str(path)), 5, 1),
+    ):
+        check(found)
+        task = found.task(FACTS, chain)
+        assert (task.encounters.own, task.encounters.size, found.encounters.own) == (own, size, own)
+        assert found.budget() == 0
+        assert found.stake() >= task.encounters.stake + task.encounters.bond
+    assert find("digits-1bit").task(FACTS, chain).encounters == NO_ENCOUNTERS
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"chain": "none"}, "encounters are settled, and chain is 'none'"),
+        ({"nodes": 4}, "nodes is 4, and an encounter takes a learner, a neighbor and 3 others"),
+        ({"adapter": "cfd"}, "the adapter cfd does not learn in encounters"),
+        ({"partners": 2}, "partners is 2"),
+    ],
+    ids=str,
+)
+def test_what_encounters_need_is_asked_for(changes, what):
+    with pytest.raises(PlanError, match=what):
+        found = change(find("encounters"), **changes)
+        check(found)
+        plan.check_data(found)
 
 
 def test_an_unknown_preset_gets_a_guess():

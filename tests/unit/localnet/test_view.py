@@ -39,6 +39,25 @@ def test_a_run_from_start_to_end():
     assert view.over()
 
 
+def test_encounters_are_counted_once_whoever_tells_of_them_and_however_often():
+    view = mesh()
+    first, second, third = "learner-1", "learner-2", "learner-3"
+    for _ in range(2):
+        for part in (first, second, third):
+            view.take(event("node-0", "learner.opened", part=part))
+        view.take(event("node-0", "learner.settled", part=first, accepted=True))
+        view.take(event("node-0", "learner.learnt", part=first, accuracy=0.5, weights=WEIGHTS))
+        view.take(event("node-0", "learner.over", part=first, end="settled"))
+        view.take(event("node-0", "learner.settled", part=second, accepted=False))
+        view.take(event("node-1", "learner.over", part=third, end="voided"))
+        view.take(event("node-1", "learner.over", part="learner-4", end="lapsed"))
+    met = view.meetings
+    assert (len(met.opened), met.over) == (3, 3)
+    assert (met.accepted, met.refused, met.ended) == ({first}, {second}, {third})
+    assert view.nodes["node-0"].accuracy == {0: 0.5}
+    assert view.nodes["node-0"].weights == WEIGHTS
+
+
 def test_who_has_no_process_any_more_is_lost_unless_it_had_finished():
     view = mesh()
     view.take(event("node-0", "ready"))
