@@ -51,10 +51,13 @@ def test_how_often_nodes_meet_is_the_number_of_rounds(tmp_path):
     ids=str,
 )
 def test_what_encounters_need_is_asked_for(changes, what):
-    with pytest.raises(PlanError, match=what):
+    def checked():
         found = change(find("encounters"), **changes)
         check(found)
         plan.check_data(found)
+
+    with pytest.raises(PlanError, match=what):
+        checked()
 
 
 def test_an_unknown_preset_gets_a_guess():
