@@ -9,8 +9,8 @@ from p2pfd import plugins
 from p2pfd.behaviours import Behaviour, Misbehaving, Scene, behaviour_class
 from p2pfd.behaviours.payloads import Tampered
 from p2pfd.core.effects import Emit
-from p2pfd.core.encounter_claims import RULES
-from p2pfd.core.encounter_events import Settled
+from p2pfd.core.encounter_claims import RULES, EncounterTerms
+from p2pfd.core.encounter_events import Defaulted, Settled
 from p2pfd.core.events import ChainSaw
 from p2pfd.core.ids import Account
 from p2pfd.core.machine import Machine
@@ -174,16 +174,23 @@ class EncounterStage:
     def _account(self) -> None:
         """Who gained what as learner and as neighbor: what the end credited, less what it had paid in."""
         for event in self.cast.witness.told:
-            if not isinstance(event, Settled):
-                continue
-            found = self.cast.chain.recall(event.key)
-            assert isinstance(found, Recalled)
-            for who, role, credit in (
-                (found.terms.learner, "learner", event.learner),
-                (found.terms.neighbor, "neighbor", event.neighbor),
-            ):
-                part = (self._nodes[who], role)
-                self._parts[part] = self._parts.get(part, 0) + credit - found.terms.prepayment
+            if isinstance(event, Settled):
+                terms = self._terms(event.key)
+                self._gain(terms.learner, "learner", event.learner - terms.prepayment)
+                self._gain(terms.neighbor, "neighbor", event.neighbor - terms.prepayment)
+            elif isinstance(event, Defaulted):
+                terms = self._terms(event.key)
+                self._gain(terms.learner, "learner", event.damages)
+                self._gain(terms.neighbor, "neighbor", -event.damages)
+
+    def _terms(self, key: int) -> EncounterTerms:
+        found = self.cast.chain.recall(key)
+        assert isinstance(found, Recalled)
+        return found.terms
+
+    def _gain(self, who: Account, role: str, amount: int) -> None:
+        part = (self._nodes[who], role)
+        self._parts[part] = self._parts.get(part, 0) + amount
 
     def _member(self, node: int, gain: int) -> Member:
         learner, neighbor = (self._parts.get((node, role), 0) for role in ("learner", "neighbor"))
