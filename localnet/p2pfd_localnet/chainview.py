@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,7 +94,7 @@ class ChainView:
                 self._picture.explain(paid.round, name, _plain(paid, reasons, terms))
                 await trio.lowlevel.checkpoint()  # there is a mesh to watch over meanwhile
 
-    def _words(self, event: ChainEvent) -> str:
+    def _words(self, event: object) -> str:
         match event:
             case TaskOpened():
                 return "the task is opened, its pots are set aside"
@@ -121,6 +122,8 @@ class ChainView:
                 return f"round {rnd + 1} does not count: too few revealed"
             case TaskClosed(rounds=rounds):
                 return f"the task is closed after {rounds} rounds: bonds are free"
+            case _:  # a market of another mode tells more
+                return re.sub(r"(?<!^)(?=[A-Z])", " ", type(event).__name__).lower()
 
     def _name(self, who: Account) -> str:
         return self._names.get(who, f"{who[:8]}…")

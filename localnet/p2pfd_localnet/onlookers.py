@@ -11,7 +11,7 @@ import trio
 from p2pfd.core.claims import ChainEvent
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.terms import terms_of
-from p2pfd.errors import ChainError
+from p2pfd.errors import P2pfdError
 from p2pfd.node.scrape import address_of, open_listener
 from p2pfd_localnet.chain import Ledger, accounts
 from p2pfd_localnet.chainview import ChainView
@@ -45,7 +45,7 @@ class Onlookers:
 
             try:
                 await ledger.follow(task, tell)
-            except ChainError as error:
+            except P2pfdError as error:  # the mesh goes on, whatever becomes of its page
                 self.picture.chain_note(str(error))
             await trio.sleep(_AGAIN_SECONDS)
 

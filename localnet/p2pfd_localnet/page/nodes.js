@@ -73,7 +73,7 @@ function explain() {
   const head = ["label", "said", "peers who agreed", "worth of one", "brings"];
   const parts = [
     el("p", null, `Its ${count(why.samples, "label")} were compared with those of ${count(why.peers, "other worker")}. To agree is worth more where the label is rare among the others; each sample costs one, so that a label that everybody would give by chance brings nothing.`),
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Label by label" }, el("table", null,
+    el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Label by label" }, el("table", null,
       el("thead", null, el("tr", null, ...head.map((text, place) => el("th", { scope: "col", class: place ? "n" : "" }, text)))), el("tbody", null, ...sums))),
     el("ol", { class: "sums" },
       el("li", null, `score ${why.score.toFixed(6)}: agreements × worth ÷ peers, less one for each sample`),

@@ -42,7 +42,8 @@ function paintRound() {
   const over = mesh.status !== "running" && mesh.status !== "starting";
   const note = round.short ? "too few revealed: nothing is learned from this round"
     : first < 0 ? `complete${lasted(round)}` : "";
-  say($("round-note"), note);
+  const report = state.about.end?.report;
+  say($("round-note"), [note, report ? `report: ${report}` : ""].filter(Boolean).join(" · "));
   const list = $("phases");
   while (list.children.length > phases.length) list.lastChild.remove();
   phases.forEach(([name, have, of], place) => {

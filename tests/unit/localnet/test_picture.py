@@ -194,6 +194,7 @@ async def test_stakes_blocks_and_reasons() -> None:
         (7, WorkerSuspended(TASK, rnd, who[2])),
         (7, RoundSettled(TASK, rnd, True, Amount(sum(amounts)), Amount(0))),
         (8, TaskClosed(TASK, 1)),
+        (9, SimpleNamespace()),
     ]
     for block, event in history:
         await chain.take(block, event)
@@ -201,6 +202,7 @@ async def test_stakes_blocks_and_reasons() -> None:
     assert told["stakes"]["node-0"] == {"locked": 10 * UNIT, "suspended": False}
     assert told["stakes"]["node-2"] == {"locked": 9 * UNIT, "suspended": True}
     assert told["blocks"]["4"] == ["round 1 opens for 3"]
+    assert told["blocks"]["9"] == ["simple namespace"], "what nobody knows is named all the same"
     assert "node-2 did not reveal and loses 1.00" in told["blocks"]["7"]
     assert set(told["whys"]) == {"0 node-0", "0 node-1", "0 node-2"}
     for place, name in enumerate(stage.plan.names()):
