@@ -18,6 +18,7 @@ from p2pfd.errors import PlanError
 from p2pfd.network.counters import Drop
 from p2pfd.network.holdings import Holdings
 from p2pfd.network.host import NoAutoConnector, QuietSwarm, SafeHost
+from p2pfd.network.negotiation import QuickSelector
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.network.shares import Shares
 from p2pfd.network.sockets import Bound, CountedTcp, Meter
@@ -41,10 +42,9 @@ def build(
     me = ID.from_pubkey(pair.public_key)
     peerstore = PeerStore()
     peerstore.add_key_pair(me, pair)
-    upgrader = TransportUpgrader(
-        secure_transports_by_protocol={NOISE: Noise(pair, noise_privkey=create_noise_pair().private_key)},
-        muxer_transports_by_protocol={},
-    )
+    security = {NOISE: Noise(pair, noise_privkey=create_noise_pair().private_key)}
+    upgrader = TransportUpgrader(secure_transports_by_protocol=security, muxer_transports_by_protocol={})
+    upgrader.security_multistream._selector = QuickSelector(security)
 
     def blame(peer: ID, reason: Drop, why: str) -> None:
         meter.counters.drop(reason, peer.to_base58())

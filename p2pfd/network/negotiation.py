@@ -7,12 +7,17 @@ round trip instead of two, and half of the frames, for every stream that is open
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
+import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.io.exceptions import IncompleteReadError
 from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.protocol_muxer.exceptions import MultiselectError
+from libp2p.protocol_muxer.generic_selector import GenericMultistreamSelector
 
 from p2pfd.network.quicklock import quicken
 
@@ -21,6 +26,8 @@ NONE = "na"
 LONGEST = 1024
 """Of a line. The longest name that is spoken here has some eighty bytes."""
 ATTEMPTS = 32
+SECONDS = 30.0
+"""For what a connection speaks; whoever dials or accepts it has less patience."""
 
 
 class NegotiationError(BaseLibp2pError):  # type: ignore[misc]
@@ -75,6 +82,29 @@ async def agree(stream: INetStream, spoken: Container[TProtocol | None]) -> TPro
     raise NegotiationError(f"{ATTEMPTS} protocols, and none of them spoken here")
 
 
+class QuickSelector(GenericMultistreamSelector[Any]):  # type: ignore[misc]
+    """The same for what a whole connection speaks, its cipher and its multiplexer, in the place of the library's."""
+
+    def __init__(self, handlers: Mapping[TProtocol, Any]) -> None:
+        super().__init__()
+        for protocol, handler in handlers.items():
+            self.add_handler(protocol, handler)
+
+    async def select(self, conn: Any, is_initiator: bool, negotiate_timeout: float = SECONDS) -> tuple[TProtocol, Any]:
+        """What is agreed on, and what goes by that name."""
+        try:
+            with trio.fail_after(negotiate_timeout):
+                if is_initiator:
+                    protocol = await choose(conn, list(self.handlers))
+                else:
+                    protocol = await agree(conn, self.handlers)
+        except NegotiationError as error:
+            raise MultiselectError(str(error)) from error
+        except trio.TooSlowError as error:
+            raise MultiselectError("no protocol was agreed on in time") from error
+        return protocol, self.handlers[protocol]
+
+
 async def _read(stream: INetStream) -> str:
     size = (await _exactly(stream, 1))[0]
     if size & 0x80:
@@ -98,6 +128,7 @@ async def _exactly(stream: INetStream, count: int) -> bytes:
         except StreamEOF:
             part = b""
         if not part:
-            raise NegotiationError("the stream ended before a protocol was agreed on")
+            end = IncompleteReadError("the other side hung up", expected_bytes=count, received_bytes=len(raw))
+            raise NegotiationError("the stream ended before a protocol was agreed on") from end
         raw += part
     return raw

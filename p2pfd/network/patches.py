@@ -143,6 +143,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self._outlets: dict[ID, Outlet] = {}
         self._paces: dict[ID, dict[str, Pace]] = {}
         self._reading: dict[ID, int] = {}
+        self._told: dict[ID, dict[INetStream, set[str]]] = {}
         self.guard = Guard(settings.heartbeat_seconds)
         self._stall_seconds = settings.stall_seconds
         self.holders = Holders(HELD)
@@ -178,13 +179,21 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
                 flow = self.counters.peer(peer.to_base58())
                 flow.bytes_in += len(frame)
                 await self._hear(peer, rpc, flow)
+                for said in rpc.subscriptions:
+                    topics = self._told.setdefault(peer, {}).setdefault(stream, set())
+                    (topics.add if peer in self.peer_topics.get(said.topicid, ()) else topics.discard)(said.topicid)
         except (StreamError, RawConnError, ConnectionClosedError) as error:
             log.debug("%s ended its stream: %r", peer, error)
         except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger bring about ends here
             self.counters.drop(Drop.FRAME, peer.to_base58())
             self.misbehaved(peer, f"a frame that cannot be read: {error!r}")
             await stream.reset()
+            self._told.get(peer, {}).pop(stream, None)
             self._handle_dead_peer(peer)
+        finally:
+            self._told.get(peer, {}).pop(stream, None)
+            if not self._told.get(peer, True):
+                del self._told[peer]
 
     async def _hear(self, peer: ID, rpc: rpc_pb2.RPC, flow: PeerFlow) -> None:
         # 0.8.1 verifies the signature of the peer record in every RPC, though it hardly ever differs from the last.
@@ -269,6 +278,11 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self._outlets.pop(peer_id, None)
         self.holders.forget(peer_id)
         super()._handle_dead_peer(peer_id)
+        # A peer that comes back at once has said on its new connection what it listens to, when we learn of the old
+        # one's end. It says so once: 0.8.1 forgets it, and that peer hears no more of us.
+        for stream, topics in self._told.get(peer_id, {}).items():
+            for topic in () if stream.muxed_conn.is_closed else topics:
+                self.handle_subscription(peer_id, rpc_pb2.RPC.SubOpts(subscribe=True, topicid=topic))
         self._tell_room()
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:

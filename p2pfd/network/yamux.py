@@ -30,6 +30,7 @@ from multiaddr import Multiaddr
 from p2pfd.network.counters import Drop
 from p2pfd.network.holdings import Holdings
 from p2pfd.network.muxstream import ACK, DATA, EXTRA, FIN, GO_AWAY, HEADER, PING, RST, SYN, WINDOW, MuxStream
+from p2pfd.network.negotiation import QuickSelector
 from p2pfd.network.quicklock import QuickLock
 
 NO_LIMIT = 2**62
@@ -317,6 +318,7 @@ class Muxers(MuxerMultistream):  # type: ignore[misc]
 
     def __init__(self, inbound: int, blame: Blame, most_extra: int, holdings: Holdings) -> None:
         super().__init__({PROTOCOL_ID: Mux})
+        self._selector = QuickSelector({PROTOCOL_ID: Mux})
         self._inbound = inbound
         self._blame = blame
         self._most_extra = most_extra

@@ -3,6 +3,8 @@
 Prints a table; the last line is the same as one JSON object. Fifty nodes of each kind live in four processes; what they
 cost is the processor time of all four together, idle time included, for each delivery of a message of 1 KB. The library
 gets queues that hold a burst, our degrees, and a load that it can carry. Blobs go between processes, one node in each.
+
+``make bench-net ARGS="--steady 600"`` is ten minutes of steady traffic instead, and whether memory grows under it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 from tests.bench.net import blobs
 from tests.bench.net.rig import Mesh
+from tests.bench.net.steady import steady
 
 NODES, LARGE, PROCESSES = 50, 100, 4
 RATE, STOCK_RATE = 16.0, 4.0
@@ -69,7 +72,12 @@ def main() -> None:
     """Measure everything, in turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="of steady load for each kind")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--steady", type=float, default=0.0, help="only so many seconds of steady load, for memory")
+    options = parser.parse_args()
+    if options.steady:
+        print(json.dumps(steady(options.steady)))
+        return
+    seconds = options.seconds
     out: dict[str, Any] = gossip("ours", RATE, seconds)
     show(f"{NODES} nodes, {PROCESSES} processes, {RATE:g} messages a second", out)
     rival = gossip("stock", STOCK_RATE, seconds)

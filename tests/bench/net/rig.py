@@ -113,6 +113,11 @@ class Mesh:
         """Memory of each node after a process's first."""
         return (self.all_mb - self.one_mb) / (self.nodes - len(self._processes))
 
+    def tally(self) -> dict[str, float]:
+        """What all processes hold now: MB, and tasks."""
+        answers = self._all("tally")
+        return {what: sum(answer[what] for answer in answers) for what in ("rss", "tasks")}
+
     def idle(self, seconds: float) -> float:
         """CPU in ms per second and node while nothing is said."""
         self._all("tally")

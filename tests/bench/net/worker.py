@@ -4,7 +4,7 @@ open     kind, first, count, mesh                 → addresses
 connect  links: [[node, address], …], degree      → seconds until every node has so many neighbours that listen
 say      what: [[node, at], …], size, begin       → said; `at` in seconds after `begin` on the machine's clock
 wait     count                                    → heard: how many deliveries there were when it ended
-tally    –                                        → heard, twice, late (ms), cpu (s), rss (MB), since the last one
+tally    –                                        → heard, twice, late (ms), cpu (s) since the last one; rss (MB), tasks
 put      size                                     → name: a blob that all workers make alike, offered by the first node
 get      name, size, half                         → seconds; after a line when half of it is here, if asked for
 pull     names, size                              → nothing; they are fetched in the background
@@ -107,6 +107,7 @@ class Worker:
         cpu = time.process_time()
         out = {"heard": self.count, "twice": self.twice, "late": self.late, "cpu": cpu - self.cpu, "rss": rss()}
         out["pulled"] = self.pulled
+        out["tasks"] = trio.lowlevel.current_statistics().tasks_living
         out["drops"] = self._drops()
         self.cpu, self.count, self.twice, self.late = cpu, 0, 0, []
         for mine in self.heard:

@@ -358,3 +358,22 @@ async def test_a_restarted_node_is_heard(nodes: Nodes, nursery: trio.Nursery) ->
             for raw in said:
                 await speaker.publish(TOPIC, raw)
             await ear.until(*said)
+
+
+async def test_who_is_connected_is_not_forgotten_with_its_former_connection(
+    nodes: Nodes, nursery: trio.Nursery
+) -> None:
+    near, far = await nodes.open(QUICK), await nodes.open(QUICK)
+    ear = Ear(far)
+    await nursery.start(ear.run)
+    await near.connect(far.addresses[0])
+    await near.wait_for_subscribers(TOPIC, 1)
+    near._gossip._handle_dead_peer(ID.from_base58(far.peer))  # as when a former connection's end is noticed late
+    assert near.subscribers(TOPIC) == (far.peer,)
+    await near._gossip.wait_for_peer(ID.from_base58(far.peer), 5)
+    await near.publish(TOPIC, b"still here")
+    await ear.until(b"still here")
+    await near.disconnect(far.peer)
+    while near.subscribers(TOPIC):
+        await near._gossip.changed().wait()
+    assert not near._gossip._told
