@@ -11,7 +11,7 @@ from p2pfd.core.tables import Text
 from p2pfd.errors import PlanError
 from p2pfd.experiment.encounters import PREPAYMENT, EncounterStage
 from p2pfd.experiment.figures import Group, line_of
-from p2pfd.experiment.grid import Experiment, read
+from p2pfd.experiment.grid import Experiment, preset, read
 from p2pfd.experiment.page import page
 from p2pfd.experiment.report import lines, pays, to_csv, to_markdown
 from p2pfd.experiment.result import Result, result_of
@@ -85,6 +85,27 @@ def test_a_result_is_the_same_after_it_was_written_down(met: Result):
 @pytest.mark.long
 def test_the_same_seed_is_the_same_mesh(small: Experiment, met: Result):
     assert EncounterStage(small.rows[0].plan, 1).run(lambda: 0.0, lambda rnd, of: None) == met
+
+
+@pytest.mark.long
+def test_to_vote_no_without_judging_pays_under_the_papers_rule_alone():
+    """What the page on experiments says, with one seed."""
+    paid: dict[str, tuple[float, float]] = {}
+    for row in preset("encounters").rows:
+        if row.case == "2 poison, 3 vote no":
+            [result] = [EncounterStage(row.plan, 1).run(lambda: 0.0, lambda rnd, of: None)]
+            found = {group.kind: group for group in line_of("", row.plan, [result]).groups}
+            votes = found["honest"].vote, found["vote-no"].vote
+            assert votes[0] is not None
+            assert votes[1] is not None
+            paid[row.plan.meetings.rule] = votes[0].mean, votes[1].mean
+            assert found["poison"].passed is not None
+            assert found["poison"].passed.mean == 0
+    judging, lazy = paid["paper"]
+    assert lazy > 1.5 * judging
+    for rule in ("serum", "symmetric"):
+        judging, lazy = paid[rule]
+        assert judging > lazy
 
 
 def test_tables_say_what_is_asked_of_encounters(small: Experiment, met: Result):
