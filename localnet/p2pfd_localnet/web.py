@@ -235,8 +235,8 @@ def _refusal(request: h11.Request, heads: Mapping[bytes, bytes]) -> Answer | Non
     origin = heads.get(b"origin")
     if origin is not None and origin != b"http://" + host:
         return _plain(403, "this is for the page of this server alone")
-    # Browsers tell where a request comes from. A link from elsewhere may lead here; nothing else from elsewhere may.
-    opened = heads.get(b"sec-fetch-mode") == b"navigate"
+    # Browsers tell where a request comes from. A link from elsewhere may lead to the page; nothing else may.
+    opened = heads.get(b"sec-fetch-mode") == b"navigate" and request.target == b"/"
     if heads.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin") and not opened:
         return _plain(403, "this is for the page of this server alone")
     return None

@@ -199,6 +199,8 @@ async def test_pages_of_others_get_nothing(head: str, site: Site) -> None:
 async def test_a_link_from_elsewhere_opens_the_page_and_the_page_its_own_files(site: Site) -> None:
     link = await site.get("/", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate")
     assert link.startswith(b"HTTP/1.1 200")
+    held = await site.get("/news", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate")
+    assert held.startswith(b"HTTP/1.1 403"), "no other site may take a viewer's place"
     own = await site.get("/app.js", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Origin: http://127.0.0.1")
     assert own.startswith(b"HTTP/1.1 200")
 
