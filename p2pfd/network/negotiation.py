@@ -65,11 +65,15 @@ async def choose(stream: INetStream, protocols: Sequence[TProtocol], early: byte
 async def agree(stream: INetStream, spoken: Container[TProtocol | None]) -> TProtocol:
     """Answer whoever opened the stream until it asks for something spoken here; NegotiationError when it does not."""
     quicken(stream)
+    answer = line(HEADER)
+    mux: Any = getattr(stream, "muxed_stream", None)
+    if mux is None:  # a whole connection: a stranger who cannot read our header, nor we his, goes at once
+        await stream.write(answer)
+        answer = b""
     if (said := await _read(stream)) != HEADER:
         raise NegotiationError(f"{said[:40]!r} instead of {HEADER}")
-    answer = line(HEADER)
     # Some say what they want only once they have heard that they are understood.
-    if not getattr(getattr(stream, "muxed_stream", None), "held", 0):
+    if answer and not mux.held:
         await stream.write(answer)
         answer = b""
     for _ in range(ATTEMPTS):
