@@ -21,7 +21,7 @@ GRAPHS = ("barabasi-albert", "erdos-renyi", "regular", "ring")
 NOBODY = "nobody"
 MOST_GONE = 900_000
 AT = Tick(1 * SECOND)
-"""After three rounds or four: something has been learnt, and most has not."""
+"""After two rounds or three: something has been learnt, and most has not."""
 
 
 @dataclass(frozen=True, slots=True)
