@@ -186,10 +186,16 @@ def with_options(experiment: Experiment, seeds: Sequence[int] | None, settings: 
     rows = list(experiment.rows)
     for text in settings:
         key, value = _assigned(text)
-        rows = [replace(row, plan=change(row.plan, key, value, f"--set {text}")) for row in rows]
+        rows = [_with(row, key, value, f"--set {text}") for row in rows]
+    rows = list({row.title: row for row in reversed(rows)}.values())[::-1]  # an axis that was set has one value left
     for row in rows:
         check(row.plan)
     return replace(experiment, rows=tuple(rows), seeds=_seeds(Text("--seeds"), list(seeds or experiment.seeds)))
+
+
+def _with(row: Row, key: str, value: Any, where: str) -> Row:
+    axes = tuple((axis, value if axis == key else old) for axis, old in row.axes)
+    return replace(row, axes=axes, plan=change(row.plan, key, value, where))
 
 
 def _assigned(text: str) -> tuple[str, Any]:

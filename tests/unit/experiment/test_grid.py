@@ -154,6 +154,13 @@ def test_options_change_every_mesh():
         assert dict(row.plan.settings) == {"gate": False}
 
 
+def test_an_axis_that_is_set_has_one_value_left():
+    made = with_options(preset("gate"), None, ["behaviours.collude=40%"])
+    titles = [row.title for row in made.rows]
+    assert titles == ["behaviours.collude 40% · settings.gate true", "behaviours.collude 40% · settings.gate false"]
+    assert [row.plan.counts() for row in made.rows] == [{"collude": 4}] * 2
+
+
 @pytest.mark.parametrize(
     ("setting", "what"),
     [
