@@ -37,7 +37,7 @@ CHANCE = 9 * SECOND
 """A node tries to reach its chain with pauses of up to eight seconds between."""
 LONGEST = 4 * 3600 * SECOND
 MOST_EVENTS = 3_000_000
-_MOST_TOLD = 20
+_MOST_OF_A_KIND = 10
 
 MakeCast = Callable[[Schedule], Cast]
 """How the nodes of a schedule are made: tests put machines with known faults in it."""
@@ -224,7 +224,7 @@ def play(plan: SimPlan, cast: Cast) -> Played:
         wrong += chain.wrong
         forfeits, suspensions = chain.forfeits, chain.suspensions
     return Played(
-        tuple(wrong[:_MOST_TOLD]),
+        _few(wrong),
         verdicts[Accept],
         verdicts[Ignore],
         verdicts[Reject],
@@ -232,3 +232,14 @@ def play(plan: SimPlan, cast: Cast) -> Played:
         suspensions,
         sum(map(bool, finished)),
     )
+
+
+def _few(wrong: Sequence[Wrong]) -> tuple[Wrong, ...]:
+    """The first ones of every kind."""
+    counts: Counter[str] = Counter()
+    told = []
+    for one in wrong:
+        counts[one.kind] += 1
+        if counts[one.kind] <= _MOST_OF_A_KIND:
+            told.append(one)
+    return tuple(told)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from p2pfd.core.claims import RevealsOpened
+from p2pfd.core.claims import ChainEvent, RevealsOpened, WorkerPaid
 from p2pfd.core.effects import Compute, Effect, SetTimer
-from p2pfd.core.events import Restored
-from p2pfd.core.ids import Account, RoundId
-from p2pfd.core.ticks import Tick
+from p2pfd.core.events import Restored, Started, TimerFired
+from p2pfd.core.ids import Account, RoundId, TaskId
+from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import Ignore, Reject, Verdict
+from p2pfd.incentives.market import Market
 from p2pfd.roles.ballot import Ballot
 from p2pfd.roles.distill import DistillRound, GossipDistill, Phase, SettledDistill
 from p2pfd.sim.check import MakeCast
@@ -75,6 +76,34 @@ class TwoFaced(GossipDistill):
 
     def _salt(self) -> bytes:
         return bytes([self.lives]) + super()._salt()[1:]
+
+
+class Brittle(GossipDistill):
+    """Fails when its labels are ready."""
+
+    def _studied(self, now: Tick, labels: bytes) -> list[Effect]:
+        raise KeyError(self.round)
+
+
+class Restless(GossipDistill):
+    """Always has one more timer to wait for."""
+
+    def _on_started(self, now: Tick, event: Started) -> list[Effect]:
+        return [*super()._on_started(now, event), SetTimer("again", after(now, SECOND))]
+
+    def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:
+        return [*super()._on_timer(now, event), SetTimer("again", after(now, SECOND))]
+
+
+class Generous(Market):
+    """Pays twice, and the second time with money that nobody paid in."""
+
+    def _settle(self, now: int, task_id: TaskId, rnd: RoundId) -> tuple[ChainEvent, ...]:
+        events = super()._settle(now, task_id, rnd)
+        paid = [event for event in events if isinstance(event, WorkerPaid)]
+        for event in paid:
+            self.staking._wallet[event.worker] += event.amount
+        return (*paid, *events)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from p2pfd.cli.program import PROGRAM
 from p2pfd.cli.sim import SIM, plan_of
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.errors import AssertionUnmet
-from p2pfd.sim import run, script
+from p2pfd.sim import chain, check, run, script
 from p2pfd.sim.check import CHANCE, had_chance, wrongs
 from p2pfd.sim.faults import Fault
 from p2pfd.sim.schedules import Schedule, draw
@@ -123,6 +124,24 @@ def test_what_excuses_a_silent_worker():
     assert had_chance(begin, end, [span(10, None)])
     assert not had_chance(begin, end, [span(8, 10), span(15, 22), span(0, 1)])
     assert had_chance(begin, end, [span(40, 50)])
+
+
+CALM = Schedule(1, settled=True, graph="circle", rounds=2, faults=())
+
+
+def test_money_from_nowhere_and_pay_that_comes_twice_are_seen(monkeypatch: pytest.MonkeyPatch):
+    assert wrongs(CALM) == ()
+    monkeypatch.setattr(chain, "Market", bugs.Generous)
+    assert {wrong.kind for wrong in wrongs(CALM)} == {"paid twice", "value"}
+
+
+def test_a_machine_that_breaks_or_never_rests_is_seen(monkeypatch: pytest.MonkeyPatch):
+    gossip = replace(CALM, settled=False)
+    monkeypatch.setattr(run, "GossipDistill", bugs.Brittle)
+    assert {wrong.kind for wrong in wrongs(gossip)} == {"crash"}
+    monkeypatch.setattr(run, "GossipDistill", bugs.Restless)
+    monkeypatch.setattr(check, "LONGEST", 60 * SECOND)
+    assert {wrong.kind for wrong in wrongs(gossip)} == {"endless"}
 
 
 AT_THE_SAME_TIME = """
