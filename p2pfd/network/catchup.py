@@ -236,7 +236,8 @@ class CatchUp:
             await trio.sleep(ASK_SECONDS)
             idle = 0 if self._archive.changes != seen else idle + 1
             now = meetings()
-            if not now or (idle > 1 and idle % QUIET):
+            at_rest = idle > 1 or not seen  # the first time that nothing was heard may be because it was lost
+            if not now or (at_rest and idle % QUIET):
                 continue
             place = (place + 1) % len(now)
             if not await self._is_even(now[place]):

@@ -16,6 +16,8 @@ from typing import Any
 from p2pfd.core.rng import Rng
 from p2pfd.sim.graphs import circle_with_chords
 
+SETTLING = 3.0
+
 
 class Process:
     """One worker."""
@@ -119,7 +121,8 @@ class Mesh:
         return {what: sum(answer[what] for answer in answers) for what in ("rss", "tasks")}
 
     def idle(self, seconds: float) -> float:
-        """CPU in ms per second and node while nothing is said."""
+        """CPU in ms per second and node while nothing is said, once what comes with starting is done."""
+        time.sleep(SETTLING)
         self._all("tally")
         time.sleep(seconds)
         return 1e3 * sum(answer["cpu"] for answer in self._all("tally")) / seconds / self.nodes

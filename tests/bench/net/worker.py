@@ -12,6 +12,7 @@ pull     names, size                              → nothing; they are fetched 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -178,4 +179,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    gc.collect()
+    gc.freeze()  # as localnet does; going through all that was imported takes as long as a node at rest in minutes
     trio.run(main)
