@@ -32,7 +32,6 @@ from p2pfd.learning.votes import ONE, TRUST, targets
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
-        "longer_from": Whole(0, 0, 10_000),
         "bits": Whole(1, 1, MOST_BITS),
         "replay": Decimal("1", "0", "10"),
         "weigh": Flag(True),
@@ -48,24 +47,18 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
 )
 """Every setting with its default and its range; `LOCAL` are the ones that the baseline shares."""
 
-_KIND = "cfd-3"
+_KIND = "cfd-2"
 _MOST_BYTES = 256 * 2**20
-_KEYS = {"kind", "classes", "settings", "seed", "round", "targets", "start", "student", "own"}
-_LONGER = 2
-_MOST_ROUNDS = 2**31
+_KEYS = {"kind", "classes", "settings", "seed", "targets", "start", "student", "own"}
 
 
 @dataclass(frozen=True, eq=False)
 class CfdState:
-    """What a node holds: the consensus student, its own model, and the last targets (none before the first round).
-
-    ``round`` is the one that it has not absorbed yet, counted from one.
-    """
+    """What a node holds: the consensus student, its own model, and the last targets (none before the first round)."""
 
     classes: int
     settings: Mapping[str, Setting]
     seed: bytes
-    round: int
     public: Array
     targets: Array | None
     start: Weights
@@ -89,7 +82,6 @@ class Cfd:
             classes=spec.data.classes,
             settings=dict(spec.settings),
             seed=rng.seed,
-            round=1,
             public=np.ascontiguousarray(task.public, dtype=np.float32),
             targets=None,
             start=start,
@@ -98,17 +90,12 @@ class Cfd:
         )
 
     def train(self, state: CfdState, shard: Split, budget: Budget, rng: Rng) -> CfdState:
-        """From the student, descend on the shard, and on public samples with the last targets.
-
-        From the round ``longer_from`` on for twice as long: once nodes agree on most samples, a short descent tells
-        the others next to nothing new.
-        """
+        """From the student, descend on the shard, and on public samples with the last targets."""
         if not len(shard):
             return replace(state, own=state.student)
         weight = decimal(KNOBS, state.settings, "replay")
         again = Replay(state.public, state.targets, weight) if state.targets is not None and weight else None
-        longer = whole(KNOBS, state.settings, "longer_from")
-        plan = local_fit(state.settings, budget.epochs * (_LONGER if 0 < longer <= state.round else 1))
+        plan = local_fit(state.settings, budget.epochs)
         bias = log_shares(state.settings, shard, state.classes)
         own = _model(state).fit(state.student, shard.x, shard.y, plan, rng, bias=bias, replay=again)
         return replace(state, own=own)
@@ -152,7 +139,7 @@ class Cfd:
         )
         start = state.student if flag(KNOBS, settings, "warm") else state.start
         student = _model(state).fit(start, state.public, wanted, plan, Rng(state.seed).split("distil", rnd))
-        return replace(state, round=rnd + 2, targets=wanted, student=student)
+        return replace(state, targets=wanted, student=student)
 
     def evaluate(self, state: CfdState, split: Split) -> Metrics:
         """``accuracy`` of the student, which all nodes have, and ``own_accuracy`` of the model that trained here."""
@@ -183,7 +170,6 @@ class Cfd:
                 "classes": state.classes,
                 "settings": dict(state.settings),
                 "seed": state.seed,
-                "round": state.round,
                 "targets": None if state.targets is None else _floats(state.targets),
                 "start": model.to_bytes(state.start),
                 "student": model.to_bytes(state.student),
@@ -212,16 +198,12 @@ class Cfd:
             check(KNOBS, known)
         except PlanError as error:
             raise DecodeError(f"a state whose settings are not legal: {error.what}") from error
-        rnd = value["round"]
-        if not isinstance(rnd, int) or isinstance(rnd, bool) or not 1 <= rnd <= _MOST_ROUNDS:
-            raise DecodeError("a state without the number of a round")
         model = local_model(known, classes)
         wanted = value["targets"]
         return CfdState(
             classes=classes,
             settings=known,
             seed=_bytes(value["seed"], "seed"),
-            round=rnd,
             public=np.ascontiguousarray(task.public, dtype=np.float32),
             targets=None if wanted is None else _array(wanted, (len(task.public), classes), "targets"),
             start=model.from_bytes(_bytes(value["start"], "start")),

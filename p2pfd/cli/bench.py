@@ -39,9 +39,7 @@ def _options(parser: Parser) -> None:
     )
     parser.add_argument("--rows", metavar="TEXT", help="only rows with this text in their name")
     parser.add_argument("--rounds", type=number(1, 10_000), metavar="R", help="other than the recipe's")
-    parser.add_argument(
-        "--epochs", type=number(1, 1000), metavar="E", help="so many in every round, none of them longer"
-    )
+    parser.add_argument("--epochs", type=number(1, 1000), metavar="E", help="so many in every round")
     parser.add_argument(
         "--cache", type=Path, default=_CACHE, metavar="FILE", help=f"what was measured already ({_CACHE})"
     )

@@ -38,25 +38,21 @@ class Recipe:
         if self.even is None or not (kind == "iid" or (kind == "dirichlet" and Fraction(alpha) >= 1)):
             return self
         rounds, epochs = self.even
-        return replace(self, rounds=rounds, settings={**self.settings, "epochs": epochs, "longer_from": 0}, even=None)
+        return replace(self, rounds=rounds, settings={**self.settings, "epochs": epochs}, even=None)
 
     def alike(self, epochs: int) -> Recipe:
         """The recipe with so many epochs in every round, however the data is dealt out."""
-        settings = {name: value for name, value in self.settings.items() if name != "longer_from"}
-        return replace(self, settings={**settings, "epochs": epochs}, even=None)
+        return replace(self, settings={**self.settings, "epochs": epochs}, even=None)
 
     def averaged(self, partition: str) -> Recipe:
         """The recipe for averages of weights: as many epochs in all, and in each round as many as are usual."""
-        most = self.on(partition)
-        work = sum(most._epochs(rnd) for rnd in range(1, most.rounds + 1))
-        return replace(self, rounds=-(-work // self._epochs(0)), even=None)
+        suited = self.on(partition)
+        return replace(self, rounds=-(-suited.rounds * suited._epochs() // self._epochs()), even=None)
 
-    def _epochs(self, rnd: int) -> int:
-        """In a round, counted from one."""
-        epochs, longer = self.settings.get("epochs", 1), self.settings.get("longer_from", 0)
+    def _epochs(self) -> int:
+        epochs = self.settings.get("epochs", 1)
         assert isinstance(epochs, int)
-        assert isinstance(longer, int)
-        return epochs * (2 if 0 < longer <= rnd else 1)
+        return epochs
 
 
 _DIGITS = Recipe("digits", private=1000, public=320, validation=177, test=300, rounds=10, settings=MappingProxyType({}))
@@ -71,7 +67,6 @@ _FASHION = Recipe(
         {
             "net": "fast28",
             "epochs": 3,
-            "longer_from": 8,
             "batch": 64,
             "decay": "0.003",
             "noise": "0.3",

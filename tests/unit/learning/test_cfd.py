@@ -113,20 +113,6 @@ def test_a_node_that_was_away_adopts_the_student_and_is_one_of_them_again() -> N
     assert adapter.student(after[0]) == adapter.student(after[1])
 
 
-def test_later_rounds_may_be_longer() -> None:
-    adapter, task, state, shard = beginning(longer_from=2)
-    votes = [Contribution(f"{n}", Labels(bytes(Rng(n).below(10) for _ in range(64)))) for n in range(3)]
-    assert (
-        adapter.train(state, shard, Budget(1), Rng(2)).own.tobytes()
-        == Cfd().train(beginning()[2], shard, Budget(1), Rng(2)).own.tobytes()
-    )
-    later = adapter.load(adapter.dump(adapter.absorb(state, votes, RoundId(0), Rng(1))), task)
-    short = replace(later, settings={**later.settings, "longer_from": 3})
-    twice = adapter.train(later, shard, Budget(1), Rng(2)).own
-    assert twice.tobytes() == adapter.train(short, shard, Budget(2), Rng(2)).own.tobytes()
-    assert twice.tobytes() != adapter.train(short, shard, Budget(1), Rng(2)).own.tobytes()
-
-
 def test_a_shard_may_lack_classes_or_nearly_everything() -> None:
     adapter, task, state, shard = beginning()
     for keep in (shard.y == shard.y[0], np.arange(len(shard)) < 3, np.arange(len(shard)) < 0):
@@ -167,8 +153,6 @@ def test_settings_are_checked_by_name(settings: dict[str, int | str | bool], com
         ({"settings": {"epochs": b""}}, "neither number nor text"),
         ({"settings": {"epochs": 0}}, "not legal"),
         ({"seed": 3}, "seed is not bytes"),
-        ({"round": 0}, "number of a round"),
-        ({"round": True}, "number of a round"),
         ({"classes": 9}, "a task with 9 classes"),
         ({"targets": b"\xff\xff\xff\xff" * 64 * 10}, "not all finite"),
         ({"targets": b"\0" * 4}, "targets have another size"),
