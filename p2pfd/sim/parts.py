@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from heapq import heappush
 from multiprocessing.connection import Connection
@@ -77,15 +78,16 @@ def simulate_in_parts(plan: SimPlan, processes: int, progress: Progress | None =
     except (EOFError, BrokenPipeError, ConnectionResetError) as error:
         raise RuntimeError("a process of the simulation ended early: what it said stands above") from error
     finally:
-        for worker in workers:
-            worker.join(timeout=10)
+        for worker in workers:  # each has said all, or will not be asked any more
             worker.kill()
+            worker.join()
     return report_of(plan, parts)
 
 
 def _work(plan: SimPlan, bounds: list[int], number: int, lines: list[Connection | None], report: Connection) -> None:
-    """What every process but the first does; it makes no cycles, so nobody needs to look for any."""
-    gc.disable()
+    """What every process but the first does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is who is interrupted, and ends this one
+    gc.disable()  # a simulation makes no cycles
     report.send(_run(plan, bounds, number, lines, None))
 
 
