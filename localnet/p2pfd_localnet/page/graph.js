@@ -165,7 +165,7 @@ function frame(now) {
   const passed = Math.min(50, now - before) / 1000;
   before = now;
   if (heat > 0.02) {
-    push();
+    for (let step = 0; step < passed / 0.018; step += 1) push(); // as many as time has passed for, however few frames
     draw();
   }
   for (let place = dots.length - 1; place >= 0; place -= 1) {
