@@ -43,6 +43,8 @@ def verify(screen: Screen, contract: Contract, entries: Sequence[Entry]) -> int:
         screen.say(f"wrong    {problem}")
     if not problems:
         screen.say(f"paid     {tokens(paid)} to validators, all equal to the last unit")
+    if ended:
+        screen.say(f"why      p2pfd explain 0x{ended[-1].tx.hex()} says of the last one who was paid what for")
     screen.result(
         {
             "contract": contract.address,
@@ -50,6 +52,7 @@ def verify(screen: Screen, contract: Contract, entries: Sequence[Entry]) -> int:
             "ended": len(ended),
             "paid_to_validators": paid,
             "problems": problems,
+            "encounters": [{"transaction": "0x" + entry.tx.hex(), **_plain(entry)} for entry in ended],
         }
     )
     return exits.ASSERTION.code if problems else exits.OK.code

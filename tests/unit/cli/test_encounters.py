@@ -110,6 +110,8 @@ def test_every_encounter_is_verified_from_the_chain_alone(ask, mesh):
     found = ask("verify", "--contract", mesh[1])
     assert (found["settled"], found["ended"], found["problems"]) == (10, 13, [])
     assert found["paid_to_validators"] > 0
+    assert [each["event"] for each in found["encounters"]].count("settled") == found["settled"]
+    assert all(each["transaction"].startswith("0x") for each in found["encounters"])
 
 
 def test_an_end_is_explained(ask, mesh):
