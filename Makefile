@@ -53,5 +53,5 @@ $(BENCHES:bench_%=bench-%): bench-%: install-dev
 
 clean: ## remove the environment, the caches and the local mesh
 	@if [ -x $(BIN)/localnet ] && [ -d .localnet ]; then $(BIN)/localnet down || true; fi
-	rm -rf .venv .chains tests/e2e/interop/node_modules .localnet build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .chains tests/e2e/interop/node_modules tests/e2e/page/node_modules .localnet build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
