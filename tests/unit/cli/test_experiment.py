@@ -109,7 +109,10 @@ def test_presets_and_behaviours_are_listed(capsys: pytest.CaptureFixture[str]):
         (["quick.toml", "--set", "settings.nett=2"], 3, "nett"),
         (["quick.toml", "--out", "quick.toml"], 9, "--out"),
     ],
-    ids=["nothing", "both", "seeds", "option", "missing", "folder", "preset", "set", "key", "data", "bits", "setting", "out"],
+    ids=[
+        *("nothing", "both", "seeds", "option", "missing", "folder", "preset"),
+        *("set", "key", "data", "bits", "setting", "out"),
+    ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_simulated(
     quick: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, hint: str
