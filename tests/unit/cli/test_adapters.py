@@ -90,7 +90,8 @@ def test_what_cannot_be_checked_is_told(capsys, words, code, what):
 
 
 def test_pytest_has_one_test_for_each_law(mine, tmp_path):
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--p2pfd-adapter={mine}:Chatty", "."]
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", "."]  # or a stray setup.py further up would be the root
+    words = [sys.executable, "-m", "pytest", *options, f"--p2pfd-adapter={mine}:Chatty", "."]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "evaluate gives no accuracy" in done.stdout
