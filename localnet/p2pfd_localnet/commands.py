@@ -42,7 +42,7 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
         view.bury(node.name for node in view.living() if node.pid and not _lives(node.pid))
     label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
     watch = state.read(state.supervisor).get("watch") if running and state.supervisor.exists() else None
-    screen.say(f"{args.state}  {label}, round {view.opened}/{view.rounds}" + (f"  watch {watch}" if watch else ""))
+    screen.say(f"{args.state}  {label}, {view.how_far()}" + (f"  watch {watch}" if watch else ""))
     screen.table(("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"), words.status_rows(view, running=running))
     screen.result(
         {

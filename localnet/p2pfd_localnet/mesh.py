@@ -224,8 +224,8 @@ class Mesh:
                     break
             if now - quiet_since > patience:
                 raise DeadlineError(
-                    f"nothing happened for {patience:g} s in round {self.view.opened}",
-                    "look at localnet logs; [phases] in the plan bounds how long a round may wait",
+                    f"nothing happened for {patience:g} s in {self.view.how_far()}",
+                    "look at localnet logs; [phases] or [encounters] in the plan bound how long it may take",
                 )
             await trio.sleep(TICK)
         self.words.progress(self.view)

@@ -38,7 +38,7 @@ class NodeView:
     pid: int = 0
     addresses: tuple[str, ...] = ()
     rounds: int = 0
-    """How many rounds it has seen open."""
+    """How many rounds it has seen open, or encounters of its own."""
     accuracy: dict[int, float] = field(default_factory=dict)
     paid: dict[int, int] = field(default_factory=dict)
     learnt: list[str] = field(default_factory=list)
@@ -114,6 +114,12 @@ class MeshView:
     def opened(self) -> int:
         """How many rounds were opened, which is also the latest one's number for people: the chain counts from zero."""
         return max(self.phases, default=-1) + 1
+
+    def how_far(self) -> str:
+        """The latest round, or how many encounters are over, of how many there will be."""
+        if self.meetings.opened:
+            return f"encounter {self.meetings.over}/{self.rounds * len(self.nodes)}"
+        return f"round {self.opened}/{self.rounds}"
 
     def living(self) -> list[NodeView]:
         """The nodes that neither failed nor were lost."""
@@ -206,8 +212,11 @@ class MeshView:
     def _short(self, _node: NodeView, event: NodeEvent) -> None:
         self.short.add(event.whole("round"))
 
-    def _met(self, _node: NodeView, event: NodeEvent) -> None:
-        self.meetings.opened.add(event.text("part"))
+    def _met(self, node: NodeView, event: NodeEvent) -> None:
+        part = event.text("part")
+        if part not in self.meetings.opened:
+            self.meetings.opened.add(part)
+            node.rounds += 1
 
     def _judged(self, _node: NodeView, event: NodeEvent) -> None:
         accepted = event.fields.get("accepted") is True

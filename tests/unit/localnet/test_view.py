@@ -56,6 +56,9 @@ def test_encounters_are_counted_once_whoever_tells_of_them_and_however_often():
     assert (met.accepted, met.refused, met.ended) == ({first}, {second}, {third})
     assert view.nodes["node-0"].accuracy == {0: 0.5}
     assert view.nodes["node-0"].weights == WEIGHTS
+    assert view.nodes["node-0"].rounds == 3
+    assert view.how_far() == "encounter 3/4"
+    assert mesh().how_far() == "round 0/2"
 
 
 def test_who_has_no_process_any_more_is_lost_unless_it_had_finished():
