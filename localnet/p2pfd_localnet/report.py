@@ -72,7 +72,7 @@ def _figures(summary: Summary) -> str:
         (percent(summary.alone), "test accuracy alone"),
         (percent(summary.together), "test accuracy together"),
         (size(summary.sent), "sent per node"),
-        (size(summary.labels), "of it labels"),
+        *([(size(summary.labels), "of it labels")] if summary.labels else []),
         (size(summary.fedavg), "FedAvg’s weights"),
         (f"{summary.seconds:.0f} s", "from start to end"),
     ]
