@@ -19,12 +19,13 @@ from p2pfd.core.spec import ChainSpec, TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError
 from p2pfd.incentives.audit import Audit, audit
+from p2pfd.incentives.encounter_audit import End
 from p2pfd.node import keys
 from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
-from p2pfd.settlement.encounter_history import history
+from p2pfd.settlement.encounter_history import Entry, history
 from p2pfd.settlement.encounters import papers
 from p2pfd.settlement.kinds import ENCOUNTERS
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
@@ -63,6 +64,10 @@ class Ledger(Protocol):
         """Every payment recomputed from what the chain itself shows; None where nothing settles."""
         ...
 
+    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
+        """How encounters ended by votes, each recomputed; nothing where there are none."""
+        ...
+
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """Tell of all that the chain says of the task, from its beginning on, for ever; ChainError when it cannot."""
         ...
@@ -92,6 +97,10 @@ class NoLedger:
     async def audit(self, task: TaskSpec) -> Audit | None:
         """Nobody was paid."""
         return None
+
+    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
+        """Nobody met."""
+        return ()
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """There is nothing to tell."""
@@ -169,6 +178,10 @@ class ChainLedger:
                         break
         return audit(terms_of(task), history)
 
+    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
+        """Nobody met."""
+        return ()
+
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """Read the task's history, and go on as blocks come."""
         assert self._spec is not None, "there is no task yet"
@@ -220,18 +233,24 @@ class EncounterLedger(ChainLedger):
 
     async def audit(self, task: TaskSpec) -> Audit | None:
         """Recompute every payment of every encounter from the calls and the events on the chain."""
+        entries = await self._entries(task)
+        ends = [entry.end for entry in entries if entry.end is not None]
+        payments = sum(2 + len(end.judges) for end in ends)
+        return Audit({}, len(ends), payments, tuple(entry.problem for entry in entries if entry.problem))
+
+    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
+        """Those that votes ended, in their order."""
+        return tuple(entry.end for entry in await self._entries(task) if entry.end is not None)
+
+    async def _entries(self, task: TaskSpec) -> tuple[Entry, ...]:
         rpc = Rpc(self.url)
         try:
             until = answers.height(await rpc.call("eth_blockNumber"))
             chain = task.chain
             signed = papers(chain.chain_id, chain.market)
-            entries = await history(rpc, self._contract, signed, task.encounters.bond, until)
+            return await history(rpc, self._contract, signed, task.encounters.bond, until)
         finally:
             await rpc.aclose()
-        ends = [entry.end for entry in entries if entry.end is not None]
-        return Audit(
-            {}, len(ends), sum(2 + len(end.judges) for end in ends), tuple(e.problem for e in entries if e.problem)
-        )
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """What encounters tell is in the nodes' events already."""

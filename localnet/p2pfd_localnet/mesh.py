@@ -145,13 +145,13 @@ class Mesh:
                     self.on_ready()
                     await self._watch()
                     after = await self._ledger.totals(accounts(plan))
-                    audit = await self._ledger.audit(task)
+                    audit, ends = await self._ledger.audit(task), await self._ledger.ends(task)
                     nursery.cancel_scope.cancel()
             finally:
                 await spawner.close()  # the nodes before the chain that they talk to
         seconds = trio.current_time() - began
         payouts = {who: after[who] - before[who] for who in after}
-        summary = summarise(plan, self.view, seconds, payouts, audit, str(state.report))
+        summary = summarise(plan, self.view, seconds, payouts, audit, str(state.report), ends)
         state.report.write_text(render(summary), encoding="utf-8")
         return summary
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from html import escape
 
 from p2pfd.cli.screen import shorten, size
+from p2pfd.core.ids import Account
+from p2pfd.incentives.payouts import WHOLE
 from p2pfd_localnet import svg
 from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.view import NodeView
 from p2pfd_localnet.words import percent, tokens
 
+_VOTES = {True: "✓", False: "✗", None: "–"}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 760px; margin: 2em auto; padding: 0 1em }
 h1 { font-size: 1.5em; margin-bottom: 0 } h2 { font-size: 1.1em; margin-top: 2em }
@@ -37,6 +40,7 @@ def render(summary: Summary) -> str:
         f"<p>On the validation samples. {_lines_mean(summary)}</p>",
         _accuracy(summary),
         *_money(summary),
+        *_encounters(summary),
         "<h2>Bytes sent by each node</h2>",
         "<p>Everything that left the node's sockets to other nodes, all overhead included. Beside it what federated "
         "averaging would send for its weights alone, without any overhead: one model a round.</p>",
@@ -105,6 +109,42 @@ def _money(summary: Summary) -> list[str]:
         "<p>Tokens, as the difference of the account's balances on the chain before and after.</p>",
         svg.bars(rows),
     ]
+
+
+def _encounters(summary: Summary) -> list[str]:
+    if not summary.ends:
+        return []
+    names = {Account(node.account): node.name for node in summary.nodes}
+    rows = []
+    for end in summary.ends:
+        terms = end.terms
+        votes = " ".join(
+            f"{escape(names.get(judge.holder, '?') if judge.holder else '?')}&nbsp;{_VOTES[judge.vote]}&nbsp;"
+            f"{_signed(judge.change)}"
+            for judge in end.judges
+        )
+        rows.append(
+            f"<tr><td>{escape(names.get(terms.learner, terms.learner))}</td>"
+            f"<td>{escape(names.get(terms.neighbor, terms.neighbor))}</td><td>{votes}</td>"
+            f'<td class="n">{_signed(end.neighbor - terms.prepayment)}</td>'
+            f'<td class="n">{_signed(end.learner - terms.prepayment)}</td></tr>'
+        )
+    plan = summary.plan.encounters
+    share = plan.prepayment * plan.share // WHOLE
+    cells = "".join(f"<th>{name}</th>" for name in ("learner", "neighbor", "validators", "neighbor", "learner"))
+    return [
+        "<h2>What each encounter paid, and why</h2>",
+        f"<p>Both put {tokens(plan.prepayment)} aside. Where most validators found the model no worse (✓), the "
+        f"neighbor gets {tokens(share)} of the learner's; where they found it worse (✗), the learner gets as much of "
+        f"the neighbor's. Validators share the rest by the rule {escape(plan.rule)}, by which a vote that the others "
+        "do not share can cost; what they leave is the learner's. All of it is recomputed from the chain: "
+        "<code>p2pfd verify</code> does it again, <code>p2pfd explain</code> shows the sums.</p>",
+        f'<div class="wide"><table><tr>{cells}</tr>' + "".join(rows) + "</table></div>",
+    ]
+
+
+def _signed(units: int) -> str:
+    return f"{'+' if units > 0 else ''}{tokens(units)}"
 
 
 def _traffic(summary: Summary) -> list[tuple[str, float, str]]:

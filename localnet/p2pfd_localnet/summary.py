@@ -8,6 +8,7 @@ from typing import Any
 
 from p2pfd.core.ids import Account
 from p2pfd.incentives.audit import Audit
+from p2pfd.incentives.encounter_audit import End
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.view import Life, Meetings, MeshView, NodeView, mean
 
@@ -26,6 +27,8 @@ class Summary:
     curve: tuple[tuple[int, float], ...]
     """Round, counted from one, and the mean validation accuracy over the nodes; of encounters, each node's own."""
     meetings: Meetings = field(default_factory=Meetings)
+    ends: tuple[End, ...] = ()
+    """What each encounter paid that votes ended, recomputed."""
 
     @property
     def finished(self) -> tuple[NodeView, ...]:
@@ -105,7 +108,13 @@ def rounded(fraction: float | None) -> float | None:
 
 
 def summarise(
-    plan: Plan, view: MeshView, seconds: float, payouts: Mapping[Account, int], audit: Audit | None, report: str
+    plan: Plan,
+    view: MeshView,
+    seconds: float,
+    payouts: Mapping[Account, int],
+    audit: Audit | None,
+    report: str,
+    ends: tuple[End, ...] = (),
 ) -> Summary:
     """The figures of a run that is over."""
     rounds = sorted({rnd for node in view.nodes.values() for rnd in node.accuracy})
@@ -120,4 +129,5 @@ def summarise(
         report=report,
         curve=curve,
         meetings=view.meetings,
+        ends=ends,
     )

@@ -7,15 +7,17 @@ from xml.etree import ElementTree
 import pytest
 from p2pfd_localnet import svg
 from p2pfd_localnet.events import NodeEvent
-from p2pfd_localnet.plan import PRESETS, UNIT, change
+from p2pfd_localnet.plan import PRESETS, UNIT, change, find
 from p2pfd_localnet.report import render
 from p2pfd_localnet.summary import summarise
 from p2pfd_localnet.view import MeshView
 from p2pfd_localnet.words import Words, tokens
 
 from p2pfd.cli.screen import Screen
+from p2pfd.core.encounter_claims import EncounterTerms
 from p2pfd.core.ids import Account
 from p2pfd.incentives.audit import Audit
+from p2pfd.incentives.encounter_audit import End, Judge
 
 AUDIT = Audit(earned={}, rounds=2, payments=6, problems=())
 
@@ -128,3 +130,21 @@ def test_a_payment_that_is_wrong_is_said_and_nothing_else_is():
     assert "wrong   round 1: 0xab was paid 3" in wrong
     assert "audit" not in wrong
     assert "audit" not in told(None)
+
+
+def test_each_encounter_is_in_the_report_with_its_votes_and_what_it_paid():
+    plan = dataclasses.replace(find("encounters"), nodes=5)
+    view = MeshView(plan.names(), plan.rounds)
+    who = [Account(f"0x{place:040x}") for place in range(5)]
+    for name, account in zip(plan.names(), who, strict=True):
+        view.take(NodeEvent(0, name, "node.started", {"pid": 1, "peer": name, "account": account}))
+    spec = plan.encounters
+    terms = EncounterTerms(who[0], who[1], spec.prepayment, 1, 2, 0, 1, spec.share, 3)
+    votes = zip(who[2:], (True, False, None), (UNIT, -UNIT // 2, -UNIT), strict=True)
+    judges = tuple(Judge(seat, holder, vote, (0, 0), 1, 1, 1, paid) for seat, (holder, vote, paid) in enumerate(votes))
+    end = End(terms, judges, 3 * UNIT, 17 * UNIT, 3 * UNIT, 17 * UNIT)
+    page = render(summarise(plan, view, 1.0, {}, None, "r", (end,)))
+    for told in ("<td>node-0</td><td>node-1</td>", "node-2&nbsp;✓&nbsp;+1.00", "node-3&nbsp;✗&nbsp;-0.50"):
+        assert told in page
+    assert '<td class="n">+7.00</td><td class="n">-7.00</td>' in page
+    assert "What each encounter paid" not in render(summarise(plan, view, 1.0, {}, None, "r"))
