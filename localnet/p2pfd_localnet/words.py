@@ -177,7 +177,8 @@ class Words:
         met = summary.meetings
         if not summary.plan.meets:
             return count(summary.rounds, "round")
-        return f"{count(met.over, 'encounter')} ({len(met.accepted)} accepted, {len(met.refused)} refused)"
+        without = f", {len(met.ended)} without votes" if met.ended else ""
+        return f"{count(met.over, 'encounter')} ({len(met.accepted)} accepted, {len(met.refused)} refused{without})"
 
     def interrupted(self) -> None:
         """The end was asked for twice."""
