@@ -10,4 +10,12 @@ try:
 except ImportError as error:
     raise EnvironmentProblem("torch is not installed", "pip install 'torch>=2.6,<3'") from error
 
-__all__ = ["nn", "torch"]
+__all__ = ["nn", "torch", "warm"]
+
+
+def warm() -> None:
+    """Have the first gradient of a process: it starts torch's threads, and holds up everything else meanwhile.
+
+    Never before a fork: these threads stay behind, and torch then refuses to work.
+    """
+    torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -94,6 +95,10 @@ async def _take_part(
     spec = config.load_task()
     home = Path(config.home)
     bench = await in_thread(_workbench, spec, config, keys)
+    if "p2pfd.learning.model" in sys.modules:
+        from p2pfd.learning._torch import warm  # where torch is here already: not every node needs it
+
+        await in_thread(warm)  # before anybody waits for this node
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store(home / STORE_FILE))
         machine = machine_for(spec, keys, exchange=isinstance(bench, SharingBench))

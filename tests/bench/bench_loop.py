@@ -21,6 +21,7 @@ from p2pfd.core.ids import Account, Amount, RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import DataSpec, MoneySpec, PhaseSpec, TaskSpec
 from p2pfd.errors import P2pfdError
+from p2pfd.learning._torch import warm
 from p2pfd.learning.adapter import Split, Task
 from p2pfd.learning.data import deal, digest_of_set
 from p2pfd.network.api import Transport
@@ -129,6 +130,7 @@ async def watched(what: str, work: Callable[[], Awaitable[None]]) -> Row:
 async def measure(data: str, public: int, private: int) -> list[Row]:
     """The machine's own lateness, then each adapter's."""
     rows = [await watched("nothing", partial(trio.sleep, IDLE_SECONDS))]
+    await in_thread(warm)  # as a node does before it listens
     for name in NAMES:
         both = await in_thread(benches, name, data, public, private)
         async with (
