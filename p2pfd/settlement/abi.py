@@ -16,6 +16,7 @@ from eth_utils import keccak
 from p2pfd.errors import ChainError
 from p2pfd.settlement.artifacts import Artifact
 
+_SELECTOR_BYTES = 4
 _ERROR = bytes(keccak(b"Error(string)"))[:4]
 _PANIC = bytes(keccak(b"Panic(uint256)"))[:4]
 
@@ -111,6 +112,10 @@ class Interface:
 
     def __getitem__(self, name: str) -> Function:
         return self.functions[name]
+
+    def called(self, call: bytes) -> Function | None:
+        """The function that a call is of; None where it is none of this contract's."""
+        return next((each for each in self.functions.values() if each.selector == call[:_SELECTOR_BYTES]), None)
 
 
 def reason(output: bytes) -> str:

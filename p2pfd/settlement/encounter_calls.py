@@ -9,20 +9,17 @@ from p2pfd.errors import ChainError
 from p2pfd.settlement.api import Opening
 from p2pfd.settlement.encounters import interface
 
-_SELECTOR_BYTES = 4
 _ADDRESS_BITS = 160
 
 
 def opening_in(call: bytes, sender: Account, key: int, papers: Papers) -> Opening | None:
     """The encounter of this key, if this call by that sender opened it."""
-    of = interface()
     found: list[tuple[int, Account, Account, bytes]] = []
-    match _function(call):
-        case "open":
-            packed, neighbor, details, *_ = of["open"].read(call)
+    function = interface().called(call)
+    match None if function is None else (function.name, function.read(call)):
+        case "open", (packed, neighbor, details, *_):
             found = [(packed, sender, account(neighbor), details)]
-        case "open_many":
-            ((parts),) = of["open_many"].read(call)
+        case "open_many", (parts,):
             for packed, learner, neighbor, details, *_ in parts:
                 if not (learner | neighbor) >> _ADDRESS_BITS:
                     found.append((packed, _account(learner), _account(neighbor), details.to_bytes(32, "big")))
@@ -35,23 +32,16 @@ def opening_in(call: bytes, sender: Account, key: int, papers: Papers) -> Openin
 
 def answer_in(call: bytes, key: int) -> Digest | None:
     """The hash after that this call reported or settled, if it was for the encounter of this key."""
-    of = interface()
-    name = _function(call)
-    if name == "settle_many":
-        ((calls),) = of[name].read(call)
-        answers = (answer_in(each, key) for each in calls if _function(each) == "settle")
-        return next((answer for answer in answers if answer is not None), None)
-    if name not in ("settle", "report"):
-        return None
-    packed, learner, _, _, after, _ = of[name].read(call)
-    terms = EncounterTerms.unpacked(packed, account(learner), account(learner))  # the key hangs on the learner alone
-    return Digest(after) if terms.key == key else None
-
-
-def _function(call: bytes) -> str:
-    selector = call[:_SELECTOR_BYTES]
-    functions = interface().functions.values()
-    return next((function.name for function in functions if function.selector == selector), "")
+    function = interface().called(call)
+    match None if function is None else (function.name, function.read(call)):
+        case "settle_many", (calls,):
+            settles = (each for each in calls if interface().called(each) == interface()["settle"])
+            answers = (answer_in(each, key) for each in settles)
+            return next((answer for answer in answers if answer is not None), None)
+        case "settle" | "report", (packed, learner, _, _, after, _):
+            who = account(learner)  # the key hangs on the learner alone
+            return Digest(after) if EncounterTerms.unpacked(packed, who, who).key == key else None
+    return None
 
 
 def _account(number: int) -> Account:

@@ -17,7 +17,6 @@ from p2pfd.errors import ChainError
 from p2pfd.incentives.encounter_audit import End, SeatBook
 from p2pfd.incentives.payouts import WHOLE
 from p2pfd.settlement import answers
-from p2pfd.settlement.abi import Function
 from p2pfd.settlement.encounters import interface, signer
 from p2pfd.settlement.kinds import Contract
 from p2pfd.settlement.logs import Told
@@ -25,7 +24,6 @@ from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.watch import Watcher
 
 _CALLS_A_REQUEST = 40
-_SELECTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ async def _calls(rpc: Rpc, contract: Contract, wanted: Sequence[bytes]) -> dict[
 
 def closing_in(call: bytes, sender: Account, key: int, papers: Papers) -> Closing | None:
     """What this call says of the encounter of this key, if it is one that can end it."""
-    function = _function(call)
+    function = interface().called(call)
     if function is None:
         return None
     try:
@@ -127,7 +125,8 @@ def closing_in(call: bytes, sender: Account, key: int, papers: Papers) -> Closin
     except ChainError:
         return None
     if function.name == "settle_many":
-        parts = (closing_in(part, sender, key, papers) for part in said[0] if part[:_SELECTOR] == _settle().selector)
+        settles = (part for part in said[0] if interface().called(part) == interface()["settle"])
+        parts = (closing_in(part, sender, key, papers) for part in settles)
         return next((part for part in parts if part is not None), None)
     found: Closing | None = None
     match function.name, said:
@@ -141,15 +140,6 @@ def closing_in(call: bytes, sender: Account, key: int, papers: Papers) -> Closin
         case "close", (packed, learner, neighbor, paper, where):
             found = Closing(EncounterTerms.unpacked(packed, account(learner), account(neighbor)), paper, where)
     return found if found is not None and found.terms.key == key else None
-
-
-def _function(call: bytes) -> Function | None:
-    functions = interface().functions.values()
-    return next((each for each in functions if each.selector == call[:_SELECTOR]), None)
-
-
-def _settle() -> Function:
-    return interface()["settle"]
 
 
 def _liable(digest: bytes, votes: Sequence[int], sender: Account) -> Account:
