@@ -25,7 +25,7 @@ from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
-from p2pfd.settlement.encounter_history import Entry, history
+from p2pfd.settlement.encounter_history import history
 from p2pfd.settlement.encounters import papers
 from p2pfd.settlement.kinds import ENCOUNTERS
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
@@ -40,6 +40,8 @@ AUDIT_SECONDS = 10.0
 """How long the history of a task that never closed is waited for."""
 FOLLOW_SECONDS = 0.3
 """How often whoever follows the task looks for a new block."""
+Findings = tuple[Audit | None, tuple[End, ...]]
+"""What was paid, recomputed, and how each encounter ended that votes did end."""
 Tell = Callable[[int, ChainEvent], Awaitable[None]]
 """Hears of a block's number and of what happened in it."""
 
@@ -60,12 +62,8 @@ class Ledger(Protocol):
         """All that these accounts own."""
         ...
 
-    async def audit(self, task: TaskSpec) -> Audit | None:
+    async def audit(self, task: TaskSpec) -> Findings:
         """Every payment recomputed from what the chain itself shows; None where nothing settles."""
-        ...
-
-    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
-        """How encounters ended by votes, each recomputed; nothing where there are none."""
         ...
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
@@ -94,13 +92,9 @@ class NoLedger:
         """Nobody owns anything."""
         return {}
 
-    async def audit(self, task: TaskSpec) -> Audit | None:
+    async def audit(self, task: TaskSpec) -> Findings:
         """Nobody was paid."""
-        return None
-
-    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
-        """Nobody met."""
-        return ()
+        return None, ()
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """There is nothing to tell."""
@@ -166,7 +160,7 @@ class ChainLedger:
         async with open_settlement(self._spec, self.url, self._requester) as settlement:
             return {who: (await settlement.account(who)).total for who in whose}
 
-    async def audit(self, task: TaskSpec) -> Audit | None:
+    async def audit(self, task: TaskSpec) -> Findings:
         """Read the task's history from its beginning; one that did not close is read as far as it goes."""
         assert self._spec is not None, "there is no task yet"
         history: list[ChainEvent] = []
@@ -176,11 +170,7 @@ class ChainLedger:
                     history.append(event)
                     if isinstance(event, TaskClosed):
                         break
-        return audit(terms_of(task), history)
-
-    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
-        """Nobody met."""
-        return ()
+        return audit(terms_of(task), history), ()
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """Read the task's history, and go on as blocks come."""
@@ -231,26 +221,19 @@ class EncounterLedger(ChainLedger):
             desk = chain.encounters(self._requester)
             return {who: (await desk.account(who)).total for who in whose}
 
-    async def audit(self, task: TaskSpec) -> Audit | None:
+    async def audit(self, task: TaskSpec) -> Findings:
         """Recompute every payment of every encounter from the calls and the events on the chain."""
-        entries = await self._entries(task)
-        ends = [entry.end for entry in entries if entry.end is not None]
-        payments = sum(2 + len(end.judges) for end in ends)
-        return Audit({}, len(ends), payments, tuple(entry.problem for entry in entries if entry.problem))
-
-    async def ends(self, task: TaskSpec) -> tuple[End, ...]:
-        """Those that votes ended, in their order."""
-        return tuple(entry.end for entry in await self._entries(task) if entry.end is not None)
-
-    async def _entries(self, task: TaskSpec) -> tuple[Entry, ...]:
         rpc = Rpc(self.url)
         try:
             until = answers.height(await rpc.call("eth_blockNumber"))
             chain = task.chain
             signed = papers(chain.chain_id, chain.market)
-            return await history(rpc, self._contract, signed, task.encounters.bond, until)
+            entries = await history(rpc, self._contract, signed, task.encounters.bond, until)
         finally:
             await rpc.aclose()
+        ends = tuple(entry.end for entry in entries if entry.end is not None)
+        payments = sum(2 + len(end.judges) for end in ends)
+        return Audit({}, len(ends), payments, tuple(entry.problem for entry in entries if entry.problem)), ends
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """What encounters tell is in the nodes' events already."""

@@ -145,7 +145,7 @@ class Mesh:
                     self.on_ready()
                     await self._watch()
                     after = await self._ledger.totals(accounts(plan))
-                    audit, ends = await self._ledger.audit(task), await self._ledger.ends(task)
+                    audit, ends = await self._ledger.audit(task)
                     nursery.cancel_scope.cancel()
             finally:
                 await spawner.close()  # the nodes before the chain that they talk to
