@@ -21,6 +21,7 @@ from p2pfd.settlement.encounters import interface, signer
 from p2pfd.settlement.kinds import Contract
 from p2pfd.settlement.logs import Told
 from p2pfd.settlement.rpc import Rpc
+from p2pfd.settlement.trail import call_in
 from p2pfd.settlement.watch import Watcher
 
 _CALLS_A_REQUEST = 40
@@ -105,10 +106,9 @@ async def _calls(rpc: Rpc, contract: Contract, wanted: Sequence[bytes]) -> dict[
         for tx, held in zip(
             part, await rpc.batch([("eth_getTransactionByHash", ["0x" + each.hex()]) for each in part]), strict=True
         ):
-            made = answers.record(held, "a transaction")
-            if made.get("to") is not None and answers.address(made["to"], "a target") == contract.address:
-                sender = answers.address(made.get("from"), "a sender")
-                found[tx] = sender, answers.octets(made.get("input"), "a transaction's data")
+            call = call_in(held, contract)
+            if call is not None:
+                found[tx] = call
     return found
 
 

@@ -38,7 +38,7 @@ class Trail:
                 found = answers.record(log, "a log")
                 if self._tells(found, is_it):
                     call = await self._call(answers.digest(found.get("transactionHash"), "a log's transaction"))
-                    meant = read(*call)
+                    meant = None if call is None else read(*call)
                     if meant is not None:
                         return meant
             last = first - 1
@@ -49,12 +49,17 @@ class Trail:
         told = self._contract.kind.event_of(topics, answers.octets(log.get("data"), "a log's data"))
         return told is not None and is_it(told)
 
-    async def _call(self, tx: bytes) -> tuple[Account, bytes]:
+    async def _call(self, tx: bytes) -> tuple[Account, bytes] | None:
         held = await self._rpc.call("eth_getTransactionByHash", "0x" + tx.hex())
         if held is None:
             raise ChainAwayError("the chain's endpoint is behind the chain", "it is asked again")
-        made = answers.record(held, "a transaction")
-        sender = answers.address(made.get("from"), "a transaction's sender")
-        if made.get("to") is None or answers.address(made["to"], "a transaction's target") != self._contract.address:
-            return sender, b""
-        return sender, answers.octets(made.get("input"), "a transaction's data")
+        return call_in(held, self._contract)
+
+
+def call_in(held: object, contract: Contract) -> tuple[Account, bytes] | None:
+    """Who called the contract in this transaction, and with which data; None where it calls another one."""
+    made = answers.record(held, "a transaction")
+    if made.get("to") is None or answers.address(made["to"], "a transaction's target") != contract.address:
+        return None
+    sender = answers.address(made.get("from"), "a transaction's sender")
+    return sender, answers.octets(made.get("input"), "a transaction's data")
