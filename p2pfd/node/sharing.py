@@ -21,14 +21,11 @@ from p2pfd.errors import DecodeError, NetworkError, PlanError
 from p2pfd.learning.adapter import (
     Budget,
     Contribution,
-    Labels,
     LearningAdapter,
     Payload,
-    Prototypes,
-    SoftLabels,
     Tensors,
 )
-from p2pfd.learning.codecs import Codec, CodecState, Form, dump_state, form_of, load_state, parse
+from p2pfd.learning.codecs import Codec, CodecState, Form, dump_state, form_of, load_state, parse, plainest
 from p2pfd.network.api import Cid, Transport
 from p2pfd.node.workbench import MILLION, Aside, Materials, budget_of
 from p2pfd.roles.exchange import Merge, Merged, Share, Shared
@@ -190,17 +187,7 @@ class SharingBench:
         return self._own, self._form
 
     def _codec_of(self, payload: Payload) -> Codec:
-        if self._codec is not None:
-            return self._codec
-        match payload:
-            case Labels():
-                return parse("labels")
-            case SoftLabels():
-                return parse("soft")
-            case Tensors():
-                return parse("raw")
-            case Prototypes():
-                raise PlanError("no codec carries prototypes yet", "share tensors of counts and means instead")
+        return plainest(payload) if self._codec is None else self._codec
 
     def _keep(self, state: Any) -> None:
         dumped = self._adapter.dump(state)

@@ -11,7 +11,7 @@ from p2pfd.learning.codecs.api import (
     form_of,
 )
 from p2pfd.learning.codecs.memory import dump_state, load_state
-from p2pfd.learning.codecs.parse import parse
+from p2pfd.learning.codecs.parse import parse, plainest
 from p2pfd.learning.codecs.quantise import harden, quantise, shares_of
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "harden",
     "load_state",
     "parse",
+    "plainest",
     "quantise",
     "shares_of",
 ]

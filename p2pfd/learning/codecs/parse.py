@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pfd import plugins
 from p2pfd.errors import PlanError
+from p2pfd.learning.adapter import Labels, Payload, SoftLabels, Tensors
 from p2pfd.learning.codecs.api import Codec
 from p2pfd.learning.codecs.chain import TensorChain
 from p2pfd.learning.codecs.labels import LabelCodec
@@ -39,6 +40,18 @@ def parse(text: str) -> Codec:
     if not memory and any(stage.name.startswith("topk:") for stage in stages):
         memory = "feedback"
     return TensorChain(memory, stages, deflate=deflate)
+
+
+def plainest(payload: Payload) -> Codec:
+    """The codec of a payload where a task names none: exact, and without a memory."""
+    match payload:
+        case Tensors():
+            return parse("raw")
+        case Labels():
+            return parse("labels")
+        case SoftLabels():
+            return parse("soft")
+    return parse("prototypes")
 
 
 def _whole(text: str) -> Codec:

@@ -17,14 +17,11 @@ from p2pfd.learning.adapter import (
     Budget,
     EncounterAdapter,
     Judgement,
-    Labels,
     Payload,
-    SoftLabels,
     Split,
     Task,
-    Tensors,
 )
-from p2pfd.learning.codecs import Codec, CodecState, form_of, parse
+from p2pfd.learning.codecs import Codec, CodecState, form_of, parse, plainest
 from p2pfd.roles.encounter.work import Judged, Taken
 from p2pfd.wire.limits import MAX_OFFERED
 
@@ -150,11 +147,4 @@ def _codec_for(payload: Payload, named: Sequence[str]) -> Codec:
         if codec.name.startswith(("delta", "feedback")):
             raise PlanError(f"the codec {codec.name} remembers what was sent before", "partners of encounters change")
         return codec
-    match payload:
-        case Tensors():
-            return parse("raw")
-        case Labels():
-            return parse("labels")
-        case SoftLabels():
-            return parse("soft")
-    return parse("prototypes")
+    return plainest(payload)
