@@ -66,8 +66,10 @@ def bench(place: int) -> SharingBench:
     task, shards = small_task("gossip")
     task = dataclasses.replace(task, spec=dataclasses.replace(task.spec, codecs=(), settings={}))
     probe = Split(np.concatenate([shard.x for shard in shards])[:200], np.concatenate([s.y for s in shards])[:200])
+    few = (shards[place].y < 5) == (place == 0)  # one has the lower half of the digits, the other one the upper
+    shard = Split(shards[place].x[few], shards[place].y[few])
     account = Account("0x" + f"{place + 1:02x}" * 20)
-    return SharingBench(Nearest(), Materials(task, shards[place], probe, probe), Rng(place), Rng(9), account)
+    return SharingBench(Nearest(), Materials(task, shard, probe, probe), Rng(place), Rng(9), account)
 
 
 async def test_two_nodes_know_more_than_either_from_means_alone():
@@ -86,4 +88,4 @@ async def test_two_nodes_know_more_than_either_from_means_alone():
         offer = (Account("0x" + "02" * 20), shared.blob, shared.size)
         together = await again.perform(Merge(FIRST, (offer,)), here, aside)
         assert together.figures["merged"] == 2
-        assert together.figures["accuracy"] > alone.figures["accuracy"]
+        assert together.figures["accuracy"] > alone.figures["accuracy"] + 300_000
