@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -21,6 +20,8 @@ from p2pfd_localnet.homes import furnish
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.state import State
 
+from p2pfd.core.encounter_spec import EncounterSpec
+from p2pfd.core.ids import Amount
 from p2pfd.core.spec import PhaseSpec, TaskSpec
 from p2pfd.node import keys
 from p2pfd.node.config import save_task
@@ -45,9 +46,10 @@ Tell = Callable[[str], None]
 def plan_of(seed: int) -> plans.Plan:
     """Odd seeds are rounds of distillation, even ones are encounters."""
     if seed % 2:
-        small = plans.change(plans.find("small"), nodes=NODES, rounds=36, seed=seed)
-        return dataclasses.replace(small, phases=PhaseSpec(120, 60, 60))
-    return plans.change(plans.find("encounters"), nodes=NODES, rounds=8, seed=seed)
+        return plans.Plan("crashes", nodes=NODES, rounds=36, seed=seed, phases=PhaseSpec(60, 120, 60))
+    tokens = [Amount(plans.UNIT * count) for count in (10, 60, 100, 20)]
+    terms = EncounterSpec(8, *tokens, longest=1_200, unbond_seconds=1_200)
+    return plans.Plan("crashes", nodes=NODES, rounds=8, seed=seed, adapter="gossip", encounters=terms)
 
 
 class Chain:
