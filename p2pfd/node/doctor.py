@@ -20,7 +20,7 @@ from p2pfd.core.ticks import SECOND, Clock
 from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd.node import config, keys, keystore
 from p2pfd.node.findings import Finding, Tell, skipped, well, wrong
-from p2pfd.node.runtime import check_terms
+from p2pfd.node.terms import check_terms
 from p2pfd.settlement import answers
 from p2pfd.settlement.profiles import Chain, open_chain, profile_of
 

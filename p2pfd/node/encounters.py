@@ -75,17 +75,6 @@ def habits_of(spec: TaskSpec) -> Habits:
     )
 
 
-async def check_rules(desk: EncounterSettlement, spec: TaskSpec) -> None:
-    """A task says what its contract asks of everyone; ChainError where the contract says something else."""
-    found, terms = await desk.rules(), spec.encounters
-    for name in ("bond", "threshold", "longest", "unbond_seconds"):
-        if getattr(found, name) != getattr(terms, name):
-            raise ChainError(
-                f"the contract's {name} is {getattr(found, name)}, and the task says {getattr(terms, name)}",
-                "ask whoever gave you the task: do not take part",
-            )
-
-
 def until_done(device: Device, ports: NodePorts) -> Observer:
     """For the driver: once the device has had all encounters of its own, its last figures are taken. It goes on."""
     concluded = False

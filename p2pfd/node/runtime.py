@@ -21,9 +21,8 @@ from p2pfd.core.events import Restored, Started
 from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
-from p2pfd.core.terms import terms_of
 from p2pfd.core.ticks import SECOND, Clock
-from p2pfd.errors import ChainError, DecodeError, NetworkError, PlanError, StorageError
+from p2pfd.errors import DecodeError, NetworkError, PlanError, StorageError
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
@@ -31,7 +30,7 @@ from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.statefile import StateFile
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
-from p2pfd.node.encounters import EncounterBench, check_rules, habits_of, until_done
+from p2pfd.node.encounters import EncounterBench, habits_of, until_done
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
@@ -44,6 +43,7 @@ from p2pfd.node.sharing import SharingBench
 from p2pfd.node.store import AFRESH, Saved, Store
 from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.node.telemetry import Emitter
+from p2pfd.node.terms import check_rules, check_terms
 from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench, votes
 from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
 from p2pfd.roles.encounter import Desk, Device
@@ -198,23 +198,6 @@ async def _open_encounters(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -
             require_encrypted(Path(config.home) / "keys", f"{desk.caps.profile} ({desk.caps.chain_id})")
         await check_rules(desk, spec)
         yield desk
-
-
-async def check_terms(settlement: Settlement, spec: TaskSpec) -> None:
-    """A chain's events carry no terms, and anyone can open a task under another's name: look before enrolling."""
-    found, expected = await settlement.terms(spec.id), terms_of(spec)
-    if found is None:
-        raise ChainError(f"the chain knows no task {spec.id.hex()[:16]}…", "ask whoever gave you the task to open it")
-    if found != expected:
-        different = [
-            f"{entry.name} is {getattr(found, entry.name)} and not {getattr(expected, entry.name)}"
-            for entry in dataclasses.fields(expected)
-            if getattr(found, entry.name) != getattr(expected, entry.name)
-        ]
-        raise ChainError(
-            f"the chain holds the task {spec.name} to other terms: {'; '.join(different)}",
-            "somebody else opened it under this name: do not take part",
-        )
 
 
 def machine_for(spec: TaskSpec, keys: NodeKeys, *, exchange: bool = False) -> Machine:

@@ -59,6 +59,21 @@ class ChainTime:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """How far a task is on the chain, and whose it is."""
+
+    requester: Account
+    gathering: bool
+    """Whether workers can still enrol."""
+    over: bool
+    round: int
+    deadline: int
+    """The second at which the present phase ends."""
+    taken: int
+    """How many seats are taken."""
+
+
 class Desk(Protocol[_Claim, _Event]):
     """One contract on one chain, seen by one account: what all contracts have in common."""
 

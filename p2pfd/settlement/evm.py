@@ -11,14 +11,14 @@ from eth_account import Account as Signer
 from eth_utils import keccak
 
 from p2pfd.core.claims import Balances, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
-from p2pfd.core.ids import Account, Amount, TaskId
+from p2pfd.core.ids import Account, Amount, TaskId, account
 from p2pfd.core.modes import ModeClaim
 from p2pfd.core.spec import ChainSpec
 from p2pfd.errors import ChainError
 from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function, reason
 from p2pfd.settlement.accounts import AccountKey
-from p2pfd.settlement.api import AnyClaim, Capabilities, ChainAwayError, ChainTime, Cursor, TxRef
+from p2pfd.settlement.api import AnyClaim, Capabilities, ChainAwayError, ChainTime, Cursor, TaskState, TxRef
 from p2pfd.settlement.kinds import Contract, market_at
 from p2pfd.settlement.modes import Ledger, terms_of
 from p2pfd.settlement.recall import Recall
@@ -27,6 +27,8 @@ from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Feed, Watcher
 
 PERMIT_SECONDS = 3600
+_UNUSED, _GATHER, _CLOSED = 0, 1, 5
+"""Three of the phases in which a task can be, as the contracts number them."""
 _BEHIND = 20
 """So often an endpoint that is behind is asked again."""
 _PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"))
@@ -188,6 +190,14 @@ class EvmSettlement(EvmDesk[ModeClaim]):
         ((told,),) = await self._ask(self._view("terms", task))
         mode = self.contract.kind.name
         return contracts.terms_of(task, told) if mode == "onchain" else terms_of(mode, task, told)
+
+    async def task_state(self, task: TaskId) -> TaskState | None:
+        """How far a task is, and who opened it; None where there is no such task."""
+        ((told,),) = await self._ask(self._view("tasks", task))
+        requester, phase, rnd, deadline, _, taken, *_ = told
+        if phase == _UNUSED:
+            return None
+        return TaskState(account(requester), phase == _GATHER, phase == _CLOSED, rnd, deadline, taken.bit_count())
 
 
 def _ask(to: Account, data: bytes, at: str = "latest") -> tuple[str, list[object]]:

@@ -10,7 +10,7 @@ from p2pfd.core.claims import Deposit, OpenTask
 from p2pfd.core.ids import Account, Amount
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError
-from p2pfd.node.runtime import check_terms
+from p2pfd.node.terms import check_terms
 from p2pfd.settlement.reference import ReferenceChain
 from tests.unit.node.test_config import SPEC
 

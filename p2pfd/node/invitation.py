@@ -1,0 +1,112 @@
+"""What an invitation comes to, found out before anything is signed: is the chain the one, is the task there, whose is
+it, what does it take, and does the account have that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from p2pfd.core.claims import Balances
+from p2pfd.core.ids import Account
+from p2pfd.core.manifest import Manifest
+from p2pfd.core.spec import ChainSpec
+from p2pfd.errors import ChainError, PlanError
+from p2pfd.node import keys
+from p2pfd.node.terms import check_rules, check_terms
+from p2pfd.settlement import answers
+from p2pfd.settlement.api import Capabilities, TaskState
+from p2pfd.settlement.outlay import Outlay, outlay_of
+from p2pfd.settlement.profiles import PROFILES, Chain, open_chain
+
+PUBLIC_RPC: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "amoy": (
+            "https://rpc-amoy.polygon.technology",
+            "https://polygon-amoy-bor-rpc.publicnode.com",
+            "https://polygon-amoy.drpc.org",
+        )
+    }
+)
+"""Endpoints that serve anybody, tried where neither the user nor the manifest names one that answers."""
+FAUCETS: Mapping[int, str] = MappingProxyType({80_002: "https://faucet.polygon.technology"})
+"""Where a test network gives its coin away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """An invitation, looked at by one account."""
+
+    url: str
+    caps: Capabilities
+    account: Account
+    outlay: Outlay
+    held: Balances
+    coins: int
+    """What the account has for gas, in the coin's smallest unit."""
+    price: int
+    """The most that would be offered for a unit of gas."""
+    state: TaskState | None
+    """How far the task is; None where nodes meet, and nobody opens anything."""
+    now: int
+
+    @property
+    def missing_tokens(self) -> int:
+        """What the wallet lacks to begin."""
+        return max(0, self.outlay.tokens - self.held.wallet)
+
+    @property
+    def missing_coins(self) -> int:
+        """What it lacks for gas."""
+        return max(0, self.outlay.reserve * self.price - self.coins)
+
+
+async def find_chain(spec: ChainSpec, urls: Sequence[str]) -> str:
+    """The first of these addresses at which this very chain answers; ChainError says what each of them did instead."""
+    if not urls:
+        raise PlanError(f"the task settles on chain {spec.chain_id}", "say where that answers: --chain-url URL")
+    refused = []
+    for url in urls:
+        try:
+            async with open_chain(spec, url):
+                return url
+        except ChainError as error:
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    raise ChainError(
+        f"chain {spec.chain_id} answers at none of {len(urls)} addresses: " + "; ".join(each.what for each in refused),
+        "name one that does: --chain-url URL",
+    )
+
+
+async def look(manifest: Manifest, url: str, who: Account) -> Outlook:
+    """What the chain says of the task and of the account; ChainError where it is not what the manifest says."""
+    task = manifest.task
+    async with open_chain(task.chain, url) as chain:
+        reader = keys.fresh().account  # looking takes nobody's key
+        desk = chain.desk(reader, chain.market)
+        state = None
+        if task.encounters.own:
+            await check_rules(chain.encounters(reader), task)
+        else:
+            state = await _opened(chain, manifest)
+        offer = await PROFILES[chain.caps.profile].habits.fees.quote(chain.rpc)
+        coins = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
+        now = (await desk.now()).seconds
+        held = await desk.account(who)
+        return Outlook(url, chain.caps, who, outlay_of(task), held, coins, offer.fee, state, now)
+
+
+async def _opened(chain: Chain, manifest: Manifest) -> TaskState:
+    task, desk = manifest.task, chain.settlement(keys.fresh().account)
+    await check_terms(desk, task)
+    state = await desk.task_state(task.id)
+    if state is None:
+        raise ChainError(f"the chain knows no task {task.id.hex()[:16]}…", "ask whoever gave you the task to open it")
+    if state.requester != manifest.requester:
+        raise ChainError(
+            f"{state.requester} opened this task, and {manifest.requester} signed the manifest",
+            "somebody passes off another one's task: do not take part",
+        )
+    return state
