@@ -14,7 +14,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, did_you_mean
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import DeadlineError, NotRunningError, UsageError
-from p2pfd_localnet import plan, words
+from p2pfd_localnet import presets, words
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.state import State, option, running_pid
 from p2pfd_localnet.up import add_state
@@ -164,9 +164,9 @@ def _stop(state: State) -> None:
 
 
 def _presets(args: argparse.Namespace, screen: Screen) -> int:
-    rows = [(preset.name, str(preset.nodes), str(preset.rounds), preset.summary) for preset in plan.PRESETS]
+    rows = [(preset.name, str(preset.nodes), str(preset.rounds), preset.summary) for preset in presets.PRESETS]
     screen.table(("PRESET", "NODES", "ROUNDS", ""), rows)
-    screen.result({"presets": [preset.to_plain() for preset in plan.PRESETS]})
+    screen.result({"presets": [preset.to_plain() for preset in presets.PRESETS]})
     return exits.OK.code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +20,8 @@ from p2pfd.core.spec import MAX_SEATS
 from p2pfd.errors import PlanError
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.scrape import parse_endpoint
-from p2pfd_localnet import detach, machine, plan, state
+from p2pfd_localnet import attack, checks, detach, machine, plan, presets, state
+from p2pfd_localnet.planfile import blaming
 from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
@@ -29,16 +31,27 @@ ANY_PORT = "127.0.0.1:0"
 
 
 def _options(parser: Parser) -> None:
-    parser.add_argument("plan", nargs="?", default=plan.PRESETS[0].name, help="a preset or a .toml file (digits-1bit)")
+    parser.add_argument(
+        "plan", nargs="?", default=presets.DEFAULT, help=f"a preset or a .toml file ({presets.DEFAULT})"
+    )
     parser.add_argument(
         "-n", "--nodes", type=number(1, MAX_SEATS), metavar="N", help=f"how many nodes, 1 to {MAX_SEATS}"
     )
-    parser.add_argument("--rounds", type=number(1, plan.MAX_ROUNDS), metavar="R", help="how many rounds")
+    parser.add_argument("--rounds", type=number(1, checks.MAX_ROUNDS), metavar="R", help="how many rounds")
     parser.add_argument(
         "--seed", type=number(0, 2**63 - 1), metavar="S", help="decides accounts, data, network, training"
     )
     parser.add_argument(
         "--adapter", metavar="NAME", help="the learning algorithm: " + ", ".join(plugins.names("p2pfd.adapters"))
+    )
+    parser.add_argument("--data", metavar="SET", help="the data set: p2pfd data list")
+    parser.add_argument(
+        "--attack",
+        action="append",
+        type=attack.wanted,
+        metavar="KIND:K",
+        help="K nodes that misbehave, or K % of all, such as collude:40%%; may be repeated; "
+        "p2pfd experiment --list has the kinds",
     )
     parser.add_argument(
         "--partners",
@@ -96,8 +109,11 @@ def add_state(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     """Check, start, watch, report."""
+    found = presets.find(args.plan)
     chosen = plan.change(
-        plan.find(args.plan),
+        found,
+        data=dataclasses.replace(found.data, name=args.data) if args.data else None,
+        attack=dict(args.attack) if args.attack else None,
         nodes=args.nodes,
         rounds=args.rounds,
         seed=args.seed,
@@ -105,15 +121,15 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         partners=args.partners,
         chain=args.chain,
     )
-    with plan.blaming(chosen):
-        plan.check(chosen)
+    with blaming(chosen):
+        checks.check(chosen)
     home = state.State(args.state)
     machine.check(chosen.nodes, args.state, chain=chosen.chain != "none", port=args.port)
     if args.serve:
         host, port = parse_endpoint(args.serve)
         machine.check_port(port, host, "--serve")
-    with plan.blaming(chosen):
-        facts = plan.check_data(chosen)
+    with blaming(chosen):
+        facts = checks.check_data(chosen)
     words = Words(screen, args.state)
     if args.dry_run:
         words.plan(chosen, dry=True)
@@ -177,7 +193,7 @@ def _left_running(home: state.State, side: detach.Waiting, screen: Screen) -> in
 UP = Command(
     name="up",
     summary="start a mesh, run it to the end, and write a report",
-    example="localnet up digits-1bit -n 6 --rounds 5",
+    example="localnet up digits -n 6 --rounds 5",
     options=_options,
     run=run,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,8 @@ Step = str | int
 _HEADER = re.compile(r"\[{1,2}([^\[\]=]+)\]{1,2}\s*(?:#.*)?\Z")
 _KEY = re.compile(r"((?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=")
 _NAME = re.compile(r"\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+)")
+_TOKEN = re.compile(r"\"\"\"|'''|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[\[\]{}#]")
+_MOST_SHOWN = 60
 
 
 def did_you_mean(word: str, legal: Iterable[str]) -> str:
@@ -45,8 +47,7 @@ def _line_of(text: str, path: tuple[Step, ...]) -> int | None:
     table: tuple[Step, ...] = ()
     lists: dict[tuple[Step, ...], int] = {}
     nearest, depth = None, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.strip()
+    for number, words in _beginnings(text):
         header, key = _HEADER.match(words), _KEY.match(words)
         if header:
             table = _placed(_names(header[1]), lists, opens=words.startswith("[["))
@@ -60,6 +61,33 @@ def _line_of(text: str, path: tuple[Step, ...]) -> int | None:
         if len(here) > depth and path[: len(here)] == here:
             nearest, depth = number, len(here)
     return nearest
+
+
+def _beginnings(text: str) -> Iterator[tuple[int, str]]:
+    """The lines on which something begins, with their numbers: not those inside a text or a list of several lines."""
+    quotes, brackets = "", 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.strip()
+        if not quotes and not brackets:
+            yield number, words
+            if _HEADER.match(words):
+                continue
+        place = 0
+        while place < len(words):
+            if quotes:
+                end = words.find(quotes, place)
+                if end < 0:
+                    break
+                place, quotes = end + 3, ""
+                continue
+            found = _TOKEN.search(words, place)
+            if found is None or found[0] == "#":
+                break
+            place = found.end()
+            if found[0] in ('"""', "'''"):
+                quotes = found[0]
+            else:
+                brackets += (found[0] in ("[", "{")) - (found[0] in ("]", "}"))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -79,11 +107,17 @@ def _placed(names: tuple[str, ...], lists: dict[tuple[Step, ...], int], *, opens
 
 
 def changed(
-    record: Any, values: Mapping[str, Any], text: Text, path: tuple[Step, ...] = (), skip: Collection[str] = ()
+    record: Any,
+    values: Mapping[str, Any],
+    text: Text,
+    path: tuple[Step, ...] = (),
+    skip: Collection[str] = (),
+    also: Collection[str] = (),
 ) -> Any:
     """A dataclass with the values of a table; PlanError for an unknown key or a value of another type than it had.
 
     Tables inside become the records or the mappings that stand there; a mapping keeps what the table does not name.
+    ``also`` are legal keys that whoever calls has dealt with.
     """
     fields = [entry.name for entry in dataclasses.fields(record) if entry.name not in skip]
     new: dict[str, Any] = {}
@@ -91,7 +125,7 @@ def changed(
         where = (*path, key)
         spelt = ".".join(step for step in where if isinstance(step, str))
         if key not in fields:
-            raise PlanError(f"{text.at(*where)}: there is no key {spelt!r}", did_you_mean(key, fields))
+            raise PlanError(f"{text.at(*where)}: there is no key {shown(spelt)}", did_you_mean(key, [*also, *fields]))
         old = getattr(record, key)
         _check(old, key, value, f"{text.at(*where)}: {spelt}")
         if dataclasses.is_dataclass(old):
@@ -116,7 +150,7 @@ def _check(old: object, key: str, value: object, place: str) -> None:
     else:
         kinds = (int, float) if isinstance(old, float) else (type(old),)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise PlanError(f"{place} is {_shown(value)}", f"it must be {_WORDS[type(old)]}")
+            raise PlanError(f"{place} is {shown(value)}", f"it must be {_WORDS[type(old)]}")
 
 
 _WORDS: Mapping[type, str] = MappingProxyType(
@@ -124,6 +158,12 @@ _WORDS: Mapping[type, str] = MappingProxyType(
 )
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+def shown(value: object) -> str:
+    """A value as an error quotes it: shortened, and without Python's refusal to print huge numbers."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"
+    try:
+        text = repr(value)
+    except ValueError:  # such a number in a list
+        text = f"a {type(value).__name__} of very long numbers"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -13,7 +13,8 @@ from p2pfd_localnet import topology
 from p2pfd_localnet.events import NodeEvent
 from p2pfd_localnet.onlookers import onlookers
 from p2pfd_localnet.picture import Picture
-from p2pfd_localnet.plan import PRESETS, change
+from p2pfd_localnet.plan import change
+from p2pfd_localnet.presets import PRESETS
 from p2pfd_localnet.view import MeshView
 
 from p2pfd.core.rng import Rng

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from p2pfd_localnet.plan import PRESETS, DataFacts
+from p2pfd_localnet.plan import DataFacts
+from p2pfd_localnet.presets import PRESETS
 
 from p2pfd.cli.program import PROGRAM
 from p2pfd.core.spec import TaskSpec

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import trio
+from p2pfd_localnet import checks, presets
 from p2pfd_localnet import plan as plans
 from p2pfd_localnet.chain import ChainLedger
 
@@ -50,9 +51,9 @@ async def test_a_chain_that_goes_by_itself_is_an_error_and_one_that_hangs_up_is_
 
 def test_a_plan_may_name_a_chain_that_runs():
     for chain in ("anvil", "ganache", "http://127.0.0.1:8545", "https://example.org/path"):
-        plans.check(plans.change(plans.find("small"), chain=chain))
+        checks.check(plans.change(presets.find("small"), chain=chain))
     with pytest.raises(PlanError, match="chain is 'moon'"):
-        plans.check(plans.change(plans.find("small"), chain="moon"))
+        checks.check(plans.change(presets.find("small"), chain="moon"))
 
 
 def test_only_a_chain_of_its_own_is_ended_with_the_mesh(tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ from p2pfd_localnet.chainview import ChainView
 from p2pfd_localnet.events import NodeEvent
 from p2pfd_localnet.onlookers import onlookers
 from p2pfd_localnet.picture import LOG_AT_ONCE, Picture
-from p2pfd_localnet.plan import PRESETS, UNIT, DataFacts, change
+from p2pfd_localnet.plan import UNIT, DataFacts, change
+from p2pfd_localnet.presets import PRESETS
 from p2pfd_localnet.view import MeshView
 
 from p2pfd.core.claims import (

@@ -1,12 +1,18 @@
+import os
+from pathlib import Path
+
 import pytest
-from p2pfd_localnet import plan
-from p2pfd_localnet.plan import PRESETS, Plan, change, check, find, from_file
+from p2pfd_localnet import checks, plan
+from p2pfd_localnet.checks import check
+from p2pfd_localnet.plan import Plan, change
+from p2pfd_localnet.planfile import blaming, from_file
+from p2pfd_localnet.presets import PRESETS, find
 
 from p2pfd.core.encounter_spec import NO_ENCOUNTERS
 from p2pfd.core.ids import Account
 from p2pfd.core.spec import MAX_SEATS, ChainSpec
 from p2pfd.core.terms import terms_of
-from p2pfd.errors import PlanError
+from p2pfd.errors import EnvironmentProblem, PlanError
 
 FACTS = plan.DataFacts(bytes(32))
 
@@ -14,7 +20,11 @@ FACTS = plan.DataFacts(bytes(32))
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_presets_can_be_carried_out(preset):
     check(preset)
-    sha = plan.check_data(preset)
+    if preset.data.name != "digits" and not os.environ.get("P2PFD_DATA"):
+        pytest.skip("P2PFD_DATA names no folder with real data")
+    if preset.data.name == "cifar10" and not Path(os.environ["P2PFD_DATA"], "cifar10").is_dir():
+        pytest.skip("which is large, and rarely there")
+    sha = checks.check_data(preset)
     task = preset.task(sha)
     assert task.seats == preset.nodes
     assert task.quorum * 2 > preset.nodes
@@ -54,16 +64,65 @@ def test_what_encounters_need_is_asked_for(changes, what):
     def checked():
         found = change(find("encounters"), **changes)
         check(found)
-        plan.check_data(found)
+        checks.check_data(found)
 
     with pytest.raises(PlanError, match=what):
         checked()
 
 
+def test_data_that_is_not_here_is_told_before_anything_is_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("P2PFD_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for preset, fix in (("cifar", "p2pfd data fetch cifar10 gets it"), ("fashion", "p2pfd data fetch fashion gets it")):
+        with pytest.raises(EnvironmentProblem, match="is not here") as caught:
+            checks.check_data(find(preset))
+        assert fix in caught.value.fix
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_presets_keep_their_old_names():
+    assert find("digits-1bit") == find("digits")
+
+
+@pytest.mark.parametrize(
+    ("preset", "attack", "words"),
+    [
+        ("digits", {"colude": 2}, ["attack", "did you mean collude?"]),
+        ("digits", {"collude": 10}, ["attack", "10 nodes, and behaviours for all of them"]),
+        ("digits", {"collude": 11}, ["attack.collude is 11", "from 0 to 10"]),
+        ("digits", {"collude": "40"}, ["attack.collude is '40'", '"40%"']),
+        ("digits", {"collude": True}, ["attack.collude is True"]),
+        ("digits", {"constant:11": 1}, ["attack", "constant:11", "from 0 to 9"]),
+        ("digits", {"vote-no": 1}, ["attack.vote-no is about encounters", "the choice is absent, collude"]),
+        ("gossip", {"copy": 1}, ["attack.copy is about labels", "poison"]),
+        ("encounters", {"copy": 1}, ["attack.copy is about labels", "vote-yes"]),
+    ],
+    ids=str,
+)
+def test_an_attack_that_cannot_be_is_told(preset, attack, words):
+    with pytest.raises(PlanError) as caught:
+        checks.check_data(change(find(preset), attack=attack))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_who_is_bad_is_drawn_from_the_seed():
+    plan = change(find("digits"), attack={"collude": "40%", "sybil": 2})
+    checks.check_data(plan)
+    kinds, owners = plan.cast().kinds, plan.cast().owners
+    assert sorted(kinds) == [""] * 4 + ["collude"] * 4 + ["sybil"] * 2
+    assert plan.cast() == plan.cast() != change(plan, seed=8).cast()
+    first, second = (place for place, kind in enumerate(kinds) if kind == "sybil")
+    assert owners[first] == owners[second] in (first, second)
+    assert all(owners[place] == place for place in range(10) if kinds[place] != "sybil")
+    assert plan.dishonest() == {f"node-{place}": kind for place, kind in enumerate(kinds) if kind}
+    assert "--attack collude:40% --attack sybil:2" in plan.command()
+
+
 def test_an_unknown_preset_gets_a_guess():
     with pytest.raises(PlanError) as caught:
-        find("digits-1bits")
-    assert "did you mean digits-1bit?" in caught.value.fix
+        find("digitz")
+    assert "did you mean digits?" in caught.value.fix
 
 
 def test_a_file_changes_a_preset(tmp_path):
@@ -143,14 +202,14 @@ def test_a_chain_takes_fewer_public_samples_than_none():
 @pytest.mark.parametrize(("settings", "hint"), [({"epoch": 3}, "no 'epoch'"), ({"epochs": -1}, "epochs is -1")])
 def test_settings_are_checked_with_the_plan(settings, hint):
     with pytest.raises(PlanError, match=hint):
-        plan.check_data(change(PRESETS[0], settings=settings))
+        checks.check_data(change(PRESETS[0], settings=settings))
 
 
 def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("quorum = 11")
     found = from_file(path)
-    with pytest.raises(PlanError, match=r"mine\.toml: quorum is 11"), plan.blaming(found):
+    with pytest.raises(PlanError, match=r"mine\.toml, line 1: quorum is 11"), blaming(found):
         check(found)
 
 
@@ -163,13 +222,14 @@ def test_the_command_for_the_same_run_can_be_typed(tmp_path):
     path.unlink()
     assert (
         found.command() == f"localnet up '{path}' -n 3 --rounds 10 --seed 7 --adapter cfd --partners 0 --chain embedded"
+        " --data digits"
     )
 
 
 def test_more_shards_than_samples_is_found_before_anything_starts():
     greedy = Plan(name="x", nodes=64, data=plan.DataPlan(public=1000, validation=400, test=380))
     with pytest.raises(PlanError):
-        plan.check_data(greedy)
+        checks.check_data(greedy)
 
 
 def test_the_seed_is_the_datas_seed_and_the_task_differs_by_it():
@@ -190,4 +250,4 @@ def test_the_seed_is_the_datas_seed_and_the_task_differs_by_it():
 )
 def test_an_adapter_and_what_it_needs_fit_together(changes, what):
     with pytest.raises(PlanError, match=what):
-        plan.check_data(change(PRESETS[0], **changes))
+        checks.check_data(change(PRESETS[0], **changes))

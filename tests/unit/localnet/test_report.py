@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from p2pfd_localnet import svg
 from p2pfd_localnet.events import NodeEvent
-from p2pfd_localnet.plan import PRESETS, UNIT, change, find
+from p2pfd_localnet.plan import UNIT, change
+from p2pfd_localnet.presets import PRESETS, find
 from p2pfd_localnet.report import render
 from p2pfd_localnet.summary import summarise
 from p2pfd_localnet.view import MeshView
