@@ -66,6 +66,7 @@ class Links(INotifee):  # type: ignore[misc]
         self._revived = -math.inf
         self.on_lost: Callable[[PeerId], None] = self.forget
         self.relayed: Callable[[str], Awaitable[IRawConnection]] = self.no_relay
+        self.is_refused: Callable[[PeerId], bool] = conduct.is_refused
         swarm.register_notifee(self)
 
     def peers(self) -> tuple[PeerId, ...]:
@@ -85,10 +86,6 @@ class Links(INotifee):  # type: ignore[misc]
         for peer in self.peers():
             if peer in self._book:
                 self._book.met(peer)
-
-    def is_refused(self, peer: PeerId) -> bool:
-        """Whether the peer is not welcome at present."""
-        return self._conduct.is_refused(peer)
 
     def host_of(self, peer: PeerId) -> str | None:
         """The IP address that a connected peer is at."""
@@ -113,7 +110,7 @@ class Links(INotifee):  # type: ignore[misc]
         maddr, peer = parse_address(address)
         if peer == self._me:
             raise NetworkError(f"{address} is this node itself", "connect to another one")
-        if self._conduct.is_refused(peer):
+        if self.is_refused(peer):
             raise NetworkError(f"{peer} is refused for its conduct", "wait until network.refuse_seconds are over")
         if peer in self.peers():
             return peer
@@ -273,7 +270,7 @@ class Links(INotifee):  # type: ignore[misc]
         """A connection is up: close it again when it is nobody we want."""
         text = conn.muxed_conn.peer_id.to_base58()
         try:
-            unwelcome = self._conduct.is_refused(peer_id(text))
+            unwelcome = self.is_refused(peer_id(text))
         except DecodeError:
             unwelcome = True  # not an Ed25519 key
         if unwelcome:

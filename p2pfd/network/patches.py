@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import libp2p
@@ -138,6 +139,8 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
         self.queue_limit = settings.outbound_queue
         self._messages_per_second = settings.messages_per_second
         self._nursery = nursery
+        # The manager of 0.8.1 walks through all of its tasks to start one; a nursery does not.
+        self.arrive: Callable[[ID, rpc_pb2.Message], None] = partial(nursery.start_soon, self.push_msg)
         self._room = trio.Event()
         self._records: dict[ID, bytes] = {}
         self._outlets: dict[ID, Outlet] = {}
@@ -222,8 +225,7 @@ class SafePubsub(Pubsub):  # type: ignore[misc]
             elif not self._pace_of(peer, name).take():
                 self.counters.drop(Drop.RATE, peer.to_base58())
             else:
-                # The manager of 0.8.1 walks through all of its tasks to start one; a nursery does not.
-                self._nursery.start_soon(self.push_msg, peer, message)
+                self.arrive(peer, message)
         if rpc.subscriptions:
             self._hear_subscriptions(peer, rpc.subscriptions)
         if rpc.HasField("control"):
