@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from p2pfd import plugins
+from p2pfd import __version__, plugins
 from p2pfd.core.agenda import Kind
 from p2pfd.core.canonical import digest_of
 from p2pfd.core.encounter_spec import NO_ENCOUNTERS
@@ -31,6 +31,7 @@ from p2pfd.network.statefile import StateFile
 from p2pfd.node.config import NodeConfig
 from p2pfd.node.driver import Driver
 from p2pfd.node.encounters import EncounterBench, habits_of, until_done
+from p2pfd.node.fittings import PLAIN, Fittings
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
@@ -74,13 +75,19 @@ class Command:
 
 
 async def run_node(
-    config: NodeConfig, keys: NodeKeys, clock: Clock, emit: Emitter, report: Report, commands: AsyncIterator[Command]
+    config: NodeConfig,
+    keys: NodeKeys,
+    clock: Clock,
+    emit: Emitter,
+    report: Report,
+    commands: AsyncIterator[Command],
+    fittings: Fittings = PLAIN,
 ) -> None:
     """Take part in a task until told to stop, or until the commands end."""
     async with trio.open_nursery() as nursery:
         send, dials = trio.open_memory_channel[tuple[str, ...]](math.inf)
         nursery.start_soon(_obey, commands, send, nursery.cancel_scope)
-        await _take_part(config, keys, clock, emit, report, dials)
+        await _take_part(config, keys, clock, emit, report, dials, fittings)
     emit("node.stopped", {})
 
 
@@ -91,17 +98,20 @@ async def _take_part(
     emit: Emitter,
     report: Report,
     dials: AsyncIterator[tuple[str, ...]],
+    fittings: Fittings,
 ) -> None:
     spec = config.load_task()
     home = Path(config.home)
-    bench = await in_thread(_workbench, spec, config, keys)
+    bench = await in_thread(_workbench, spec, config, keys, fittings)
     if "p2pfd.learning.model" in sys.modules:
         from p2pfd.learning._torch import warm  # where torch is here already: not every node needs it
 
         await in_thread(warm)  # before anybody waits for this node
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store(home / STORE_FILE))
-        machine = machine_for(spec, keys, exchange=isinstance(bench, SharingBench))
+        store.belongs_to(keys.account.account)
+        role = machine_for(spec, keys, exchange=isinstance(bench, SharingBench))
+        machine = fittings.machine(role)
         saved = store.load(spec.id)
         if saved is not None:
             await in_thread(_restore, home / STORE_FILE, saved, machine, bench)
@@ -136,11 +146,11 @@ async def _take_part(
                 if isinstance(bench, EncounterBench):
                     bench.desk = chain.desk
                 chain.cursor = GENESIS if saved is None else saved.cursor
-            alone, first_seq = isinstance(machine, Device), int(clock.now())
+            alone, first_seq = isinstance(role, Device), int(clock.now())
             places = StateFile(home / PLACES_FILE) if alone else None
             rest = (emit, nursery, first_seq, alone, places)
             ports = NodePorts(spec.id, keys, transport, chain, bench, store, *rest)
-            observe = until_done(machine, ports) if isinstance(machine, Device) else ports.observe
+            observe = until_done(role, ports) if isinstance(role, Device) else ports.observe
             driver = ports.driver = Driver(machine, ports, clock, observe)
             dialled = trio.Event()
             nursery.start_soon(_dial, dials, transport, dialled, emit, report)
@@ -176,7 +186,8 @@ def _restore(path: Path, saved: Saved, machine: Machine, bench: Bench) -> None:
         machine.restore(saved.machine)
         bench.restore(saved.learner)
     except DecodeError as error:
-        raise StorageError(f"{path} holds a state that cannot be read: {error.what}", AFRESH) from error
+        wrote = f" (p2pfd {saved.release} wrote it, this is {__version__})" if saved.release else ""
+        raise StorageError(f"{path} holds a state that cannot be read: {error.what}{wrote}", AFRESH) from error
 
 
 @asynccontextmanager
@@ -237,8 +248,8 @@ def machine_for(spec: TaskSpec, keys: NodeKeys, *, exchange: bool = False) -> Ma
     return SettledDistill(seat) if settled else GossipDistill(seat)
 
 
-def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Bench:
-    adapter = plugins.load(ADAPTERS, spec.adapter)()
+def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys, fittings: Fittings = PLAIN) -> Bench:
+    adapter = fittings.adapter(plugins.load(ADAPTERS, spec.adapter)())
     dealt = deal(spec.data, config.shards, Path(config.data_dir) if config.data_dir else None)
     task = Task(spec, dealt.public)
     materials = Materials(task, dealt.shards[config.shard], dealt.validation, dealt.test)
@@ -246,7 +257,7 @@ def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> Bench:
     plan = spec.to_plain()
     del plan["chain"]
     shared = Rng(digest_of("learning", plan)).split(config.seed)
-    private = Rng(secret_of(keys)).split("learning")
+    private = (fittings.dice or Rng(secret_of(keys))).split("learning")
     if spec.encounters != NO_ENCOUNTERS:
         if not hasattr(adapter, "serve"):
             raise PlanError(

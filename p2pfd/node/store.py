@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pfd.core.ids import TaskId
+from p2pfd import __version__
+from p2pfd.core.ids import Account, TaskId
 from p2pfd.errors import EnvironmentProblem, StorageError
 from p2pfd.settlement.api import GENESIS, Cursor
 
 FILE = "node.db"
 AFRESH = "restore it from a copy, or remove it to start afresh"
-_SCHEMA = 1
-_TABLES = """
-create table if not exists snapshot (
-    task blob primary key, machine blob not null, learner blob not null, block integer not null, idx integer not null);
-create table if not exists intent (
-    task blob, name text, ref text not null, primary key (task, name));
-"""
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        "create table snapshot (task blob primary key, machine blob not null, learner blob not null,"
+        " block integer not null, idx integer not null)",
+        "create table intent (task blob, name text, ref text not null, primary key (task, name))",
+    ),
+    (
+        "alter table snapshot add column release text not null default ''",
+        "create table owner (account text not null)",
+    ),
+)
+"""What makes a file of each schema into one of the next; an empty file has schema 0. Steps are added, never changed."""
+SCHEMA = len(_STEPS)
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +38,68 @@ class Saved:
     machine: bytes
     learner: bytes
     cursor: Cursor
+    release: str = field(default="", compare=False)
+    """Which release of p2pfd wrote it; empty where that was not written down yet."""
 
 
 class Store(AbstractContextManager["Store"]):
-    """SQLite with a write-ahead log. When a method returns, what it wrote survives a crash."""
+    """SQLite with a write-ahead log, open in one process. When a method returns, what it wrote survives a crash."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
-            self._db.execute("pragma journal_mode=wal")
-            self._db.execute("pragma synchronous=full")
-            (version,) = self._db.execute("pragma user_version").fetchone()
-            if version not in (0, _SCHEMA):
-                raise StorageError(f"{path} has schema {version}", f"this release reads schema {_SCHEMA}; update p2pfd")
-            self._db.executescript(_TABLES)
-            self._db.execute(f"pragma user_version={_SCHEMA}")
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
         except sqlite3.DatabaseError as error:
             raise self._problem(error) from error
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise self._problem(error) from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._db.execute("pragma locking_mode = exclusive")
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        self._db.execute("begin immediate")  # takes the lock, and with it the file, until it is closed
+        (version,) = self._db.execute("pragma user_version").fetchone()
+        if version > SCHEMA:
+            what = f"{self._path} has schema {version}, of a later release"
+            raise StorageError(what, f"p2pfd {__version__} reads schemas up to {SCHEMA}: update p2pfd")
+        for statements in _STEPS[version:]:
+            for statement in statements:
+                self._db.execute(statement)
+        self._db.execute(f"pragma user_version = {SCHEMA}")
+        self._db.execute("commit")  # all steps or none
+
+    def belongs_to(self, account: Account) -> None:
+        """Be this account's from now on; StorageError where it is another's, whose machine would sign with our keys."""
+        row = self._read("select account from owner", ())
+        if row is None:
+            self._write("insert into owner values (?)", (account,))
+        elif row[0] != account:
+            raise StorageError(
+                f"{self._path} is of the account {row[0]}, and the keys beside it are of {account}",
+                "restore the keys that belong to it, or give the new ones a directory of their own",
+            )
 
     def save(self, task: TaskId, saved: Saved) -> None:
         """Replace a task's snapshot."""
-        row = (task, saved.machine, saved.learner, saved.cursor.block, saved.cursor.index)
-        self._write("insert or replace into snapshot values (?, ?, ?, ?, ?)", row)
+        row = (task, saved.machine, saved.learner, saved.cursor.block, saved.cursor.index, __version__)
+        self._write("insert or replace into snapshot values (?, ?, ?, ?, ?, ?)", row)
 
     def load(self, task: TaskId) -> Saved | None:
         """A task's snapshot, if there is one."""
-        row = self._read("select machine, learner, block, idx from snapshot where task = ?", (task,))
+        row = self._read("select machine, learner, block, idx, release from snapshot where task = ?", (task,))
         if row is None:
             return None
-        machine, learner, block, index = row
+        machine, learner, block, index, release = row
         if not (isinstance(machine, bytes) and isinstance(learner, bytes) and {type(block), type(index)} == {int}):
             raise StorageError(f"{self._path}: a damaged snapshot", AFRESH)
-        return Saved(machine, learner, Cursor(block, index) if block >= 0 else GENESIS)
+        return Saved(machine, learner, Cursor(block, index) if block >= 0 else GENESIS, str(release))
 
     def intend(self, task: TaskId, name: str) -> str | None:
         """Remember that a claim is about to be sent. If it was before: its reference, empty when none came back."""
@@ -90,9 +127,15 @@ class Store(AbstractContextManager["Store"]):
         return found
 
     def _problem(self, error: sqlite3.DatabaseError) -> StorageError | EnvironmentProblem:
-        full = getattr(error, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
-        if full or "disk is full" in str(error):
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return EnvironmentProblem(
+                f"{self._path} is in use by another process", "this node runs already: stop that process first"
+            )
+        if name in _NO_ROOM or "disk is full" in str(error):
             return EnvironmentProblem(f"no room to write {self._path}", "free some disk space and start again")
+        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
+            return EnvironmentProblem(f"cannot write {self._path}: {error}", "check its directory's owner and mode")
         return StorageError(f"{self._path}: {error}", AFRESH)
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ from p2pfd.node.workbench import Materials, Workbench
 from p2pfd.roles.work import Adopt, Conclude, Study
 from p2pfd.settlement.api import GENESIS, ChainAwayError
 from p2pfd.settlement.reference import ReferenceChain
+from p2pfd.wire.messages import Commit
 from tests.unit.node.test_config import SPEC as PLAIN
 
 SAMPLES = 4
@@ -310,8 +311,11 @@ async def test_what_follows_persist_leaves_after_it_is_on_disk(autojump_clock, w
         publish = ports.publish
 
         def checked(message) -> None:
-            if type(message).__name__ in ("Commit", "Reached"):
-                with Store(one.path) as other:  # what another process would find after a crash now
+            if isinstance(message, Commit):
+                for suffix in ("", "-wal"):  # what would be there after a crash now
+                    copy = one.path.with_name(f"copy.db{suffix}")
+                    copy.write_bytes(one.path.with_name(one.path.name + suffix).read_bytes())
+                with Store(one.path.with_name("copy.db")) as other:
                     saved = other.load(SPEC.id)
                 seen.append(saved is not None and saved.machine == ports.machine.snapshot())
             publish(message)
@@ -328,7 +332,8 @@ def test_a_damaged_state_is_told_with_its_file(saved, tmp_path):
     machine = machine_for(SPEC, KEYS[0])
     if not saved.machine:
         saved = dataclasses.replace(saved, machine=machine.snapshot())
-    with pytest.raises(StorageError, match=r"node\.db holds a state that cannot be read"):
+    saved = dataclasses.replace(saved, release="0.0.9")
+    with pytest.raises(StorageError, match=r"node\.db holds a state that cannot be read.*p2pfd 0\.0\.9 wrote it"):
         _restore(tmp_path / "node.db", saved, machine, bench)
 
 
