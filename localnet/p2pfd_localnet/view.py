@@ -55,6 +55,10 @@ class NodeView:
     kind: str = ""
     """Which class of `p2pfd.errors` its failure was."""
     exit: int | None = None
+    since: int = 0
+    """When its present process said that it runs; what was said before was said by another one."""
+    earlier: Mapping[str, int] = field(default_factory=dict)
+    """What its earlier processes sent and received: each counts from zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,11 @@ class MeshView:
     def take(self, event: NodeEvent) -> None:
         """Fold an event in; names of nodes or events that nobody knows are passed over."""
         node = self.nodes.get(event.node)
-        handler = _HANDLERS.get(event.name.removeprefix("node."))
-        if node is not None and handler is not None:
-            handler(self, node, event)
+        name = event.name.removeprefix("node.")
+        handler = _HANDLERS.get(name)
+        if node is None or handler is None or (name in _OF_A_PROCESS and 0 < event.t < node.since):
+            return
+        handler(self, node, event)
 
     @property
     def opened(self) -> int:
@@ -152,9 +158,24 @@ class MeshView:
             if node.life is not Life.FINISHED:
                 node.life, node.error = Life.LOST, "its process is gone"
 
+    def rest(self, now: int) -> None:
+        """All processes have ended, and new ones are about to be started."""
+        for node in self.nodes.values():
+            self._again(node, now)
+
+    @staticmethod
+    def _again(node: NodeView, since: int) -> None:
+        node.since, node.life = since, Life.STARTING
+        node.error, node.fix, node.kind, node.exit, node.pid, node.addresses = "", "", "", None, 0, ()
+        node.earlier = {"sent": node.sent, "received": node.received, "labels": node.label_bytes}
+
     # -- one method per event ------------------------------------------------------------------------------------------
 
     def _started(self, node: NodeView, event: NodeEvent) -> None:
+        if event.t > node.since:
+            if node.pid:
+                self._again(node, event.t)
+            node.since = event.t
         node.pid = event.whole("pid")
         node.peer = event.text("peer") or node.peer
         node.account = event.text("account") or node.account
@@ -243,8 +264,15 @@ class MeshView:
         node.weights = event.text("weights") or node.weights
         node.together = event.fraction("accuracy_together")
         node.alone = event.fraction("accuracy_alone")
-        node.sent, node.received = event.whole("bytes_sent"), event.whole("bytes_received")
-        node.label_bytes, node.fedavg_bytes = event.whole("label_bytes"), event.whole("fedavg_bytes")
+        node.fedavg_bytes = event.whole("fedavg_bytes")
+        self._network(node, event)
+
+    def _network(self, node: NodeView, event: NodeEvent) -> None:
+        """Counted by the process; the node has sent what its earlier ones sent, too."""
+        sums = node.earlier.get
+        node.sent = sums("sent", 0) + event.whole("bytes_sent")
+        node.received = sums("received", 0) + event.whole("bytes_received")
+        node.label_bytes = max(node.label_bytes, sums("labels", 0) + event.whole("label_bytes"))
 
     def _failed(self, node: NodeView, event: NodeEvent) -> None:
         node.life = Life.FAILED
@@ -260,6 +288,8 @@ class MeshView:
         node.error = f"its process was ended by signal {signal}" if signal else f"its process ended with code {code}"
 
 
+_OF_A_PROCESS = ("started", "listening", "ready", "network", "finished", "failed", "exited")
+"""What is true of the process that said it, and not of the next one."""
 _HANDLERS: Mapping[str, Any] = MappingProxyType(
     {
         "started": MeshView._started,
@@ -277,6 +307,7 @@ _HANDLERS: Mapping[str, Any] = MappingProxyType(
         "learner.settled": MeshView._judged,
         "learner.learnt": MeshView._learnt,
         "learner.over": MeshView._parted,
+        "network": MeshView._network,
         "finished": MeshView._finished,
         "failed": MeshView._failed,
         "exited": MeshView._exited,

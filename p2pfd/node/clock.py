@@ -10,10 +10,13 @@ from p2pfd.core.ticks import SECOND, Tick
 
 
 class SystemClock:
-    """Microseconds since the epoch. It never runs backwards, whatever is done to the machine's wall clock."""
+    """Microseconds since the epoch. It never runs backwards, whatever is done to the machine's wall clock.
 
-    def __init__(self) -> None:
-        self._wall = time.time_ns() // 1_000
+    ``paused`` are seconds for which time stood still for a whole mesh: the clock is behind by so much.
+    """
+
+    def __init__(self, paused: int = 0) -> None:
+        self._wall = time.time_ns() // 1_000 - paused * SECOND
         self._start = time.monotonic_ns() // 1_000
 
     def now(self) -> Tick:

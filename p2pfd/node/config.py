@@ -25,7 +25,8 @@ class NodeConfig:
     ``shard`` of ``shards`` says which part of a partitioned data set is this node's own; ``bootstrap`` are addresses to
     dial at once, and ``task`` is the path of the task file, relative paths being relative to ``home``. ``metrics`` says
     where a monitoring system may read, as an address and a port; empty, it is nowhere. ``network`` has what is not as
-    `NetworkSettings` has it by itself.
+    `NetworkSettings` has it by itself. ``paused`` are the seconds for which the mesh with its chain was stopped: its
+    deadlines do not run while nobody can meet them.
     """
 
     name: str
@@ -40,10 +41,15 @@ class NodeConfig:
     data_dir: str
     metrics: str = ""
     network: Mapping[str, object] = field(default_factory=dict)
+    behaviour: str = ""
+    """How this node misbehaves, for experiments on a mesh of one's own; only the process reads it (`fittings`)."""
+    paused: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.shard < self.shards:
             raise PlanError(f"shard {self.shard} of {self.shards}", "shards are counted from 0")
+        if self.paused < 0:
+            raise PlanError(f"paused is {self.paused}", "a mesh stands still for 0 seconds or more")
         if self.metrics:
             parse_endpoint(self.metrics)
         self.network_settings()

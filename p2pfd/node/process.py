@@ -15,6 +15,7 @@ from p2pfd import __version__
 from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import NodeConfig, load
+from p2pfd.node.fittings import fittings_of
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import load as load_keys
 from p2pfd.node.runtime import Command, run_node
@@ -64,7 +65,9 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int, keys: NodeK
                 send, commands = trio.open_memory_channel[Command](16)
                 nursery.start_soon(_hear, control_fd, send, emit)
                 nursery.start_soon(_mind_signals, send.clone())
-                await run_node(config, keys, clock, emit, report, commands)
+                await run_node(
+                    config, keys, SystemClock(config.paused), emit, report, commands, fittings_of(config, keys)
+                )
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             error = _first(group)

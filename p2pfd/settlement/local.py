@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -47,24 +48,29 @@ class LocalChain:
 
 @asynccontextmanager
 async def local_chain(
-    profile: str, state_dir: Path, fund: Sequence[Account], port: int = 0
+    profile: str, state_dir: Path, fund: Sequence[Account], port: int = 0, behind: int = 0
 ) -> AsyncIterator[LocalChain]:
-    """Start the chain of this profile, and give these accounts coins for gas."""
+    """Start the chain of this profile, and give these accounts coins for gas.
+
+    ``behind`` are seconds for which it stood still: its time is so much behind the clock's.
+    """
     if profile == "embedded":
-        async with embedded_chain(state_dir, fund, port) as chain:
+        async with embedded_chain(state_dir, fund, port, behind) as chain:
             yield chain
     elif profile in _PROGRAMS:
-        async with foreign_chain(_PROGRAMS[profile], state_dir, fund, port) as chain:
+        async with foreign_chain(_PROGRAMS[profile], state_dir, fund, port, behind=behind) as chain:
             yield chain
     else:
         raise PlanError(f"no local chain {profile!r}", f"there are {', '.join(('embedded', *_PROGRAMS))}")
 
 
 @asynccontextmanager
-async def embedded_chain(state_dir: Path, fund: Sequence[Account], port: int = 0) -> AsyncIterator[LocalChain]:
+async def embedded_chain(
+    state_dir: Path, fund: Sequence[Account], port: int = 0, behind: int = 0
+) -> AsyncIterator[LocalChain]:
     """Start the embedded chain and wait until it is ready; it stops when the block ends, or when this process dies."""
     command = [sys.executable, "-m", "p2pfd.settlement.embedded", "--parent-pipe"]
-    command += ["--state", str(state_dir), "--port", str(port)]
+    command += ["--state", str(state_dir), "--port", str(port), "--behind", str(behind)]
     for who in fund:
         command += ["--fund", who]
     async with _running(command, state_dir / LOG_FILE) as (line, said):
@@ -148,6 +154,7 @@ async def foreign_chain(
     fund: Sequence[Account],
     port: int = 0,
     *,
+    behind: int = 0,
     chain_id: int = CHAIN_ID,
     extra: Sequence[str] = (),
 ) -> AsyncIterator[LocalChain]:
@@ -166,7 +173,7 @@ async def foreign_chain(
                 raise said(repr(line))
             chain = LocalChain(f"http://127.0.0.1:{chosen}", chain_id, int(line))
             try:
-                await _answers(chain, program, fund)
+                await _answers(chain, program, fund, behind)
             except ChainError as error:
                 if not port and tries_left and not _alive(chain.pid):
                     continue  # somebody took the port in between
@@ -202,7 +209,7 @@ async def _give(rpc: Rpc, program: Program, fund: Sequence[Account]) -> None:
         await rpc.batch([(program.give, [who, hex(FUNDS)]) for who in fund[at : at + 50]])
 
 
-async def _answers(chain: LocalChain, program: Program, fund: Sequence[Account]) -> None:
+async def _answers(chain: LocalChain, program: Program, fund: Sequence[Account], behind: int) -> None:
     rpc = Rpc(chain.url, timeout=_ANSWER_SECONDS, patience=0.0)
     try:
         with trio.fail_after(START_SECONDS):
@@ -216,6 +223,8 @@ async def _answers(chain: LocalChain, program: Program, fund: Sequence[Account])
                 await trio.sleep(_LOOK_SECONDS)
         if found != chain.chain_id:
             raise ChainError(f"{chain.url} is chain {found}, not the one that was started", "name another port")
+        if behind:
+            await rpc.call("evm_setTime", (int(time.time()) - behind) * 1_000)
         await _give(rpc, program, fund)
     except trio.TooSlowError as error:
         raise DeadlineError(

@@ -45,6 +45,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID)
     parser.add_argument("--fund", action="append", default=[], help="an account that a new chain gives coins to")
+    parser.add_argument(
+        "--behind", type=int, default=0, metavar="SECONDS", help="the chain's time is so far behind: it stood still"
+    )
     parser.add_argument("--parent-pipe", action="store_true", help="stop at the end of standard input")
     return parser.parse_args(arguments)
 
@@ -67,7 +70,7 @@ async def _run(options: argparse.Namespace) -> None:
     listener = await listen(options.port)
     store = Store(options.state / STATE_FILE)
     try:
-        methods = Methods(Ledger(store, lambda: int(time.time()), options.chain_id, funded))
+        methods = Methods(Ledger(store, lambda: int(time.time()) - options.behind, options.chain_id, funded))
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_signal, signals, nursery.cancel_scope)

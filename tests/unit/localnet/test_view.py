@@ -110,3 +110,48 @@ def test_a_tail_reads_whole_lines_only_and_each_once(tmp_path):
         file.write(line[10:] + "\n{broken\n" + line + "\n")
     assert len(list(tail.new())) == 2
     assert list(tail.new()) == []
+
+
+def lives(view, *lines):
+    for t, name, fields in lines:
+        view.take(NodeEvent(t, "node-0", name, fields))
+
+
+LIFE_ONE = (
+    (10, "node.started", {"pid": 1}),
+    (11, "node.listening", {"addresses": ["/a"]}),
+    (12, "node.network", {"bytes_sent": 100, "bytes_received": 40, "label_bytes": 7}),
+    (13, "node.failed", {"error": "the disk is full", "fix": "free some"}),
+)
+LIFE_TWO = (
+    (20, "node.started", {"pid": 2}),
+    (21, "node.listening", {"addresses": ["/b"]}),
+    (22, "node.ready", {}),
+    (23, "node.network", {"bytes_sent": 30, "bytes_received": 5, "label_bytes": 2}),
+)
+
+
+def test_a_node_that_runs_again_is_what_its_present_process_says():
+    view = MeshView(["node-0"], 3)
+    lives(view, *LIFE_ONE)
+    assert (view.nodes["node-0"].life, view.nodes["node-0"].error) == (Life.FAILED, "the disk is full")
+    lives(view, *LIFE_TWO)
+    node = view.nodes["node-0"]
+    assert (node.life, node.error, node.pid, node.addresses) == (Life.READY, "", 2, ("/b",))
+    assert (node.sent, node.received, node.label_bytes) == (130, 45, 9), "what both sent"
+    lives(view, *LIFE_ONE, *LIFE_TWO)
+    assert (node.life, node.sent) == (Life.READY, 130), "told again, nothing changes"
+
+
+def test_before_its_nodes_run_again_a_mesh_is_at_the_start_and_no_old_word_counts():
+    view = MeshView(["node-0"], 3)
+    lives(view, *LIFE_ONE)
+    view.rest(15)
+    node = view.nodes["node-0"]
+    assert node.life is Life.STARTING
+    lives(view, *LIFE_ONE)
+    assert node.life is Life.STARTING
+    view.take(NodeEvent(0, "node-0", "listening", {"addresses": ["/b"]}))
+    view.take(NodeEvent(0, "node-0", "ready", {}))
+    lives(view, LIFE_TWO[0])
+    assert (node.life, node.sent) == (Life.READY, 100), "what came by the pipe was of the new process"

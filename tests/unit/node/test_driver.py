@@ -117,3 +117,8 @@ def test_the_system_clock_never_runs_backwards():
     readings = [clock.now() for _ in range(1000)]
     assert readings == sorted(readings)
     assert readings[0] > 1_600_000_000 * SECOND
+
+
+def test_a_clock_that_stood_still_is_behind_by_whole_seconds():
+    before, behind, after = SystemClock().now(), SystemClock(100).now(), SystemClock().now()
+    assert before <= behind + 100 * SECOND <= after

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,15 @@ async def test_the_helper_starts_and_stops_it(tmp_path: Path) -> None:
         pid = chain.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_chain_that_stood_still_is_behind_and_never_runs_backwards(tmp_path: Path) -> None:
+    began = int(time.time())
+    async with embedded_chain(tmp_path, [BOSS.account], behind=100) as chain:
+        first = int(str((await head_of(chain.url))["timestamp"]), 16)
+        assert began - 100 <= first <= int(time.time()) - 100
+    async with embedded_chain(tmp_path, [BOSS.account], behind=100_000) as chain:
+        assert int(str((await head_of(chain.url))["timestamp"]), 16) == first
 
 
 async def test_the_helper_stops_what_does_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
