@@ -57,21 +57,21 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-PLACES = (
-    "store.before",
-    "store.after",
-    "outbox.before",
-    "outbox.commit",
-    "outbox.after",
-    "cast.before",
-    "cast.after",
-    "receipt",
-    "file",
-    "blob.before",
-    "blob.after",
-    "effect",
-    "event",
-)
+PLACES = {
+    "store.before": 3,
+    "store.after": 3,
+    "outbox.before": 4,
+    "outbox.commit": 4,
+    "outbox.after": 4,
+    "cast.before": 2,
+    "cast.after": 2,
+    "receipt": 2,
+    "effect": 60,
+    "event": 40,
+}
+"""Where a life may end while it works, and at which crossing at the latest."""
+KEPT = {"file": 1, "blob.before": 1, "blob.after": 1}
+"""The same of nodes that learn in encounters: they keep where others are, and what others are to fetch."""
 START = (BORN, "opened", "restored", "listening", "reached")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from p2pfd.core.rng import Rng
-from tests.e2e.crash_node import PLACES, START
+from tests.e2e.crash_node import START
 
 CHAIN = -1
 """The victim that is no node."""
@@ -40,8 +40,8 @@ class Volley:
     blows: tuple[Blow, ...]
 
 
-def volleys(seed: int, nodes: int, kills: int) -> Iterator[Volley]:
-    """Until there were so many kills."""
+def volleys(seed: int, nodes: int, kills: int, places: Mapping[str, int]) -> Iterator[Volley]:
+    """Until there were so many kills; places are crossed so often at the most."""
     rng = Rng(seed).split("crashes")
     left = kills
     while left > 0:
@@ -50,9 +50,9 @@ def volleys(seed: int, nodes: int, kills: int) -> Iterator[Volley]:
         victim = rng.below(nodes)
         down = 1.5 * rng.unit() ** 2
         if kind < 0.45 or left == 1:
-            place = PLACES[rng.below(len(PLACES))]
+            place = rng.choice(sorted(places))
             delay = 0.0 if rng.unit() < 0.5 else 0.004 * rng.unit()
-            blows = (Blow(victim, place, 1 + rng.below(6), delay, down=down),)
+            blows = (Blow(victim, place, 1 + rng.below(places[place]), delay, down=down),)
         elif kind < 0.62:
             blows = (Blow(victim, down=down),)
         elif kind < 0.82:

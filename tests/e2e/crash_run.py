@@ -28,15 +28,14 @@ from p2pfd.node.config import save_task
 from p2pfd.settlement import answers
 from p2pfd.settlement.local import LocalChain
 from p2pfd.settlement.rpc import Rpc
-from tests.e2e.crash_node import FILE, PID
+from tests.e2e.crash_node import FILE, KEPT, PID, PLACES
 from tests.e2e.crash_plan import CHAIN, Blow, volleys
 
 ENTRY = "tests.e2e.crash_node:run"
 NODES = 5
-ARM_SECONDS = 4.0
+ARM_SECONDS = 6.0
 """A place that is not crossed in that time will not be: the victim is killed from outside."""
 BORN_SECONDS = 20.0
-ATTEMPTS = 5
 END_SECONDS = 240.0
 FIRST_PORT, PORTS = 20_000, 12_000
 """Below those that systems give to whoever asks for any: nobody takes the chain's while it is dead."""
@@ -50,6 +49,11 @@ def plan_of(seed: int) -> plans.Plan:
     tokens = [Amount(plans.UNIT * count) for count in (10, 60, 100, 20)]
     terms = EncounterSpec(8, *tokens, longest=1_200, unbond_seconds=1_200)
     return plans.Plan("crashes", nodes=NODES, rounds=8, seed=seed, adapter="gossip", encounters=terms)
+
+
+def places_of(seed: int) -> dict[str, int]:
+    """Where nodes may be killed that do this."""
+    return PLACES if seed % 2 else PLACES | KEPT
 
 
 class Chain:
@@ -155,6 +159,7 @@ class Mesh:
     """How many died where."""
     trouble: list[str] = field(default_factory=list)
     spawner: Spawner = field(init=False)
+    _orders: trio.Lock = field(default_factory=trio.Lock)
     news: trio.Event = field(default_factory=trio.Event)
 
     @property
@@ -172,7 +177,8 @@ class Mesh:
                 case "listening":
                     others = [each.address for each in self.nodes if each.alive and each.address and each is not node]
                     node.address = event.fields["addresses"][0]
-                    await self.spawner.tell(node.name, {"dial": others[-3:]})
+                    async with self._orders:
+                        await self.spawner.tell(node.name, {"dial": others[-3:]})
                 case "finished":
                     node.finished = dict(event.fields)
                 case "failed":
@@ -196,7 +202,13 @@ class Mesh:
     async def begin(self, node: Node) -> None:
         """Start a node, once more."""
         node.alive, node.finished, node.lives = True, None, node.lives + 1
-        await self.spawner.spawn(node.name, node.config)
+        async with self._orders:
+            await self.spawner.spawn(node.name, node.config)
+
+    async def kill(self, node: Node) -> None:
+        """End a node's process at once."""
+        async with self._orders:
+            await self.spawner.kill(node.name)
 
     async def strike(self, blow: Blow) -> None:
         """Kill, and start again."""
@@ -219,7 +231,7 @@ class Mesh:
 
     async def _end(self, node: Node, place: str, crossing: int, delay: float, patience: float) -> None:
         if not place:
-            await self.spawner.kill(node.name)
+            await self.kill(node)
             await self._dies(node, "anywhere", BORN_SECONDS)
             return
         pid = node.config.parent / PID
@@ -233,7 +245,7 @@ class Mesh:
             self._count(place)
             return
         (node.config.parent / FILE).unlink(missing_ok=True)
-        await self.spawner.kill(node.name)
+        await self.kill(node)
         await self.until(lambda: not node.alive, BORN_SECONDS)
         self._count("anywhere")
 
@@ -247,7 +259,7 @@ class Mesh:
 
     async def torment(self, kills: int) -> None:
         """Volley after volley, while the mesh works."""
-        for volley in volleys(self.plan.seed, len(self.nodes), kills):
+        for volley in volleys(self.plan.seed, len(self.nodes), kills, places_of(self.plan.seed)):
             await trio.sleep(volley.pause)
             done = sum(node.finished is not None for node in self.nodes)
             told = ", ".join(f"{self._who(blow)} {blow.place or blow.rebirth or 'anywhere'}" for blow in volley.blows)
