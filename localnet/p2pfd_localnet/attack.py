@@ -39,6 +39,12 @@ class Outcome:
         """Whether honesty paid."""
         return self.honest_pay > self.bad_pay
 
+    def lines(self, unit: int) -> list[str]:
+        """Who was bad, and what the honest and the others got, in tokens of so many units each."""
+        named = ", ".join(f"{node.name} {kind}" for node, kind in self.bad)
+        pay = f"honest {self.honest_pay / unit:+,.2f} on average, the others {self.bad_pay / unit:+,.2f}"
+        return [named, pay]
+
 
 def outcome(summary: Summary) -> Outcome | None:
     """Who was bad, and how it went for both; None where all were honest."""

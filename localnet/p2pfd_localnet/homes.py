@@ -14,10 +14,11 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> 
     home = state.node(name).absolute()
     home.mkdir(parents=True)
     keys.save(keys.throwaway(plan.seed, name), home / "keys")
+    cast = plan.cast()
     settings = config.NodeConfig(
         name=name,
         home=str(home),
-        shard=shard,
+        shard=cast.owners[shard],
         shards=plan.nodes,
         seed=plan.seed,
         listen="/ip4/127.0.0.1/tcp/0",
@@ -26,6 +27,7 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> 
         chain_url=chain_url,
         data_dir="",
         metrics=plan.metrics,
+        behaviour=cast.kinds[shard],
     )
     settings.save(home / config.FILE)
     return home / config.FILE
