@@ -25,7 +25,7 @@ from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
-from p2pfd.settlement.encounter_history import history
+from p2pfd.settlement.encounter_history import Entry, Reader
 from p2pfd.settlement.encounters import papers
 from p2pfd.settlement.kinds import ENCOUNTERS
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
@@ -42,7 +42,7 @@ FOLLOW_SECONDS = 0.3
 """How often whoever follows the task looks for a new block."""
 Findings = tuple[Audit | None, tuple[End, ...]]
 """What was paid, recomputed, and how each encounter ended that votes did end."""
-Tell = Callable[[int, ChainEvent], Awaitable[None]]
+Tell = Callable[[int, ChainEvent | Entry], Awaitable[None]]
 """Hears of a block's number and of what happened in it."""
 
 
@@ -223,21 +223,28 @@ class EncounterLedger(ChainLedger):
 
     async def audit(self, task: TaskSpec) -> Findings:
         """Recompute every payment of every encounter from the calls and the events on the chain."""
-        rpc = Rpc(self.url)
-        try:
-            until = answers.height(await rpc.call("eth_blockNumber"))
-            chain = task.chain
-            signed = papers(chain.chain_id, chain.market)
-            entries = await history(rpc, self._contract, signed, task.encounters.bond, until)
-        finally:
-            await rpc.aclose()
+        async with self._reader(task) as (rpc, reader):
+            entries = await reader.more(answers.height(await rpc.call("eth_blockNumber")))
         ends = tuple(entry.end for entry in entries if entry.end is not None)
         payments = sum(2 + len(end.judges) for end in ends)
         return Audit({}, len(ends), payments, tuple(entry.problem for entry in entries if entry.problem)), ends
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
-        """What encounters tell is in the nodes' events already."""
-        await trio.sleep_forever()
+        """Read the contract's history, and go on as blocks come; each end comes with what it paid, recomputed."""
+        async with self._reader(task) as (rpc, reader):
+            while True:
+                for entry in await reader.more(answers.height(await rpc.call("eth_blockNumber"))):
+                    await tell(entry.block, entry)
+                await trio.sleep(FOLLOW_SECONDS)
+
+    @asynccontextmanager
+    async def _reader(self, task: TaskSpec) -> AsyncIterator[tuple[Rpc, Reader]]:
+        rpc = Rpc(self.url)
+        try:
+            signed = papers(task.chain.chain_id, task.chain.market)
+            yield rpc, Reader(rpc, self._contract, signed, task.encounters.bond)
+        finally:
+            await rpc.aclose()
 
 
 def accounts(plan: Plan) -> list[Account]:

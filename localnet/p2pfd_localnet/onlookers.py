@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
 
 from p2pfd.core.claims import ChainEvent
+from p2pfd.core.ids import Account
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import P2pfdError
 from p2pfd.node.scrape import address_of, open_listener
-from p2pfd_localnet.chain import Ledger, accounts
+from p2pfd.settlement.encounter_history import Entry
+from p2pfd_localnet.chain import Ledger, Tell, accounts
 from p2pfd_localnet.chainview import ChainView
+from p2pfd_localnet.encounterview import EncounterView
 from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.web import Web
@@ -37,17 +40,28 @@ class Onlookers:
         await self._came.wait()
         names = dict(zip(accounts(plan), plan.names(), strict=True))
         while True:
-            view = ChainView(terms_of(task), names, self.picture)  # from the beginning: what is known is no news
-
-            async def tell(block: int, event: ChainEvent, view: ChainView = view) -> None:
-                await view.take(block, event)
-                self.picture.chain_note("")
+            tell = self._teller(plan, task, names)  # from the beginning: what is known is no news
 
             try:
                 await ledger.follow(task, tell)
             except P2pfdError as error:  # the mesh goes on, whatever becomes of its page
                 self.picture.chain_note(str(error))
             await trio.sleep(_AGAIN_SECONDS)
+
+    def _teller(self, plan: Plan, task: TaskSpec, names: Mapping[Account, str]) -> Tell:
+        if plan.meets:
+            met = EncounterView(names, self.picture)
+        else:
+            rounds = ChainView(terms_of(task), names, self.picture)
+
+        async def tell(block: int, event: ChainEvent | Entry) -> None:
+            if isinstance(event, Entry):
+                await met.take(block, event)
+            else:
+                await rounds.take(block, event)
+            self.picture.chain_note("")
+
+        return tell
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 from p2pfd.core.ticks import Clock
 from p2pfd_localnet.board import Board, Patch
+from p2pfd_localnet.encounters import KEPT, STEPS, Encounters, end_plain, key_of
 from p2pfd_localnet.events import NodeEvent
 from p2pfd_localnet.plan import UNIT, Plan
 from p2pfd_localnet.summary import Summary, rounded
@@ -46,6 +47,10 @@ class Picture:
         self._board = Board(LOG, LOG_AT_ONCE)
         self._nodes = set(view.nodes)
         self._rounds: set[int] = set()
+        self._met: set[str] = set()
+        self._encounters = Encounters(plan.encounters.size)
+        self._earned: dict[str, int] = {}
+        self._paid_for: set[str] = set()
         self._network: dict[str, dict[str, Any]] = {name: {} for name in view.nodes}
         self._began: dict[int, dict[str, int]] = {}
         self._payments: dict[int, dict[str, tuple[int, int]]] = {}
@@ -53,7 +58,7 @@ class Picture:
         self._mesh: dict[str, Any] = {"status": "starting", "error": "", "fix": ""}
         self._board.put("about", "plan", _about(plan))
         self._board.put("about", "began", clock.now() // 1000)
-        self._board.put("about", "keep", {"log": LOG, "rounds": ROUNDS, "blocks": BLOCKS, "whys": WHYS})
+        self._board.put("about", "keep", {"log": LOG, "rounds": ROUNDS, "blocks": BLOCKS, "whys": WHYS, "met": KEPT})
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
@@ -77,10 +82,24 @@ class Picture:
                 self._began.setdefault(rnd, {}).setdefault(name.removeprefix("round."), event.t // 1000)
             if name == "round.paid":
                 self._pay(event, rnd)
+        elif "part" in event.fields:
+            self._meet(event, name)
         if (event.t or name in _TROUBLE) and self._is_new(event, name):
             at = (event.t or self._clock.now()) // 1000
             self._board.log({"t": at, "node": event.node, "event": name, "fields": _trimmed(event.fields)})
         self._board.touch()
+
+    def _meet(self, event: NodeEvent, name: str) -> None:
+        key = self._encounters.take(event, self._accounts())
+        if key:
+            self._met.add(key)
+        if name == "learner.learnt":
+            self._rounds.add(len(self._view.nodes[event.node].learnt) - 1)
+        if name == "member.balance":
+            self.stake(event.node, event.whole("free") + event.whole("seats"), suspended=False)
+
+    def _accounts(self) -> dict[str, str]:
+        return {node.account: node.name for node in self._view.nodes.values() if node.account}
 
     def _pay(self, event: NodeEvent, rnd: int) -> None:
         for node in self._view.nodes.values():
@@ -128,6 +147,9 @@ class Picture:
             known["offences"] = {
                 names[peer]: count for peer, count in offences.items() if peer in names and isinstance(count, int)
             }
+        refused = event.fields.get("refused")
+        if isinstance(refused, list):
+            known["refuses"] = sorted(names[peer] for peer in refused if isinstance(peer, str) and peer in names)
 
     # -- what the chain tells ------------------------------------------------------------------------------------------
 
@@ -139,6 +161,19 @@ class Picture:
         """What happened in a block."""
         self._board.put("blocks", str(number), lines)
         self._board.keep("blocks", BLOCKS)
+
+    def pay(self, key: str, plain: Mapping[str, Any]) -> None:
+        """What an encounter paid, and why; told again it changes nothing."""
+        if key in self._paid_for:
+            return
+        self._paid_for.add(key)
+        self._board.put("pays", key, plain)
+        self._board.keep("pays", KEPT)
+        sides = zip((plain["neighbor"], plain["learner"]), plain["paid"], strict=True)
+        for node, units in [*sides, *((judge["node"], judge["change"]) for judge in plain["judges"])]:
+            self._earned[node] = self._earned.get(node, 0) + units
+            if node in self._view.nodes:
+                self._nodes.add(node)
 
     def explain(self, rnd: int, node: str, why: Mapping[str, Any]) -> None:
         """Why a node was paid what it was paid in a round."""
@@ -153,6 +188,8 @@ class Picture:
 
     def end(self, summary: Summary) -> None:
         """The figures of the whole run."""
+        for ended in summary.ends:  # whoever did not watch the chain hears of them now
+            self.pay(key_of(ended), end_plain(ended, self._accounts()))
         plain = summary.to_plain()
         told = {key: plain[key] for key in ("seconds", "bytes_per_node", "fedavg_bytes_per_node", "audit", "report")}
         told["alone"], told["together"] = plain["accuracy"]["alone"], plain["accuracy"]["together"]
@@ -188,6 +225,12 @@ class Picture:
         for rnd in sorted(rounds):
             self._board.put("rounds", str(rnd), self._round(rnd))
         self._board.keep("rounds", ROUNDS)
+        met, self._met = self._met, set()
+        for key in met:
+            meeting = self._encounters.get(key)
+            if meeting is not None:
+                self._board.put("met", key, meeting.to_plain())
+        self._board.keep("met", KEPT)
         self._board.put("about", "mesh", {**self._mesh, "opened": self._view.opened})
         for old in sorted(self._began)[: -ROUNDS or None]:
             self._began.pop(old, None)
@@ -213,7 +256,8 @@ class Picture:
             "links": network.get("links", []),
             "heard": network.get("heard", {}),
             "offences": network.get("offences", {}),
-            "paid": sum(node.paid.values()),
+            "refuses": network.get("refuses", []),
+            "paid": sum(node.paid.values()) + self._earned.get(node.name, 0),
             "error": node.error[:TEXT],
             "fix": node.fix[:TEXT],
         }
@@ -247,9 +291,13 @@ def _about(plan: Plan) -> dict[str, Any]:
         "chain": plan.chain,
         "command": plan.command(),
         "unit": UNIT,
-        "bond": 0 if plan.chain == "none" else plan.money.bond,
+        "bond": 0 if plan.chain == "none" else plan.stake(),
         "rate": plan.money.rate,
         "pot": plan.money.pot,
+        "meets": plan.meets,
+        "wanted": plan.nodes * plan.encounters.own,
+        "validators": plan.encounters.size,
+        "steps": list(STEPS) if plan.meets else [],
     }
 
 

@@ -111,6 +111,10 @@ class Libp2pTransport:
         """The peers connected now."""
         return self._links.peers()
 
+    def is_refused(self, peer: PeerId) -> bool:
+        """Whether a peer is not welcome at present, for what it did."""
+        return self._links.is_refused(peer)
+
     async def wait_for_peers(self, count: int) -> None:
         """Wait until so many peers are connected."""
         await self._links.wait_for_peers(count)

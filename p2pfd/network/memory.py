@@ -196,6 +196,10 @@ class MemoryTransport:
         """The peers connected now."""
         return tuple(sorted(self._links))
 
+    def is_refused(self, peer: PeerId) -> bool:
+        """Whether a peer is not welcome at present, for what it did."""
+        return self._conduct.is_refused(peer)
+
     async def wait_for_peers(self, count: int) -> None:
         """Wait until so many peers are connected."""
         while len(self._links) < count:

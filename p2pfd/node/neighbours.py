@@ -1,7 +1,7 @@
 """Who a node is connected to, whom it hears, and what it has sent: the event ``node.network``.
 
-It is told after each round and whenever the connected peers change, and names of what changed only, so that it stays
-a line of some hundred bytes in a mesh of any size.
+It is told after each round or encounter of its own, and whenever the connected peers change, and names what changed
+only, so that it stays a line of some hundred bytes in a mesh of any size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from p2pfd.network.counters import Counters
 from p2pfd.node.telemetry import Emitter
 
 EVENT = "node.network"
-AFTER = "round.absorbed"
+AFTER = ("round.absorbed", "learner.settled")
 SECONDS = 1.0
 """How often the connected peers are looked at."""
 MOST = 64
@@ -40,6 +40,10 @@ class Surroundings(Protocol):
         """What went over the wire."""
         ...
 
+    def is_refused(self, peer: PeerId) -> bool:
+        """Whether a peer is not welcome at present, for what it did."""
+        ...
+
 
 class Neighbours:
     """Tells of a transport through a node's events."""
@@ -52,11 +56,12 @@ class Neighbours:
         self._peers: frozenset[PeerId] | None = None
         self._heard: dict[str, int] = {}
         self._offences: dict[str, int] = {}
+        self._refused: set[str] = set()
 
     def emit(self, name: str, fields: Mapping[str, object]) -> None:
         """The node's emitter, which tells of the network after each round."""
         self._emit(name, fields)
-        if name == AFTER:
+        if name in AFTER:
             self.tell()
 
     async def run(self) -> None:
@@ -82,6 +87,10 @@ class Neighbours:
         offences = {peer: row.offences for peer, row in rows.items() if row.offences}
         if offences != self._offences:
             told["offences"] = dict(sorted(offences.items()))
+        refused = {peer for peer in offences if self._transport.is_refused(PeerId(peer))}
+        if refused != self._refused:
+            told["refused"] = sorted(refused)
+        self._refused = refused
         self._heard, self._offences = heard, offences
         more = {key: value for key, value in self._figures().items() if value}
         self._emit(EVENT, {**told, **more})

@@ -48,22 +48,39 @@ class Closing:
     where: int
 
 
+class Reader:
+    """Reads a contract's history part by part; each part has what is new since the one before."""
+
+    def __init__(self, rpc: Rpc, contract: Contract, papers: Papers, bond: int) -> None:
+        self._rpc = rpc
+        self._contract = contract
+        self._papers = papers
+        self._book = SeatBook(bond)
+        self._read = -1
+
+    async def more(self, until: int) -> tuple[Entry, ...]:
+        """Every event up to a block that has not been read yet, in order."""
+        if until <= self._read:
+            return ()
+        watcher = Watcher(self._rpc, self._contract, finality=0, interval=1.0)
+        told = await watcher.told(self._read + 1, until, self._contract, None)
+        ends = [each.tx for each in told if isinstance(each.event, (Settled, Defaulted, Voided))]
+        calls = await _calls(self._rpc, self._contract, ends)
+        entries = []
+        for each in told:
+            event: EncounterEvent = each.event  # type: ignore[assignment]  # of this contract
+            self._book.see(each.cursor.block, event)
+            if isinstance(event, (Settled, Defaulted, Voided)):
+                entries.append(await _ended(self._rpc, self._papers, self._book, each, event, calls.get(each.tx)))
+            else:
+                entries.append(Entry(each.cursor.block, each.tx, event))
+        self._read = until
+        return tuple(entries)
+
+
 async def history(rpc: Rpc, contract: Contract, papers: Papers, bond: int, until: int) -> tuple[Entry, ...]:
     """Every event up to a block, in order."""
-    watcher = Watcher(rpc, contract, finality=0, interval=1.0)
-    told = await watcher.told(0, until, contract, None)
-    calls = await _calls(
-        rpc, contract, [each.tx for each in told if isinstance(each.event, (Settled, Defaulted, Voided))]
-    )
-    book, entries = SeatBook(bond), []
-    for each in told:
-        event: EncounterEvent = each.event  # type: ignore[assignment]  # of this contract
-        book.see(each.cursor.block, event)
-        if isinstance(event, (Settled, Defaulted, Voided)):
-            entries.append(await _ended(rpc, papers, book, each, event, calls.get(each.tx)))
-        else:
-            entries.append(Entry(each.cursor.block, each.tx, event))
-    return tuple(entries)
+    return await Reader(rpc, contract, papers, bond).more(until)
 
 
 async def _ended(

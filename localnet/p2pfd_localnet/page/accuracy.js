@@ -14,11 +14,15 @@ drawing.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 
 let drawn = "";
 
+/** What accuracy is told after. */
+const unit = () => (state.about.plan.meets ? "encounter of its own that was accepted" : "round");
+
 function paint() {
   const rounds = roundNumbers().filter((rnd) => state.rounds[rnd].mean !== null);
   // A round's phases change often, its accuracies once for each node: only these are drawn.
   const known = rounds.reduce((sum, rnd) => sum + Object.keys(state.rounds[rnd].accuracy).length, 0);
   const now = [rounds[0], rounds.at(-1), known, state.about.end?.alone].join(" ");
+  if (!rounds.length && state.about.plan?.meets) say($("accuracy-text"), "Once somebody has learned from somebody its accuracy stands here.");
   if (!rounds.length || now === drawn) return;
   drawn = now;
   const names = nodeNames();
@@ -42,7 +46,7 @@ function paint() {
   for (let rnd = first; rnd <= first + span; rnd += every) {
     parts.push(svg("text", { x: x(rnd), y: HEIGHT - BOTTOM + 20, "text-anchor": "middle" }, String(rnd + 1)));
   }
-  parts.push(svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "round"));
+  parts.push(svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, unit()));
   const path = (value) => rounds.map((rnd) => [rnd, value(rnd)]).filter(([, found]) => found !== undefined)
     .map(([rnd, found]) => `${x(rnd).toFixed(1)},${y(found).toFixed(1)}`).join(" ");
   for (const name of names) {
@@ -65,11 +69,12 @@ function paint() {
 function words(rounds, last) {
   const one = rounds.every((rnd) => new Set(Object.values(state.rounds[rnd].accuracy)).size <= 1);
   const lines = one && nodeNames().length > 1 ? "All nodes derived the same model: their lines are one." : "Thin lines are nodes, the thick one is their mean.";
-  return `On the validation samples, ${percent(state.rounds[last].mean)} after round ${last + 1}. ${lines}`;
+  return `On the validation samples, ${percent(state.rounds[last].mean)} after ${state.about.plan.meets ? "encounter" : "round"} ${last + 1}. ${lines}`;
 }
 
 function table(rounds) {
   const body = $("accuracy-table").tBodies[0];
+  say($("accuracy-table").tHead.rows[0].cells[0], state.about.plan.meets ? "encounter" : "round");
   body.replaceChildren(...rounds.map((rnd) => {
     const values = Object.values(state.rounds[rnd].accuracy);
     return el("tr", null, el("th", { scope: "row" }, String(rnd + 1)), ...[Math.min(...values), state.rounds[rnd].mean, Math.max(...values)]

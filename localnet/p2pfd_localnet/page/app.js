@@ -7,6 +7,7 @@ import "./graph.js";
 import "./accuracy.js";
 import "./bytes.js";
 import "./nodes.js";
+import "./met.js";
 import "./chain.js";
 import "./events.js";
 
@@ -91,8 +92,9 @@ onChange(["about", "nodes"], ({ about }) => {
   say($("title"), plan.name ?? "localnet");
   document.title = `${plan.name ?? "mesh"} · localnet`;
   const chain = plan.chain === "none" ? "no chain" : `${plan.chain} chain`;
-  say($("plan"), `${plan.nodes} nodes · ${plan.rounds} rounds · ${plan.adapter} · ${chain} · seed ${plan.seed}`);
+  say($("plan"), `${plan.nodes} nodes · ${plan.meets ? `${plan.rounds} encounters each` : `${plan.rounds} rounds`} · ${plan.adapter} · ${chain} · seed ${plan.seed}`);
   document.body.classList.toggle("no-chain", plan.chain === "none");
+  document.body.classList.toggle("meets", Boolean(plan.meets));
   const { viewers = 0, dropped = 0 } = about.watching ?? {};
   say($("watching"), `${viewers} watching${dropped ? `, ${dropped} too slow and hung up on` : ""}`);
   show();

@@ -25,7 +25,7 @@ onChange(["blocks", "about"], () => {
       list.prepend(item);
     }
     say(item.children[1], brief(lines).join(" · "));
-    item.classList.toggle("settled", lines.some((line) => line.includes("is settled")));
+    item.classList.toggle("settled", lines.some((line) => / is settled| settle: /.test(line)));
   }
   while (list.children.length > SHOWN) {
     shown.delete(Number(list.lastChild.firstChild.textContent.slice(1)));

@@ -7,12 +7,16 @@ const SHOWN = 250;
 const list = $("events");
 const KINDS = {
   round: (name) => name.startsWith("round.") && name !== "round.paid",
-  paid: (name) => name === "round.paid" || name.startsWith("task."),
+  paid: (name) => name === "round.paid" || name.startsWith("task.") || /\.(balance|over|settled)$/.test(name),
+  met: (name) => /^(learner|neighbor|validator|member)\./.test(name),
   network: (name) => ["network", "listening", "started", "ready"].includes(name) || name.startsWith("peer."),
   trouble: (name) => /^(failed|exited|peer\.|chain\.|control\.|round\.(late|short|outrun))/.test(name),
 };
 
 const nth = (fields) => Number(fields.round) + 1;
+const money = (units) => tokens(Number(units), state.about.plan?.unit);
+const who = (account) => nodeNames().find((name) => state.nodes[name].account === account) ?? `${String(account).slice(0, 8)}…`;
+const over = (f) => `its part is over: ${f.end}${f.got === null || f.got === undefined ? "" : `, ${money(f.got)} credited`}`;
 const SENTENCES = {
   started: (f) => `is process ${f.pid}`,
   listening: (f) => `can be dialled at ${f.addresses}`,
@@ -28,6 +32,15 @@ const SENTENCES = {
   "round.settled": (f) => `round ${nth(f)} is settled`,
   "round.short": (f) => `round ${nth(f)}: too few revealed`,
   "round.late": (f) => `was too late for round ${nth(f)}`,
+  "member.balance": (f) => `has ${money(f.free)} free, ${money(f.seats)} in its seat, ${money(f.wallet)} in its wallet`,
+  "learner.opened": (f) => `asks ${who(f.neighbor)} for help, and puts ${money(f.prepayment)} aside`,
+  "neighbor.opened": (f) => `serves ${who(f.learner)}, and puts ${money(f.prepayment)} aside`,
+  "validator.drawn": (f) => `is to judge what ${who(f.neighbor)} gives ${who(f.learner)}`,
+  "validator.judged": (f) => `finds ${percent(f.after / 1e6)} after ${percent(f.before / 1e6)}: ${f.good ? "✓ no worse" : "✕ worse"}`,
+  "learner.settled": (f) => `${f.accepted ? "✓ may go on from" : "✕ does not take"} what ${who(f.neighbor)} gave`,
+  "learner.learnt": (f) => `goes on from it: accuracy ${percent(Number(f.accuracy))}`,
+  "learner.alone": (f) => `finds nobody to learn from, of ${f.asked}`,
+  "learner.over": over, "neighbor.over": over, "validator.over": over,
   finished: (f) => `has finished: ${percent(Number(f.accuracy_alone))} alone, ${percent(Number(f.accuracy_together))} together`,
   stopped: () => "has stopped",
   failed: (f) => `cannot go on: ${f.error}${f.fix ? ` — ${f.fix}` : ""}`,

@@ -24,6 +24,7 @@ export function clock(ms) {
 
 export const seconds = (ms) => (ms < 9950 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
 export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+export const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 export const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
 
 function build(made, attributes, children) {

@@ -82,7 +82,7 @@ function join(names) {
   }
 }
 
-function dress(spot, node, blamed) {
+function dress(spot, node, blamed, shunned) {
   const trouble = ["failed", "lost"].includes(node.life);
   const big = radius();
   spot.group.setAttribute("class", `node ${node.life}${blamed ? " blamed" : ""}${pointed === spot.name ? " of" : ""}`);
@@ -92,7 +92,7 @@ function dress(spot, node, blamed) {
   const badge = spot.group.children[3];
   badge.setAttribute("x", big * 1.0);
   badge.setAttribute("y", -big * 0.85);
-  say(badge, trouble ? "✕" : blamed ? "!" : node.life === "finished" ? "✓" : "");
+  say(badge, trouble ? "✕" : shunned ? "⊘" : blamed ? "!" : node.life === "finished" ? "✓" : "");
   for (const [other, total] of Object.entries(node.heard)) {
     const before = spot.seen[other] ?? 0;
     if (total > before && before) run(other, spot.name, Math.min(3, total - before));
@@ -206,7 +206,8 @@ onChange(["nodes"], () => {
   });
   join(names);
   const blamed = new Set(names.flatMap((name) => Object.keys(state.nodes[name].offences)));
-  for (const name of names) dress(spots.get(name), state.nodes[name], blamed.has(name));
+  const shunned = new Set(names.flatMap((name) => state.nodes[name].refuses));
+  for (const name of names) dress(spots.get(name), state.nodes[name], blamed.has(name) || shunned.has(name), shunned.has(name));
   const heard = [...edges.values()].filter(({ line }) => line.classList.contains("heard")).length;
   const gone = names.filter((name) => ["failed", "lost"].includes(state.nodes[name].life));
   const lost = gone.length ? `; gone: ${gone.join(", ")}` : "";

@@ -1,16 +1,16 @@
 // The nodes as a table, and why each was paid what it was paid.
 
-import { $, count, el, number, percent, say, tokens } from "./format.js";
+import { $, count, el, number, percent, say, signed, tokens } from "./format.js";
 import { point } from "./graph.js";
+import { explainNode } from "./met.js";
 import { nodeNames, onChange, roundNumbers, state } from "./store.js";
+import { askRound, show } from "./why.js";
 
 const MARKS = { starting: "…", listening: "…", ready: "●", stopped: "■", finished: "✓", failed: "✕", lost: "✕" };
 const GONE = ["finished", "failed", "lost"];
 const OVER = ["done", "failed", "interrupted"];
 const body = $("nodes").tBodies[0];
 const rows = new Map();
-const dialog = $("why");
-let asked = "";
 
 function row(name) {
   const cells = Array.from({ length: 7 }, (_, place) => el("td", { class: [1, 2, 3, 4, 5].includes(place) ? "n" : "" }));
@@ -31,6 +31,14 @@ function row(name) {
 function paint() {
   const unit = state.about.plan?.unit;
   const explained = new Set(Object.keys(state.whys).map((key) => key.slice(key.indexOf(" ") + 1)));
+  for (const pays of Object.values(state.pays)) {
+    for (const name of [pays.learner, pays.neighbor, ...pays.judges.map((judge) => judge.node)]) explained.add(name);
+  }
+  const refusedBy = new Map();
+  for (const name of nodeNames()) {
+    for (const other of state.nodes[name].refuses) refusedBy.set(other, [...(refusedBy.get(other) ?? []), name]);
+  }
+  say($("nodes").tHead.rows[0].cells[2], state.about.plan?.meets ? "met" : "round");
   const over = OVER.includes(state.about.mesh?.status);
   for (const name of nodeNames()) {
     if (!rows.has(name)) rows.set(name, row(name));
@@ -41,7 +49,8 @@ function paint() {
     made.title = [node.address, node.account, node.peer].filter(Boolean).join("\n");
     const now = over && !GONE.includes(node.life) ? "stopped" : node.life; // in the midst of things when the mesh ended
     const life = node.error ? `${now}: ${node.error}` : now;
-    say(cells[0], `${MARKS[now] ?? "?"} ${life}${stake?.suspended ? ", suspended" : ""}`);
+    const shunned = refusedBy.has(name) ? `, refused by ${refusedBy.get(name).join(", ")}` : "";
+    say(cells[0], `${MARKS[now] ?? "?"} ${life}${stake?.suspended ? ", suspended" : ""}${shunned}`);
     say(cells[1], node.round ? String(node.round) : "–");
     say(cells[2], percent(node.together ?? node.accuracy));
     const from = Object.keys(node.heard).length;
@@ -53,20 +62,18 @@ function paint() {
 }
 
 function open(name) {
-  asked = name;
+  if (state.about.plan.meets) {
+    explainNode(name);
+    return;
+  }
   const known = roundNumbers().filter((rnd) => state.whys[`${rnd} ${name}`]);
-  $("why-round").replaceChildren(...known.map((rnd) => el("option", { value: rnd }, String(rnd + 1))));
-  $("why-round").value = known.at(-1);
-  explain();
-  dialog.showModal();
+  askRound(known.map((rnd) => el("option", { value: rnd }, String(rnd + 1))), (rnd) => explain(name, rnd));
 }
 
-function explain() {
-  const rnd = Number($("why-round").value);
-  const why = state.whys[`${rnd} ${asked}`];
+function explain(name, rnd) {
+  const why = state.whys[`${rnd} ${name}`];
   const { unit } = state.about.plan;
   if (!why) return;
-  say($("why-title"), `${asked} earned ${tokens(why.paid, unit)} in round ${rnd + 1}`);
   const sums = why.parts.map(([label, said, agreed, worth]) => el("tr", null,
     el("th", { scope: "row" }, String(label)),
     ...[number(said), number(agreed), worth.toFixed(3), signed(agreed * worth / why.peers - said)].map((text) => el("td", { class: "n" }, text))));
@@ -81,15 +88,7 @@ function explain() {
       why.all_due > why.pot ? el("li", null, `all are due ${tokens(why.all_due, unit)}, the pot holds ${tokens(why.pot, unit)}: paid in proportion, ${tokens(why.paid, unit)}`) : null),
     el("p", { class: why.same ? "good" : "bad" }, why.same ? "✓ Recomputed from the labels on the chain: equal to the last unit." : "✕ The chain paid something else than its labels earn."),
   ];
-  $("why-body").replaceChildren(...parts);
+  show(`${name} earned ${tokens(why.paid, unit)} in round ${rnd + 1}`, parts);
 }
 
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
-
-$("why-round").addEventListener("change", explain);
-$("why-close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("click", (event) => {
-  if (event.target === dialog) dialog.close(); // beside it
-});
-
-onChange(["nodes", "stakes", "whys", "about"], paint);
+onChange(["nodes", "stakes", "whys", "pays", "about"], paint);

@@ -1,6 +1,7 @@
 // The round that is under way, its phases as they pass, and the figures of the mesh.
 
 import { $, count, el, mean, number, percent, say, seconds, size, tokens } from "./format.js";
+import { tally } from "./met.js";
 import { nodeNames, onChange, roundNumbers, state } from "./store.js";
 
 let told = -1;
@@ -28,6 +29,10 @@ function lasted({ times }) {
 function paintRound() {
   const plan = state.about.plan;
   const numbers = roundNumbers();
+  if (plan?.meets) {
+    paintMeetings(plan);
+    return;
+  }
   if (!plan || !numbers.length) {
     say($("round-note"), "no round is open yet");
     return;
@@ -44,18 +49,33 @@ function paintRound() {
     : first < 0 ? `complete${lasted(round)}` : "";
   const report = state.about.end?.report;
   say($("round-note"), [note, report ? `report: ${report}` : ""].filter(Boolean).join(" · "));
+  bars(phases, over ? -1 : first);
+}
+
+// Encounters have no common phases: how many are over, and what became of them.
+function paintMeetings(plan) {
+  const { open, accepted, refused, without } = tally();
+  const done = accepted + refused + without;
+  say($("h-round"), `${done} of ${plan.wanted} encounters are over`);
+  const report = state.about.end?.report;
+  say($("round-note"), [open ? `${open} under way` : "", report ? `report: ${report}` : ""].filter(Boolean).join(" · "));
+  const parts = [["accepted", accepted], ["refused", refused], ["without votes", without], ["under way", open]];
+  bars(parts.map(([name, have]) => [name, have, plan.wanted]), -1, ["✓", "✕", "–", "▸"]);
+}
+
+function bars(phases, now, marks = null) {
   const list = $("phases");
   while (list.children.length > phases.length) list.lastChild.remove();
   phases.forEach(([name, have, of], place) => {
     const item = list.children[place] ?? list.appendChild(el("li", null,
       el("span", { class: "phase-mark", "aria-hidden": "true" }), el("span", { class: "phase-name" }),
       el("span", { class: "phase-count" }), el("span", { class: "track" }, el("span", { class: "fill" }))));
-    const [mark, label, tally, track] = item.children;
+    const [mark, label, figure, track] = item.children;
     const done = have >= of;
-    const current = place === first && !over;
-    say(mark, done ? "✓" : current ? "▸" : "·");
+    const current = place === now;
+    say(mark, marks ? marks[place] : done ? "✓" : current ? "▸" : "·");
     say(label, name);
-    say(tally, of === 1 && name === "settled" ? (done ? "yes" : "not yet") : `${have}/${of}`);
+    say(figure, marks ? String(have) : of === 1 && name === "settled" ? (done ? "yes" : "not yet") : `${have}/${of}`);
     track.firstChild.style.transform = `scaleX(${of ? Math.min(1, have / of) : 0})`;
     item.className = done ? "done" : current ? "current" : "";
     if (current) item.setAttribute("aria-current", "step");
@@ -83,7 +103,7 @@ function paintFigures() {
   figures.push([sent === null ? "–" : size(sent), "sent per node"]);
   if (labels) figures.push([size(labels), "of it labels"]);
   figures.push([fedavg === null ? "–" : size(fedavg), "FedAvg’s weights"]);
-  if (plan.chain !== "none") figures.push([tokens(paid, plan.unit), "tokens paid"]);
+  if (plan.chain !== "none" && !plan.meets) figures.push([tokens(paid, plan.unit), "tokens paid"]);
   if (end?.audit) {
     const { payments, problems } = end.audit;
     figures.push([problems.length ? `✕ ${number(problems.length)} wrong` : `✓ ${number(payments)}`, "payments recomputed"]);
@@ -102,7 +122,8 @@ function paintFigures() {
 // the notice tells.
 function announce() {
   const sentences = [];
-  for (const rnd of roundNumbers()) {
+  if (state.about.plan?.meets) announceMeetings(sentences);
+  for (const rnd of state.about.plan?.meets ? [] : roundNumbers()) {
     const round = state.rounds[rnd];
     const over = round.settled || (state.about.plan?.chain === "none" && round.mean !== null);
     if (rnd <= told || !over || round.mean === null) continue;
@@ -112,12 +133,22 @@ function announce() {
   }
   const mesh = state.about.mesh ?? {};
   if (mesh.status === "done" && state.about.end) {
-    sentences.splice(0, sentences.length, `The mesh has finished after ${count(roundNumbers().length, "round")}.`);
+    sentences.splice(0, sentences.length, `The mesh has finished after ${state.about.plan.meets ? count(told, "encounter") : count(roundNumbers().length, "round")}.`);
   }
   if (sentences.length) say($("announce"), sentences.join(" "));
 }
 
-onChange(["rounds", "nodes", "about"], () => {
+// A sentence for each tenth of the encounters: they end more often than anybody wants to be told.
+function announceMeetings(sentences) {
+  const { accepted, refused, without } = tally();
+  const done = accepted + refused + without;
+  if (done < told + Math.max(1, state.about.plan.wanted / 10) && done < state.about.plan.wanted) return;
+  if (done <= told) return;
+  told = done;
+  sentences.push(`${done} of ${state.about.plan.wanted} encounters are over: ${accepted} accepted, ${refused} refused.`);
+}
+
+onChange(["rounds", "nodes", "met", "about"], () => {
   paintRound();
   paintFigures();
   announce();

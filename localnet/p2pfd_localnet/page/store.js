@@ -1,7 +1,7 @@
 // What is known of the mesh: patches folded into one state, and whoever draws it told once for each frame.
 
 export const state = {
-  about: {}, nodes: {}, rounds: {}, stakes: {}, blocks: {}, whys: {}, log: [],
+  about: {}, nodes: {}, rounds: {}, stakes: {}, blocks: {}, whys: {}, met: {}, pays: {}, log: [],
 };
 
 const painters = [];
@@ -30,6 +30,8 @@ export function apply(patch) {
   trim(state.rounds, keep.rounds);
   trim(state.blocks, keep.blocks);
   trim(state.whys, keep.whys);
+  trim(state.met, keep.met);
+  trim(state.pays, keep.met);
   schedule();
 }
 

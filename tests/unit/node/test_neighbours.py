@@ -19,12 +19,16 @@ class Quiet:
     def __init__(self) -> None:
         self.counters = Counters()
         self.connected: tuple[PeerId, ...] = (TWO, ONE)
+        self.unwelcome: set[PeerId] = set()
 
     def peers(self) -> tuple[PeerId, ...]:
         return self.connected
 
     def traffic(self) -> Traffic:
         return Traffic(sent=7, received=11)
+
+    def is_refused(self, peer: PeerId) -> bool:
+        return peer in self.unwelcome
 
 
 @pytest.fixture
@@ -84,3 +88,16 @@ async def test_it_tells_when_it_is_connected_to_others(
     transport.connected = tuple(PeerId(f"peer-{number:04}") for number in range(900))
     await trio.sleep(2 * SECONDS)
     assert len(told[2][1]["peers"]) == MOST
+
+
+def test_who_is_refused_is_told_when_that_changes(transport: Quiet) -> None:
+    neighbours, told = told_by(transport)
+    transport.counters.peer(ONE).offences = 16
+    transport.unwelcome.add(ONE)
+    neighbours.emit("learner.settled", {})
+    assert told[-1][1]["refused"] == [ONE]
+    neighbours.tell()
+    assert "refused" not in told[-1][1]
+    transport.unwelcome.clear()
+    neighbours.tell()
+    assert told[-1][1]["refused"] == []
