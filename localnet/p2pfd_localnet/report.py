@@ -40,6 +40,7 @@ def render(summary: Summary) -> str:
         f"<p>On the validation samples. {_lines_mean(summary)}</p>",
         _accuracy(summary),
         *_money(summary),
+        *_attack(summary),
         *_encounters(summary),
         "<h2>Bytes sent by each node</h2>",
         "<p>Everything that left the node's sockets to other nodes, all overhead included. Beside it what federated "
@@ -108,6 +109,28 @@ def _money(summary: Summary) -> list[str]:
         "<h2>What each node earned</h2>",
         "<p>Tokens, as the difference of the account's balances on the chain before and after.</p>",
         svg.bars(rows),
+    ]
+
+
+def _attack(summary: Summary) -> list[str]:
+    if not summary.bad:
+        return []
+    rows = [
+        f"<tr><td>{escape(node.name)}</td><td>{escape(summary.bad[node.name])}</td>"
+        f'<td class="n">{tokens(summary.payout(node))}</td></tr>'
+        for node in summary.nodes
+        if node.name in summary.bad
+    ]
+    pay = ""
+    if summary.plan.chain != "none":
+        honest, bad = summary.mean_payout(bad=False), summary.mean_payout(bad=True)
+        less = f", {tokens(round(honest - bad))} less" if honest > bad else ""
+        pay = f"On average an honest node earned {tokens(round(honest))} tokens, a bad one {tokens(round(bad))}{less}. "
+    return [
+        "<h2>Who was bad</h2>",
+        f"<p>{pay}The honest nodes knew nothing of it; accuracies include what the bad ones said.</p>",
+        '<div class="wide"><table><tr><th>node</th><th>behaviour</th><th>tokens</th></tr>' + "".join(rows),
+        "</table></div>",
     ]
 
 

@@ -69,6 +69,20 @@ class Summary:
         """What a node earned or lost."""
         return self.payouts.get(Account(node.account), 0)
 
+    @property
+    def bad(self) -> Mapping[str, str]:
+        """Who misbehaved how, by the nodes' names."""
+        return self.plan.dishonest()
+
+    def mean_payout(self, *, bad: bool) -> float:
+        """What a node that misbehaved, or one that did not, earned or lost on average."""
+        kinds = self.bad
+        return mean(float(self.payout(node)) for node in self.nodes if (node.name in kinds) is bad) or 0.0
+
+    def _attack(self) -> dict[str, Any]:
+        honest, bad = (round(self.mean_payout(bad=side)) for side in (False, True))
+        return {"nodes": dict(self.bad), "mean_payout": {"honest": honest, "bad": bad}}
+
     def _encounters(self) -> dict[str, int]:
         met = self.meetings
         return {"over": met.over, "accepted": len(met.accepted), "refused": len(met.refused), "void": len(met.ended)}
@@ -92,6 +106,7 @@ class Summary:
             "label_bytes_per_node": self.labels,
             "fedavg_bytes_per_node": self.fedavg,
             **({"encounters": self._encounters()} if self.plan.meets else {}),
+            **({"attack": self._attack()} if self.bad else {}),
             "payouts": dict(sorted(self.payouts.items())),
             "audit": None
             if self.audit is None

@@ -41,8 +41,9 @@ class Words:
     def plan(self, plan: Plan, *, dry: bool = False) -> None:
         """What is about to happen."""
         chain = "no chain" if plan.chain == "none" else f"{plan.chain} chain"
+        bad = len(plan.dishonest())
         parts = [
-            count(plan.nodes, "node"),
+            count(plan.nodes, "node") + (f", {bad} of them bad" if bad else ""),
             f"{count(plan.encounters.own, 'encounter')} each" if plan.meets else count(plan.rounds, "round"),
             f"{plan.name} ({plan.adapter})",
             chain,
@@ -83,10 +84,11 @@ class Words:
         self._line("ready", f"{seconds:.1f} s")
         self.screen.say()
         stake = "–" if plan.chain == "none" else tokens(plan.stake())
+        bad = plan.dishonest()
         rows = [
             (
                 node.name,
-                "device" if plan.meets else "worker",
+                bad.get(node.name, "device" if plan.meets else "worker"),
                 shorten(node.peer, 4, 4),
                 _dialled(node),
                 shorten(node.account, 6, 4),
@@ -166,6 +168,11 @@ class Words:
             checked = count(summary.audit.payments, "payment")
             what = "calls and votes" if summary.plan.meets else "labels"
             self._line("", f"audit   {checked} recomputed from the {what} on the chain, equal to the last unit")
+        if summary.bad:
+            self._line("", "bad     " + ", ".join(f"{name} {kind}" for name, kind in summary.bad.items()))
+            if summary.plan.chain != "none":
+                honest, bad = (tokens(round(summary.mean_payout(bad=side))) for side in (False, True))
+                self._line("", f"        on average the honest earned {honest}, the bad {bad}")
         if summary.lost:
             self._line("", "lost    " + ", ".join(node.name for node in summary.lost))
         self._line("", f"report  {summary.report}")

@@ -23,8 +23,8 @@ from p2pfd.incentives.encounter_audit import End, Judge
 AUDIT = Audit(earned={}, rounds=2, payments=6, problems=())
 
 
-def finished(nodes=3, rounds=2, lose=()):
-    plan = change(PRESETS[0], nodes=nodes, rounds=rounds)
+def finished(nodes=3, rounds=2, lose=(), attack=None):
+    plan = change(PRESETS[0], nodes=nodes, rounds=rounds, attack=attack)
     view = MeshView(plan.names(), rounds)
     for place, name in enumerate(plan.names()):
         view.take(
@@ -45,6 +45,24 @@ def finished(nodes=3, rounds=2, lose=()):
             view.take(NodeEvent(0, name, "finished", figures))
     payouts = {Account(f"0x{place:040x}"): (place - 1) * 5 * UNIT for place in range(nodes)}
     return summarise(plan, view, 12.5, payouts, AUDIT, "report.html")
+
+
+def test_who_was_bad_and_what_it_cost_them_is_told_everywhere():
+    summary = finished(nodes=4, attack={"copy": 2})
+    bad = summary.plan.dishonest()
+    assert sorted(bad.values()) == ["copy", "copy"]
+    pay = {name: (place - 1) * 5 * UNIT for place, name in enumerate(summary.plan.names())}
+    honest = sum(pay[name] for name in pay if name not in bad) // 2
+    others = sum(pay[name] for name in bad) // 2
+    assert summary.to_plain()["attack"] == {"nodes": bad, "mean_payout": {"honest": honest, "bad": others}}
+    out = io.StringIO()
+    Words(Screen(out=out, plain=True, env={}), Path("x")).end(summary)
+    assert f"bad     {', '.join(f'{name} copy' for name in bad)}" in out.getvalue()
+    assert f"on average the honest earned {tokens(honest)}, the bad {tokens(others)}" in out.getvalue()
+    assert "<h2>Who was bad</h2>" in render(summary)
+    clean = finished()
+    assert "attack" not in clean.to_plain()
+    assert "Who was bad" not in render(clean)
 
 
 def test_the_summary_counts_the_finished_only():
