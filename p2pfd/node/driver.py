@@ -36,6 +36,8 @@ from p2pfd.core.verdict import Verdict
 
 _BURST = 64
 """So many events are handled before other tasks get their turn."""
+LONGEST_WAIT = 30.0
+"""It looks at its clock again after so long, for that goes on while the machine sleeps, and trio's does not."""
 Observer = Callable[[Tick, Event, tuple[Effect, ...]], None]
 
 
@@ -114,7 +116,9 @@ class Driver:
         if self._wake.is_set():
             self._wake = trio.Event()
         following = self._agenda.next
-        timeout = float("inf") if following is None else max(0, following - self.clock.now()) / SECOND
+        timeout = float("inf")
+        if following is not None:
+            timeout = min(LONGEST_WAIT, max(0, following - self.clock.now()) / SECOND)
         with trio.move_on_after(timeout):
             await self._wake.wait()
 

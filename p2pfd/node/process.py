@@ -13,7 +13,7 @@ import trio
 
 from p2pfd import __version__
 from p2pfd.errors import EnvironmentProblem, P2pfdError
-from p2pfd.node.clock import SystemClock
+from p2pfd.node.clock import SystemClock, watch_wall
 from p2pfd.node.config import NodeConfig, load
 from p2pfd.node.fittings import fittings_of
 from p2pfd.node.keys import NodeKeys
@@ -50,9 +50,9 @@ def run(config_path: Path, control_fd: int, status_fd: int, keys: NodeKeys | Non
 
 
 async def _main(config: NodeConfig, control_fd: int, status_fd: int, keys: NodeKeys) -> None:
-    clock = SystemClock()
+    clock = SystemClock(config.paused)
     home = Path(config.home)
-    emit, stream = event_stream(home / EVENTS_FILE, config.name, clock)
+    emit, stream = event_stream(home / EVENTS_FILE, config.name, SystemClock())
 
     def report(event: str, fields: dict[str, object]) -> None:
         _say(status_fd, config.name, event, fields)
@@ -65,9 +65,8 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int, keys: NodeK
                 send, commands = trio.open_memory_channel[Command](16)
                 nursery.start_soon(_hear, control_fd, send, emit)
                 nursery.start_soon(_mind_signals, send.clone())
-                await run_node(
-                    config, keys, SystemClock(config.paused), emit, report, commands, fittings_of(config, keys)
-                )
+                nursery.start_soon(watch_wall, clock, emit)
+                await run_node(config, keys, clock, emit, report, commands, fittings_of(config, keys))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             error = _first(group)
