@@ -15,6 +15,7 @@ from p2pfd.core.ids import Amount
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.core.tables import Text
+from p2pfd_localnet.chaos import Act
 
 CHAINS = ("embedded", "anvil", "ganache", "none")
 DEFAULT_ADAPTER = "cfd"
@@ -74,6 +75,8 @@ class Plan:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     attack: Mapping[str, int | str] = field(default_factory=dict)
     """How many nodes misbehave how: a number, or a share of all such as "40%"."""
+    chaos: tuple[Act, ...] = ()
+    """What is done to the mesh while it runs, and when."""
     data: DataPlan = field(default_factory=DataPlan)
     phases: PhaseSpec = field(default_factory=lambda: PhaseSpec(60, 60, 30))
     money: MoneySpec = field(default_factory=lambda: MoneySpec(*(Amount(n * UNIT) for n in (400, 4, 100, 20))))
@@ -167,7 +170,8 @@ class Plan:
         del plain["written"]
         for key in ("data", "phases", "money", "encounters"):
             plain[key] = dataclasses.asdict(plain[key])
-        return {**plain, "settings": dict(self.settings), "attack": dict(self.attack), "codecs": list(self.codecs)}
+        plain |= {"settings": dict(self.settings), "attack": dict(self.attack), "codecs": list(self.codecs)}
+        return {**plain, "chaos": [act.to_plain() for act in self.chaos]}
 
 
 def change(plan: Plan, **values: Any) -> Plan:

@@ -12,12 +12,15 @@ from typing import Any
 
 from p2pfd.core.tables import Step, Text, changed, did_you_mean
 from p2pfd.errors import PlanError
+from p2pfd_localnet import chaos
+from p2pfd_localnet.chaos import Act
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.presets import DEFAULT, names, preset_of
 
 MOST_BYTES = 1_000_000
-HIDDEN = ("summary", "source", "written")
-"""What is no key of a file."""
+HIDDEN = ("summary", "source", "written", "chaos")
+"""What is no key of a file, or is not read as the others are."""
+_NUMBER = re.compile(r"\A.*?\[\[chaos\]\] \d+: ")
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 _DOUBLE = re.compile(r"Cannot overwrite|Cannot declare|Duplicate inline|Cannot mutate|Cannot redefine")
 _KEY = re.compile(r"\s*\[{0,2}\s*([\w.\"'-]+)")
@@ -51,7 +54,9 @@ def from_file(path: Path) -> Plan:
         shown = repr(base_name) if len(repr(base_name)) <= 60 else type(base_name).__name__
         raise PlanError(f"{text.at('preset')}: preset: there is no preset {shown}", fix)
     named = dataclasses.replace(base, name=path.stem, summary="", source=str(path), written=text)
-    plan: Plan = changed(named, value, text, skip=HIDDEN, also=("preset",))
+    if "chaos" in value:
+        named = dataclasses.replace(named, chaos=_acts(value.pop("chaos"), text))
+    plan: Plan = changed(named, value, text, skip=HIDDEN, also=("preset", "chaos"))
     return plan
 
 
@@ -79,6 +84,25 @@ def _no_toml(text: Text, error: ValueError) -> PlanError:
         return PlanError(f"{where}: {name} stands there twice", f"leave one of them out; keys of a plan are {legal}")
     said = _AT_LINE.sub("", str(error)).strip()
     return PlanError(f"{where}: not TOML: {said}", "docs/reference/plan-file.md has every key")
+
+
+def _acts(tables: object, text: Text) -> tuple[Act, ...]:
+    """What the tables `[[chaos]]` say is to be done to the mesh."""
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise PlanError(f"{text.at('chaos')}: chaos is no list of tables", "write [[chaos]] above each of them")
+    acts: list[Act] = []
+    for place, table in enumerate(tables):
+        try:
+            acts += chaos.parse([table])
+        except PlanError as error:
+            what = _NUMBER.sub("", error.what)
+            key = next((key for key in table if re.search(rf"\b{re.escape(key)}\b", what)), None)
+            key = key if key is not None or "do" not in table else "do"
+            where = text.at("chaos", place, *([] if key is None else [key]))
+            raise PlanError(f"{where}: chaos: {what}", error.fix) from error
+    if len(acts) > chaos.MAX_ACTS:
+        raise PlanError(f"{text.at('chaos')}: chaos has {len(acts):,} acts", f"{chaos.MAX_ACTS:,} are the most")
+    return tuple(acts)
 
 
 @contextmanager
