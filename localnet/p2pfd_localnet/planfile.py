@@ -60,6 +60,14 @@ def from_file(path: Path) -> Plan:
     return plan
 
 
+def from_plain(value: Mapping[str, Any]) -> Plan:
+    """The plan that `Plan.to_plain` wrote; PlanError for anything else."""
+    rest = {key: entry for key, entry in value.items() if key != "chaos"}
+    acts = chaos.parse(value.get("chaos", []), "the plan")
+    plan: Plan = changed(Plan(name="mesh", chaos=acts), rest, Text(""), skip=("written", "chaos"))
+    return plan
+
+
 def _read(text: Text) -> dict[str, Any]:
     try:
         return tomllib.loads(text.text)
