@@ -7,7 +7,7 @@ has looked at it, as on a wire: another neighbour's copy may still come, and so 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -42,7 +42,7 @@ class Faults:
         self._away: frozenset[PeerId] = frozenset()
         self._share = 0
         self._least = self._most = 0.0
-        self._due: dict[ID, float] = {}
+        self._waiting: dict[ID, deque[tuple[float, rpc_pb2.Message]]] = {}
         self._held = 0
         self.seen: Counter[str] = Counter()
         self._is_refused, self._links.is_refused = self._links.is_refused, self._refuses
@@ -88,23 +88,26 @@ class Faults:
     def _arrive(self, via: ID, message: rpc_pb2.Message) -> None:
         if self._loses(self._rng, "messages"):
             return
-        now = trio.current_time()
-        due = max(now + self._pause(self._rng), self._due.get(via, 0.0))
-        if due <= now:
-            self._due.pop(via, None)
+        pause = self._pause(self._rng)
+        queue = self._waiting.get(via)
+        if queue is None and not pause:
             self._take(via, message)
         elif self._held >= MOST_HELD:
             self.seen["messages lost"] += 1
         else:
             self._held += 1
-            # Two that are due at one moment would be taken in any order.
-            self._due[via] = due + 1e-6
-            self._nursery.start_soon(self._later, due, via, message)
+            if queue is None:
+                queue = self._waiting[via] = deque()
+                self._nursery.start_soon(self._release, via, queue)
+            queue.append((trio.current_time() + pause, message))
 
-    async def _later(self, due: float, via: ID, message: rpc_pb2.Message) -> None:
-        await trio.sleep_until(due)
-        self._held -= 1
-        self._take(via, message)
+    async def _release(self, via: ID, queue: deque[tuple[float, rpc_pb2.Message]]) -> None:
+        """One after the other: of tasks that wake at one moment, each may be the first."""
+        while queue:
+            await trio.sleep_until(queue[0][0])
+            self._held -= 1
+            self._take(via, queue.popleft()[1])
+        del self._waiting[via]
 
     # -- streams -------------------------------------------------------------------------------------------------------
 
