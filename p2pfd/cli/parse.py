@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from p2pfd.core.tables import did_you_mean as did_you_mean
@@ -22,10 +23,20 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.example = example
+        self.suggestions: dict[str, tuple[str, ...]] = {}
+        """Words that a shell may offer for a value that could be something else as well."""
 
     def error(self, message: str) -> NoReturn:
         """argparse calls this for whatever it cannot make sense of."""
         raise UsageError(message, f"for example: {self.example}; all of it: {self.prog} --help")
+
+    def suggest(self, dest: str, words: Sequence[str]) -> None:
+        """Have shells offer these words for the value of this name."""
+        self.suggestions[dest] = tuple(words)
+
+    def actions(self) -> list[argparse.Action]:
+        """Every option and every word that the command takes."""
+        return list(self._actions)
 
     def options(self) -> list[str]:
         """Every long option."""
@@ -42,15 +53,22 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
-def one_of(*legal: str) -> Callable[[str], str]:
+@dataclass(frozen=True, slots=True)
+class OneOf:
     """The type of an option that takes one of some words."""
 
-    def check(text: str) -> str:
-        if text not in legal:
-            raise argparse.ArgumentTypeError(f"{text!r} is unknown: {did_you_mean(text, legal)}")
+    legal: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """The word, if it is one of them."""
+        if text not in self.legal:
+            raise argparse.ArgumentTypeError(f"{text!r} is unknown: {did_you_mean(text, self.legal)}")
         return text
 
-    return check
+
+def one_of(*legal: str) -> OneOf:
+    """The type of an option that takes one of some words."""
+    return OneOf(legal)
 
 
 def number(low: int, high: int) -> Callable[[str], int]:

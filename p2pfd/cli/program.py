@@ -5,6 +5,7 @@ from __future__ import annotations
 from p2pfd.cli.adapters import ADAPTERS
 from p2pfd.cli.app import Program
 from p2pfd.cli.bench import BENCH
+from p2pfd.cli.completion import completion
 from p2pfd.cli.contracts import CONTRACTS
 from p2pfd.cli.data import DATA
 from p2pfd.cli.doctor import DOCTOR
@@ -18,7 +19,7 @@ from p2pfd.cli.sim import SIM
 from p2pfd.cli.task import TASK
 from p2pfd.cli.version import VERSION
 
-PROGRAM = Program(
+PROGRAM: Program = Program(
     name="p2pfd",
     summary="Peer-to-peer federated distillation: learn together without a server, paid on a chain.",
     example="p2pfd sim -n 100 --rounds 10",
@@ -41,6 +42,7 @@ PROGRAM = Program(
         VERIFY,
         EXPLAIN,
         CONTRACTS,
+        completion("p2pfd", lambda: PROGRAM),
         VERSION,
     ),
 )
