@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
 
@@ -28,23 +31,58 @@ def _render(_: object, __: str, fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, default=_text, separators=(",", ":"), ensure_ascii=False)
 
 
-def event_stream(path: Path, node: str, clock: Clock) -> tuple[Emitter, IO[str]]:
+class Lines(AbstractContextManager["Lines"]):
+    """A file to which whole lines are added. Each is one write, so that a process that is killed leaves no half of one.
+
+    A full disk may take a part of one; what is written next, by this process or a later one, begins a line of its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("a+b", buffering=0)
+        size = self._file.seek(0, os.SEEK_END)
+        self._torn = False
+        if size:
+            self._file.seek(size - 1)
+            self._torn = self._file.read(1) != b"\n"
+
+    def write(self, text: str) -> None:
+        """Add a line, which brings its own end; EnvironmentProblem where it cannot be written."""
+        raw = (b"\n" if self._torn else b"") + text.encode(errors="replace")
+        try:
+            written = self._file.write(raw)
+        except OSError as error:
+            raise self._problem(error.strerror or "it fails") from error
+        if written < len(raw):
+            self._torn = self._torn or written > 0
+            raise self._problem(os.strerror(errno.ENOSPC))
+        self._torn = False
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def _problem(self, why: str) -> EnvironmentProblem:
+        return EnvironmentProblem(f"cannot write {self._path}: {why}", "free some disk space")
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+
+def event_stream(path: Path, node: str, clock: Clock) -> tuple[Emitter, Lines]:
     """A function that writes events to a file, line by line, and the file to close in the end."""
-    stream = path.open("a", buffering=1, encoding="utf-8")
+    stream = Lines(path)
 
     def stamp(_: object, __: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         event = fields["event"]
         rest = {key: value for key, value in fields.items() if key != "event"}
         return {"t": clock.now(), "node": node, "event": event, **rest}
 
-    log = structlog.wrap_logger(
-        structlog.WriteLogger(stream), processors=[stamp, _render], cache_logger_on_first_use=True
-    )
-
     def emit(name: str, fields: Mapping[str, object]) -> None:
-        try:
-            log.msg(name, **fields)
-        except OSError as error:
-            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", "free some disk space") from error
+        log.msg(name, **fields)
 
+    log = structlog.wrap_logger(
+        structlog.WriteLogger(stream),  # type: ignore[arg-type]  # of a file it uses these two methods
+        processors=[stamp, _render],
+        cache_logger_on_first_use=True,
+    )
     return emit, stream
