@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from p2pfd.core.canonical import Plain
@@ -31,6 +32,8 @@ class RoundBook:
     labels: dict[Account, bytes] = field(default_factory=dict)
     parked: dict[Account, tuple[bytes, bytes, bytes]] = field(default_factory=dict)
     """Labels that overtook their commitment (salt, labels, signed bytes): one a peer, looked at when it arrives."""
+    students: dict[Account, Digest] = field(default_factory=dict)
+    """With which student each began the round, of those who said so with the commitment that counts."""
 
 
 class Ballot:
@@ -74,11 +77,12 @@ class Ballot:
     def hear(self, who: Account, said: Commit | Reveal, raw: bytes) -> Verdict:
         """What a peer says of a round, whichever of the two it is."""
         if isinstance(said, Commit):
-            return self.hear_commit(who, said.round, said.commitment, raw)
+            return self.hear_commit(who, said, raw)
         return self.hear_reveal(who, said.round, said.salt, said.labels, raw)
 
-    def hear_commit(self, who: Account, rnd: RoundId, commitment: Digest, raw: bytes) -> Verdict:
+    def hear_commit(self, who: Account, said: Commit, raw: bytes) -> Verdict:
         """A peer says that it is bound. The first word counts; a second, different one is equivocation."""
+        rnd, commitment = said.round, said.commitment
         ahead = rnd - self.current
         if ahead < 0:
             return _LATE
@@ -89,6 +93,8 @@ class Ballot:
         first = held.get(who)
         if first is None:
             held[who] = (commitment, raw)
+            if said.student:
+                book.students[who] = Digest(said.student)
             if book.parked:
                 self._unpark(who, rnd)
             return ACCEPT
@@ -96,6 +102,8 @@ class Ballot:
             if first[1]:
                 return _AGAIN
             held[who] = (commitment, raw)  # the chain was faster; what the peer signed is worth keeping all the same
+            if said.student:
+                book.students[who] = Digest(said.student)
             return ACCEPT
         if not first[1]:
             return Ignore("not what the chain holds")
@@ -148,6 +156,17 @@ class Ballot:
         if parked is not None:
             self.hear_reveal(who, RoundId(rnd), *parked)
 
+    def agreed_student(self, workers: Collection[Account]) -> Digest | None:
+        """The student with which more than half of these workers say that they began the present round.
+
+        Whoever else introduces itself has no say: names cost nothing.
+        """
+        students = self.present.students
+        if 2 * len(students) <= len(workers):
+            return None
+        tally = Counter(students[who] for who in workers if who in students)
+        return next((student for student, count in tally.items() if 2 * count > len(workers)), None)
+
     def votes(self, rnd: RoundId, counted: Iterable[Account]) -> tuple[tuple[Account, bytes], ...]:
         """The labels of those who count, as far as they are known and are labels, in the order of the accounts."""
         shown = self.book(rnd).labels
@@ -163,6 +182,7 @@ class Ballot:
                     [[who, commitment, raw] for who, (commitment, raw) in sorted(book.commitments.items())],
                     [[who, labels] for who, labels in sorted(book.labels.items())],
                     [[who, *parked] for who, parked in sorted(book.parked.items())],
+                    [[who, student] for who, student in sorted(book.students.items())],
                 ]
                 for rnd, book in sorted(self._books.items())
             ],
@@ -179,8 +199,9 @@ class Ballot:
                     {who: (Digest(bound), raw) for who, bound, raw in commitments},
                     dict(labels),
                     {who: (salt, packed, raw) for who, salt, packed, raw in parked},
+                    {who: Digest(student) for who, student in students},
                 )
-                for rnd, commitments, labels, parked in value["books"]
+                for rnd, commitments, labels, parked, students in value["books"]
             }
             self.present = self._books.setdefault(self.current, RoundBook())
         except (KeyError, TypeError, ValueError) as error:

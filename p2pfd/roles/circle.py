@@ -112,7 +112,7 @@ class Circle:
 def _plain(message: Commit | Reveal | Offer) -> list[Plain]:
     match message:
         case Commit():
-            return ["commit", message.round, message.commitment]
+            return ["commit", message.round, message.commitment, message.student]
         case Reveal():
             return ["reveal", message.round, message.salt, message.labels]
         case Offer():

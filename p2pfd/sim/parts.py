@@ -30,7 +30,7 @@ from p2pfd.wire.messages import Commit, Reveal
 MOST = 8
 _NEVER = 1 << 62
 _HEARD = int(Kind.HEARD)
-Short = tuple[int, bytes] | tuple[int, bytes, bytes] | Message
+Short = tuple[int, bytes, bytes, bool] | Message
 """A commitment or labels as plain values, which travel faster than the message itself; anything else as it is."""
 Crossing = tuple[int, int, Short, list[tuple[int, int]]]
 """Who says something, under which number, what, and who of another process hears it when."""
@@ -206,15 +206,14 @@ class PartDriver(HeapDriver):
 
 def _short(message: Message) -> Short:
     if isinstance(message, Commit):
-        return message.round, message.commitment
+        return message.round, message.commitment, message.student, True
     if isinstance(message, Reveal):
-        return message.round, message.salt, message.labels
+        return message.round, message.salt, message.labels, False
     return message
 
 
 def _long(short: Short) -> Message:
     if isinstance(short, Message):
         return short
-    if len(short) == 2:
-        return Commit(RoundId(short[0]), Digest(short[1]))
-    return Reveal(RoundId(short[0]), short[1], short[2])
+    rnd, first, second, binds = short
+    return Commit(RoundId(rnd), Digest(first), second) if binds else Reveal(RoundId(rnd), first, second)

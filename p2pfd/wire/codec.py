@@ -39,7 +39,6 @@ from p2pfd.wire.messages import (
     Message,
     Offer,
     Propose,
-    Reached,
     Reveal,
     Show,
     Whereabouts,
@@ -174,7 +173,11 @@ _KINDS = (
             "neighbor_salt": _SALT,
         },
     ),
-    _Kind("commit", Commit, {"round": _ROUND, "commitment": _DIGEST}),
+    _Kind(
+        "commit",
+        Commit,
+        {"round": _ROUND, "commitment": _DIGEST, "student": raw_bytes(0, DIGEST_BYTES, step=DIGEST_BYTES)},
+    ),
     _Kind(
         "deliver",
         Deliver,
@@ -196,7 +199,6 @@ _KINDS = (
         Propose,
         {"terms": _WORD, "before": _DIGEST, "size": _SIZE, "tolerance": _TOLERANCE, "salt": _SALT},
     ),
-    _Kind("reached", Reached, {"round": _ROUND, "weights": _DIGEST}),
     _Kind(
         "reveal",
         Reveal,

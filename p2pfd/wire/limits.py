@@ -95,7 +95,7 @@ MESSAGE_LIMITS: Mapping[str, int] = MappingProxyType(
         "show": (
             _kind("show") + _bytes("result", DIGEST_BYTES) + _place("place") + _bytes("opening", WORD_BYTES) + _PAPER
         ),
-        "commit": _kind("commit") + _ROUND + _NAME + len("commitment") + _BYTES_HEADER + DIGEST_BYTES,
+        "commit": (_kind("commit") + _ROUND + _bytes("commitment", DIGEST_BYTES) + _bytes("student", DIGEST_BYTES)),
         "hello": (
             _kind("hello")
             + (_NAME + len("account") + _BYTES_HEADER + ACCOUNT_TEXT)
@@ -106,7 +106,6 @@ MESSAGE_LIMITS: Mapping[str, int] = MappingProxyType(
         "offer": (
             _kind("offer") + (_NAME + len("blob") + _BYTES_HEADER + DIGEST_BYTES) + _ROUND + (_NAME + len("size") + 5)
         ),
-        "reached": _kind("reached") + _ROUND + _NAME + len("weights") + _BYTES_HEADER + DIGEST_BYTES,
         "reveal": (
             _kind("reveal")
             + (_NAME + len("labels") + _LONG_BYTES_HEADER + MAX_LABEL_BYTES)
@@ -122,11 +121,9 @@ MAX_MESSAGE = max(MESSAGE_LIMITS.values())
 
 MAX_ENVELOPE = (
     1  # the version
-    + 1  # a map
-    + (_NAME + len("body") + _LONG_BYTES_HEADER + MAX_MESSAGE)
-    + (_NAME + len("sender") + _BYTES_HEADER + PEER_TEXT)
-    + (_NAME + len("seq") + 9)
-    + (_NAME + len("signature") + _BYTES_HEADER + PEER_SIGNATURE_BYTES)
-    + (_NAME + len("task") + _BYTES_HEADER + DIGEST_BYTES)
+    + 1  # a list
+    + 9  # the sequence number
+    + (_LONG_BYTES_HEADER + MAX_MESSAGE)
+    + (_BYTES_HEADER + PEER_SIGNATURE_BYTES)
 )
 """The largest envelope of the largest message, in bytes: what a topic's frames need to hold."""

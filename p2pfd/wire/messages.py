@@ -24,10 +24,15 @@ class Hello(MessageBase):
 
 @dataclass(frozen=True, slots=True)
 class Commit(MessageBase):
-    """The sender is bound to its labels of this round."""
+    """The sender is bound to its labels of this round.
+
+    ``student`` is the consensus student with which it began the round: the SHA-256 of its weights, which are fetched by
+    it. It is empty where the sender has absorbed nothing yet, or nodes have no student in common.
+    """
 
     round: RoundId
     commitment: Digest
+    student: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,6 @@ class Reveal(MessageBase):
     round: RoundId
     salt: bytes
     labels: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Reached(MessageBase):
-    """The sender ended a round with this consensus student: SHA-256 of its weights, which are fetched by it."""
-
-    round: RoundId
-    weights: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +127,4 @@ class Show(MessageBase):
     signature: bytes
 
 
-Message = Hello | Commit | Reveal | Reached | Offer | Whereabouts | Propose | Agree | Brief | Deliver | Bind | Show
+Message = Hello | Commit | Reveal | Offer | Whereabouts | Propose | Agree | Brief | Deliver | Bind | Show

@@ -22,7 +22,6 @@ from p2pfd.wire.messages import (
     Message,
     Offer,
     Propose,
-    Reached,
     Reveal,
     Show,
     Whereabouts,
@@ -87,8 +86,7 @@ def messages() -> list[Message]:
     return [
         Hello(PEER, ACCOUNT, b"p" * 64, b"a" * 65),
         Commit(RoundId(0), digest),
-        Commit(RoundId(2**32 - 1), digest),
-        Reached(RoundId(200), digest),
+        Commit(RoundId(2**32 - 1), digest, digest),
         Offer(RoundId(7), digest, 2**20),
         Whereabouts(f"/ip4/10.0.0.1/tcp/4001/p2p/{PEER} /dns4/a.example/tcp/1/p2p/{PEER}"),
         Propose(b"t" * 32, digest, 2**20, 10_000, b"s" * 32),
@@ -111,16 +109,15 @@ def seeds() -> tuple[bytes, ...]:
 
 def mutate(raw: bytes, rng: Random) -> bytes:
     """Something near these bytes, or near a valid message when they are no msgpack at all."""
-    inner = raw[1:] if raw[:1] == b"\1" else raw
+    front = raw[:1] if raw[:1] == bytes([envelope.VERSION]) else b""
     try:
-        value = msgpack.unpackb(inner, strict_map_key=False)
+        value = msgpack.unpackb(raw[len(front) :], strict_map_key=False)
     except Exception:  # noqa: BLE001 - general msgpack gives up in many ways, and every one of them means the same here
         return rng.choice(seeds())
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         value = _changed(value, rng)
-    if isinstance(value, dict) and value.keys() >= {"task", "sender", "seq", "body", "signature"}:
+    if front and isinstance(value, list) and len(value) == 3:
         value = _signed_again(value, rng)
-    front = b"\1" if isinstance(value, dict) else b""
     return front + _packed(value, rng)
 
 
@@ -133,15 +130,16 @@ def _packed(value: Any, rng: Random) -> bytes:
         return bytes(msgpack.packb(value, default=repr, unicode_errors="surrogatepass"))
 
 
-def _signed_again(value: dict[str, Any], rng: Random) -> dict[str, Any]:
+def _signed_again(value: list[Any], rng: Random) -> list[Any]:
     """Mostly: so that changes get past the signature."""
-    if rng.random() < 0.5 and isinstance(value["body"], bytes):
-        value = {**value, "body": mutate(value["body"], rng)}
+    seq, body, signature = value
+    if rng.random() < 0.5 and isinstance(body, bytes):
+        body = mutate(body, rng)
     try:
-        signed = envelope.signed_bytes(value["task"], value["sender"], value["seq"], value["body"])
+        signed = envelope.signed_bytes(TASK, PEER, seq, body)
     except (TypeError, ValueError):
         return value
-    return {**value, "signature": sign(signed)} if rng.random() < 0.9 else value
+    return [seq, body, sign(signed) if rng.random() < 0.9 else signature]
 
 
 def _changed(value: Any, rng: Random) -> Any:

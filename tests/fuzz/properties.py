@@ -5,7 +5,7 @@ from __future__ import annotations
 from p2pfd.core import canonical
 from p2pfd.errors import DecodeError
 from p2pfd.wire import codec, envelope
-from tests.fuzz.mutations import TASK, sign, verify
+from tests.fuzz.mutations import PEER, TASK, sign, verify
 
 
 def check(raw: bytes) -> frozenset[str]:
@@ -26,7 +26,7 @@ def check(raw: bytes) -> frozenset[str]:
         assert codec.encode(message) == raw, "a second spelling of a message was read"
         took.add("message")
     try:
-        opened = envelope.open_envelope(raw, verify, task=TASK)
+        opened = envelope.open_envelope(raw, verify, task=TASK, sender=PEER)
     except DecodeError as error:
         _said(error)
         envelope.judge(error)

@@ -18,7 +18,7 @@ from p2pfd.roles.ballot import LOOKAHEAD
 from p2pfd.roles.circle import MOST_KEPT, MOST_STRANGERS
 from p2pfd.roles.distill import GossipDistill, Phase, Seat, SettledDistill
 from p2pfd.roles.work import Absorbed, Adopted, Concluded, Studied
-from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Reveal
 
 PAGE = Path(__file__).parents[2] / "docs/reference/machine-protocol.md"
 TASK = TaskId(b"\1" * 32)
@@ -94,9 +94,8 @@ def bound(who: Account, rnd: int, shown: bytes) -> Digest:
 
 commitments = digests | st.builds(bound, accounts, st.integers(0, ROUNDS), packed)
 messages = st.one_of(
-    st.builds(Commit, rounds, commitments),
+    st.builds(Commit, rounds, commitments, digests | st.just(b"")),
     st.builds(Reveal, rounds, st.just(SALT), packed),
-    st.builds(Reached, rounds, digests),
 )
 heard = st.builds(lambda who, message, raw: (who, message, raw), peers, messages, st.binary(max_size=4))
 hellos = st.builds(lambda who, account: (who, Hello(who, account, b"", b""), b"hello"), peers, accounts)
@@ -107,7 +106,8 @@ outcomes = st.one_of(
     st.builds(Adopted, digests),
     st.builds(Concluded, digests),
 )
-jobs = st.builds(lambda kind, rnd: f"{kind}/{rnd}", st.sampled_from(["study", "absorb", "adopt"]), st.integers(0, 5))
+kinds = st.sampled_from(["study", "absorb", "adopt", "rejoin"])
+jobs = st.builds(lambda kind, rnd: f"{kind}/{rnd}", kinds, st.integers(0, 5))
 receipts = st.one_of(
     st.builds(claims.Included, st.just("1"), st.just(1), st.just(1)),
     st.builds(claims.Reverted, st.just("1"), st.just("market: no")),
@@ -178,7 +178,7 @@ def peers_go_on(node, choice: int):
         return PEERS[who], Hello(PEERS[who], ACCOUNTS[who], b"", b"")
     if node.phase is Phase.REVEAL and choice < 6:
         return PEERS[who], Reveal(rnd, SALT, SHOWN)
-    return PEERS[who], Commit(rnd, bound(ACCOUNTS[who], rnd, SHOWN))
+    return PEERS[who], Commit(rnd, bound(ACCOUNTS[who], rnd, SHOWN), Digest(bytes([choice // 3]) * 32))
 
 
 def next_of(node, number: int, choice: int):
@@ -187,6 +187,8 @@ def next_of(node, number: int, choice: int):
         return Restored() if number % 2 else TimerFired("deadline")
     if node.phase is Phase.STUDY and choice % 2:
         return Computed(f"study/{node.round}", Studied(bytes([0, 1, 2, 1])))
+    if node.phase is Phase.ABSORB and choice % 5 == 4:
+        return Computed(f"rejoin/{node.round}", Adopted(Digest(bytes([choice]) * 32)) if choice < 9 else None)
     if node.phase is Phase.ABSORB and choice % 2:
         return Computed(f"absorb/{node.round}", Absorbed(Digest(bytes([choice]) * 32)))
     if isinstance(node, SettledDistill):

@@ -18,12 +18,14 @@ from p2pfd.roles.ballot import EARLY, Ballot
 from p2pfd.roles.circle import MOST_MEMBERS, Circle
 from p2pfd.roles.distill.seat import Phase, Seat
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
-from p2pfd.wire.messages import Commit, Hello, Offer, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Offer, Reveal
 
 GREET = "greet"
 GREET_AFTER = 1 * SECOND
 SNAPSHOT_LIMIT = 64 * 1024 * 1024
-_SNAPSHOT_VERSION = 2
+_SNAPSHOT_VERSION = 3
+_BEFORE = 2
+"""In snapshots of this version, students stood beside the books."""
 _STRANGER = Ignore("no account vouches for this peer yet")
 
 
@@ -38,7 +40,6 @@ class DistillRound:
         "greeting",
         "labels",
         "phase",
-        "reached",
         "round",
         "seat",
         "student",
@@ -56,7 +57,6 @@ class DistillRound:
         self.student: Digest | None = None
         self.circle = Circle({**seat.members, seat.peer: seat.account}, self._room())
         self.ballot = Ballot(seat.task, seat.samples, seat.classes)
-        self.reached: dict[Account, Digest] = {}
         self.greeting = False
         self._ready: Reveal | None = None
 
@@ -94,12 +94,13 @@ class DistillRound:
     def restore(self, raw: bytes) -> None:
         """Become the machine of a snapshot of the same role in the same task."""
         value = decode(raw, limit=SNAPSHOT_LIMIT)
-        if not isinstance(value, dict) or (value.get("kind"), value.get("version")) != (self.kind, _SNAPSHOT_VERSION):
+        version = value.get("version") if isinstance(value, dict) and value.get("kind") == self.kind else None
+        if not isinstance(value, dict) or version not in (_SNAPSHOT_VERSION, _BEFORE):
             raise DecodeError(f"not a snapshot of {self.kind}, version {_SNAPSHOT_VERSION}")
         if value.get("task") != self.seat.task:
             raise DecodeError("a snapshot of another task")
         try:
-            self._fill(value)
+            self._fill(_renewed(value) if version == _BEFORE else value)
         except (KeyError, TypeError, ValueError) as error:
             raise DecodeError(f"a damaged snapshot of {self.kind}") from error
 
@@ -113,7 +114,6 @@ class DistillRound:
             "student": self.student,
             "circle": self.circle.to_plain(),
             "greeting": self.greeting,
-            "reached": [[account, weights] for account, weights in sorted(self.reached.items())],
             "ballot": self.ballot.to_plain(),
         }
 
@@ -125,14 +125,13 @@ class DistillRound:
         self.labels = value["labels"]
         self.student = value["student"]
         self.circle.fill(value["circle"])
-        self.reached = dict(value["reached"])
         self.greeting = bool(value["greeting"])
         self.ballot.fill(value["ballot"])
 
     # -- what the referees of the subclasses bring about ---------------------------------------------------------------
 
     def begin(self, rnd: RoundId, workers: tuple[Account, ...]) -> list[Effect]:
-        """A round is open: study, or first take over the student that the others agree on."""
+        """A round is open: study; first take over the others' student, if it is known by now that it is another."""
         self.round, self.workers, self.labels = rnd, workers, b""
         self.ballot.turn_to(rnd)
         self.phase = Phase.STUDY if self.seat.account in workers else Phase.WATCH
@@ -140,11 +139,9 @@ class DistillRound:
         if len(self.circle) < len(workers):
             effects += self._greet()  # somebody has not heard of this node, or this node not of them
         self.circle.forget_before(rnd)
-        astray = self._agreed_student() if self.reached else None
-        self.reached = {}
-        if astray is not None:
-            effects.append(self.tell("student.astray", agreed=astray))
-            effects.append(Compute(f"adopt/{rnd}", Adopt(RoundId(rnd - 1), astray)))
+        mended = self._mend("adopt")
+        if mended:
+            effects += mended
         elif self.phase is Phase.STUDY:
             effects.append(Compute(f"study/{rnd}", Study(rnd)))
         return effects
@@ -156,12 +153,15 @@ class DistillRound:
         self._ready = Reveal(self.round, self._salt(), pack(labels))
         bound = self.bound()
         self.ballot.present.commitments[self.seat.account] = (bound, b"")
-        return bound, [Persist(), Publish(Commit(self.round, bound))]
+        return bound, [Persist(), Publish(self._commit())]
 
     def bound(self) -> Digest:
         """What this node is bound to in this round."""
         mine = self._reveal()
         return commitment(self.seat.task, self.round, self.seat.account, mine.salt, mine.labels)
+
+    def _commit(self) -> Commit:
+        return Commit(self.round, self.bound(), self.student or b"" if self.seat.announce else b"")
 
     def show(self) -> Reveal:
         """Show this node's labels."""
@@ -183,6 +183,10 @@ class DistillRound:
             self.phase = Phase.REST
             return [self.tell("round.short", votes=len(votes), quorum=self.seat.quorum)]
         self.phase = Phase.ABSORB
+        return self._mend("rejoin") or [Compute(f"absorb/{self.round}", Absorb(self.round, votes))]
+
+    def _absorb(self) -> list[Effect]:
+        votes = self.ballot.votes(self.round, self.counted)
         return [Compute(f"absorb/{self.round}", Absorb(self.round, votes))]
 
     def conclude(self) -> list[Effect]:
@@ -199,17 +203,13 @@ class DistillRound:
         seed = self.seat.secret + self.seat.task + int(self.round).to_bytes(8, "big")
         return hashlib.blake2b(seed, digest_size=32, person=b"p2pfd-salt").digest()
 
-    def _agreed_student(self) -> Digest | None:
-        """The student that more than half of all workers report and that is not this node's own."""
-        tally: dict[Digest, int] = {}
-        for who in self.workers:  # whoever else introduces itself has no say: names cost nothing
-            weights = self.reached.get(who)
-            if weights is not None:
-                tally[weights] = tally.get(weights, 0) + 1
-        for weights, count in tally.items():
-            if 2 * count > len(self.workers) and weights != self.student:
-                return weights
-        return None
+    def _mend(self, job: str) -> list[Effect]:
+        """Take over the student with which most began this round, if this node did not: it has gone astray."""
+        agreed = self.ballot.agreed_student(self.workers)
+        if agreed is None or agreed == self.student:
+            return []
+        work = Adopt(RoundId(self.round - 1), agreed)
+        return [self.tell("student.astray", agreed=agreed), Compute(f"{job}/{self.round}", work)]
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class DistillRound:
             self.circle.keep(event.sender, message, event.raw)
             verdict = _STRANGER
         elif isinstance(message, Commit):
-            verdict = self.ballot.hear_commit(who, message.round, message.commitment, event.raw)
+            verdict = self.ballot.hear_commit(who, message, event.raw)
             if verdict is ACCEPT:
                 return (accepted(event.delivery), *self._took(now, who, message.round))
             if verdict is EARLY:
@@ -233,8 +233,6 @@ class DistillRound:
             verdict = self.ballot.hear_reveal(who, message.round, message.salt, message.labels, event.raw)
             if verdict is ACCEPT:
                 return (accepted(event.delivery), *self._took(now, who, message.round))
-        elif isinstance(message, Reached):
-            verdict = self._heard_reached(who, message)
         else:
             verdict = Ignore(f"a {type(message).__name__} means nothing to this role")
         return (Answer(event.delivery, verdict),)
@@ -257,14 +255,6 @@ class DistillRound:
         self.greeting = False
         return [Publish(self.seat.hello)] if self.seat.hello is not None else []
 
-    def _heard_reached(self, who: Account, message: Reached) -> Verdict:
-        if message.round != self.round:
-            return Ignore("another round's student")
-        if who in self.reached:
-            return Ignore("heard before")
-        self.reached[who] = message.weights
-        return ACCEPT
-
     def _on_computed(self, now: Tick, event: Computed) -> list[Effect]:
         outcome = event.outcome
         kind, _, rnd = event.job.partition("/")
@@ -281,12 +271,8 @@ class DistillRound:
         if isinstance(outcome, Absorbed) and self.phase is Phase.ABSORB:
             self.student = outcome.weights
             self.phase = Phase.REST
-            if self.seat.announce:
-                self.reached[self.seat.account] = outcome.weights
-            announced = [Publish(Reached(self.round, outcome.weights))] if self.seat.announce else []
             return [
                 Persist(),
-                *announced,
                 self.tell("round.absorbed", weights=outcome.weights, **outcome.figures),
                 *self._rested(now),
             ]
@@ -295,6 +281,8 @@ class DistillRound:
             effects: list[Effect] = [Persist(), self.tell("student.adopted", weights=outcome.weights)]
             if self.phase is Phase.STUDY:
                 effects.append(Compute(f"study/{self.round}", Study(self.round)))
+            elif self.phase is Phase.ABSORB and kind == "rejoin":
+                effects += self._absorb()
             return effects
         if isinstance(outcome, Concluded):
             return [self.tell("task.finished", weights=outcome.weights, **outcome.figures)]
@@ -304,6 +292,8 @@ class DistillRound:
         """A computation failed: sit the round out; study anyway when only the others' student could not be had."""
         if kind == "adopt" and self.phase is Phase.STUDY:
             return [Compute(f"study/{self.round}", Study(self.round))]
+        if kind == "rejoin" and self.phase is Phase.ABSORB:
+            return self._absorb()
         if kind == "study" and self.phase is Phase.STUDY:
             self.phase = Phase.WATCH
         elif kind == "absorb" and self.phase is Phase.ABSORB:
@@ -317,13 +307,12 @@ class DistillRound:
             case Phase.STUDY:
                 return [Compute(f"study/{self.round}", Study(self.round))]
             case Phase.COMMIT | Phase.REVEAL:
-                again: list[Effect] = [Publish(Commit(self.round, self.bound()))]
+                again: list[Effect] = [Publish(self._commit())]
                 if self.phase is Phase.REVEAL:
                     again.append(Publish(self.show()))
                 return again
             case Phase.ABSORB:
-                votes = self.ballot.votes(self.round, self.counted)
-                return [Compute(f"absorb/{self.round}", Absorb(self.round, votes))]
+                return self._mend("rejoin") or self._absorb()
             case Phase.OVER:
                 return [Compute("conclude", Conclude())]
             case _:
@@ -368,3 +357,16 @@ class DistillRound:
     def _rested(self, now: Tick) -> list[Effect]:
         """The round is over for this node."""
         return []
+
+
+def _renewed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A snapshot of the version before: with what a round ended is what the next one begins with."""
+    ballot, rnd = value["ballot"], value["round"]
+    reached = [[who, student] for who, student in value["reached"]]
+    books = [[*book, []] for book in ballot["books"]]
+    following = [book for book in books if book[0] == rnd + 1]
+    if following:
+        following[0][-1] = reached
+    elif reached:
+        books.append([rnd + 1, [], [], [], reached])
+    return {**value, "ballot": {**ballot, "books": books}}

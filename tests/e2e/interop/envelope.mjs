@@ -5,9 +5,9 @@ import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js'
 import { NotCanonical, decode, encode } from './canonical.mjs'
 
-const VERSION = 1
-const MAX_ENVELOPE = 4364
-const MESSAGE_LIMITS = new Map([['commit', 65], ['hello', 271], ['offer', 68], ['reached', 63], ['reveal', 4165]])
+const VERSION = 2
+const MAX_ENVELOPE = 4245
+const MESSAGE_LIMITS = new Map([['commit', 107], ['hello', 271], ['offer', 68], ['reveal', 4165]])
 const MAX_MESSAGE = Math.max(...MESSAGE_LIMITS.values())
 const MAX_SEQ = 2n ** 63n - 1n
 
@@ -30,19 +30,12 @@ const isPeer = value => typeof value === 'string' && keyOf(value) !== null
 
 const ROUND = integer(0, 2 ** 32 - 1)
 const MESSAGES = new Map([
-  ['commit', { commitment: bytes(32), round: ROUND }],
+  ['commit', { commitment: bytes(32), round: ROUND, student: bytes(0, 32, 32) }],
   ['hello', { account: isAccount, by_account: bytes(65), by_peer: bytes(64), peer: isPeer }],
   ['offer', { blob: bytes(32), round: ROUND, size: integer(1, 2 ** 26) }],
-  ['reached', { round: ROUND, weights: bytes(32) }],
   ['reveal', { labels: bytes(32, 4096, 32), round: ROUND, salt: bytes(32) }]
 ])
-const ENVELOPE = {
-  body: bytes(1, MAX_MESSAGE),
-  sender: isPeer,
-  seq: integer(0, MAX_SEQ),
-  signature: bytes(64),
-  task: bytes(32)
-}
+const ENVELOPE = { seq: integer(0, MAX_SEQ), body: bytes(1, MAX_MESSAGE), signature: bytes(64) } // in this order
 
 /** The Ed25519 key in a peer id, in its one spelling; null when it holds none. */
 function keyOf (text) {
@@ -106,26 +99,26 @@ function signedBytes (task, sender, seq, body) {
 export async function seal (message, task, seq, peer, privateKey) {
   const body = encodeMessage(message)
   const signature = await privateKey.sign(signedBytes(task, peer, seq, body))
-  const held = { body, sender: peer, seq, signature, task }
-  return Buffer.concat([Buffer.of(VERSION), encode(new Map(Object.entries(held)))])
+  return Buffer.concat([Buffer.of(VERSION), encode([seq, body, signature])])
 }
 
 /** The message in an envelope of our task that `author` published; Refused at the first thing that is wrong. */
 export async function open (raw, task, author) {
   if (raw.length === 0 || raw[0] === 0) throw new Refused('reject', 'no envelope begins so')
-  if (raw[0] > VERSION) throw new Refused('ignore', `version ${raw[0]}`)
+  if (raw[0] !== VERSION) throw new Refused('ignore', `version ${raw[0]}`)
   if (raw.length > MAX_ENVELOPE) throw new Refused('reject', `an envelope of ${raw.length} bytes`)
-  const held = checkFields(canonical(raw.subarray(1), MAX_ENVELOPE, 'envelope'), ENVELOPE, 'envelope')
-  if (!Buffer.from(held.task).equals(task)) throw new Refused('ignore', 'another task')
+  const parts = canonical(raw.subarray(1), MAX_ENVELOPE, 'envelope')
+  const names = Object.keys(ENVELOPE)
+  if (!Array.isArray(parts) || parts.length !== names.length) throw new Refused('reject', 'envelope: no list of three')
+  const held = checkFields(new Map(names.map((name, place) => [name, parts[place]])), ENVELOPE, 'envelope')
   kindOf(held.body)
-  if (!await isSigned(held.sender, signedBytes(task, held.sender, held.seq, held.body), held.signature)) {
-    throw new Refused('reject', "the signature is not the sender's")
+  if (!await isSigned(author, signedBytes(task, author, held.seq, held.body), held.signature)) {
+    throw new Refused('reject', "the signature is not the author's")
   }
   const message = decodeMessage(held.body)
-  if (message.kind === 'hello' && message.peer !== held.sender) throw new Refused('reject', 'a hello about another')
-  if (held.sender !== author) throw new Refused('reject', 'an envelope that somebody else published')
+  if (message.kind === 'hello' && message.peer !== author) throw new Refused('reject', 'a hello about another')
   if (message.kind === 'hello') await checkHello(message, task)
-  return { sender: held.sender, seq: held.seq, message }
+  return { seq: held.seq, message }
 }
 
 async function isSigned (peer, signed, signature) {

@@ -34,9 +34,7 @@ JS, NEAR, FAR = keys_of(1), keys_of(2), keys_of(3)
 
 def opened(raw: bytes, author: PeerId) -> Envelope:
     """The envelope that an author published; DecodeError when it is refused."""
-    envelope = open_envelope(raw, verify, task=TASK)
-    if envelope.sender != author:
-        raise DecodeError("an envelope that somebody else published")
+    envelope = open_envelope(raw, verify, task=TASK, sender=author)
     if isinstance(envelope.body, Hello):
         check_vouch(envelope.body, TASK, verify, recover)
     return envelope

@@ -33,7 +33,7 @@ const PAUSE = 100 // milliseconds
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const who = JSON.parse((await input.next()).value)
 const [task, peerKey, accountKey] = [who.task, who.peer_key, who.account_key].map(word => Buffer.from(word, 'hex'))
-const topic = `/p2pfd/1/${task.toString('hex').slice(0, 32)}`
+const topic = `/p2pfd/2/${task.toString('hex').slice(0, 32)}`
 
 const privateKey = await generateKeyPairFromSeed('Ed25519', peerKey)
 const node = await createLibp2p({
@@ -124,7 +124,7 @@ const todo = {
     const secret = { salt: randomBytes(32), labels: pack(labels) }
     secrets.set(round, secret)
     const bound = commitment(task, round, accountOfKey(accountKey), secret.salt, secret.labels)
-    return await say({ kind: 'commit', round, commitment: bound })
+    return await say({ kind: 'commit', round, commitment: bound, student: new Uint8Array() })
   },
   reveal: async ({ round }) => await say({ kind: 'reveal', round, ...secrets.get(round) }),
   publish: async ({ raw }) => await publish(Buffer.from(raw, 'hex')),

@@ -20,7 +20,7 @@ from p2pfd.errors import NetworkError
 from p2pfd.network.exchange import BLOB_PROTOCOL, read_exactly
 from p2pfd.network.manifest import PIECE, cid_of, describe
 from p2pfd.node.ports import topic_of
-from p2pfd.wire.messages import Commit, Hello, Reached, Reveal
+from p2pfd.wire.messages import Commit, Hello, Reveal
 from p2pfd.wire.vouch import vouch
 
 from .js import js_peer
@@ -41,15 +41,13 @@ async def test_each_takes_part_in_the_other_s_round(node: str, js_dials: bool) -
         packed = pack(LABELS)
         bound = commitment(TASK, ROUND, NEAR.account.account, SALT, packed)
         await near.say(vouch(TASK, NEAR))
-        await near.say(Commit(ROUND, bound))
+        await near.say(Commit(ROUND, bound, b"\xee" * 32))
         await near.say(Reveal(ROUND, SALT, packed))
-        await near.say(Reached(ROUND, Digest(b"\xee" * 32)))
         for seq, fields in enumerate(
             (
                 {"kind": "hello", "peer": NEAR.peer, "account": NEAR.account.account},
-                {"kind": "commit", "round": ROUND, "commitment": bound.hex()},
+                {"kind": "commit", "round": ROUND, "commitment": bound.hex(), "student": "ee" * 32},
                 {"kind": "reveal", "round": ROUND, "salt": SALT.hex(), "labels": packed.hex()},
-                {"kind": "reached", "round": ROUND, "weights": "ee" * 32},
             ),
             start=1,
         ):
@@ -78,13 +76,13 @@ async def test_messages_and_blobs_pass_through_the_peer(node: str, tmp_path: Pat
     async with js_peer(node, TASK, JS) as js, listening(NEAR) as near, listening(FAR) as far:
         await meet(js, near)
         await meet(js, far)
-        await near.say(Reached(ROUND, Digest(b"\x11" * 32)))
+        await near.say(Commit(ROUND, Digest(b"\x11" * 32)))
         await far.until(1)
         assert [envelope.sender for envelope in far.opened] == [NEAR.peer]
         # What it refuses it does not pass on; what comes after it is passed on, so the refused one would have come.
-        await near.transport.publish(topic_of(TASK), b"\1no envelope")
+        await near.transport.publish(topic_of(TASK), b"\2no envelope")
         await js.until(event="heard", verdict="reject")
-        await near.say(Reached(ROUND, Digest(b"\x22" * 32)))
+        await near.say(Commit(RoundId(ROUND + 1), Digest(b"\x22" * 32)))
         await far.until(2)
         assert [verdict for _, verdict in far.heard] == [ACCEPT] * 2
 

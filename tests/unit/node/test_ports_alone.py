@@ -22,12 +22,12 @@ from p2pfd.node.saying import SERVICE, TAKEN
 from p2pfd.node.store import Store
 from p2pfd.wire.envelope import seal
 from p2pfd.wire.limits import MAX_ENVELOPE
-from p2pfd.wire.messages import Deliver, Reached, Whereabouts
+from p2pfd.wire.messages import Commit, Deliver, Whereabouts
 from tests.unit.node.test_config import SPEC
 
 KEYS = [throwaway(5, f"node-{number}") for number in range(3)]
 WORD = Deliver(Digest(b"n" * 32), Digest(b"a" * 32), 9, b"g" * 64)
-HELLO = Reached(0, Digest(b"w" * 32))
+HELLO = Commit(0, Digest(b"w" * 32))
 FOUL = Deliver(Digest(b"f" * 32), Digest(b"a" * 32), 9, b"g" * 64)
 
 

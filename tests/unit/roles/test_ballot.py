@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from p2pfd.core.canonical import decode, encode
-from p2pfd.core.ids import Account, RoundId, TaskId
+from p2pfd.core.ids import Account, Digest, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.verdict import ACCEPT, Ignore, Reject
 from p2pfd.errors import DecodeError
 from p2pfd.roles.ballot import LOOKAHEAD, Ballot
+from p2pfd.wire.messages import Commit
 
 TASK = TaskId(b"\x07" * 32)
 WORKER, OTHER = Account("0x" + "11" * 20), Account("0x" + "22" * 20)
@@ -30,25 +31,25 @@ def bound(labels: bytes = LABELS, rnd: RoundId = ROUND, who: Account = WORKER):
 
 def test_the_first_commitment_counts_and_a_second_one_is_evidence():
     book = ballot()
-    assert book.hear_commit(WORKER, ROUND, bound(), b"first") is ACCEPT
-    assert isinstance(book.hear_commit(WORKER, ROUND, bound(), b"first"), Ignore)
-    verdict = book.hear_commit(WORKER, ROUND, bound(b"\0\0\0\0"), b"second")
+    assert book.hear_commit(WORKER, Commit(ROUND, bound()), b"first") is ACCEPT
+    assert isinstance(book.hear_commit(WORKER, Commit(ROUND, bound()), b"first"), Ignore)
+    verdict = book.hear_commit(WORKER, Commit(ROUND, bound(b"\0\0\0\0")), b"second")
     assert verdict == Reject("equivocation: two commitments for one round", (b"first", b"second"))
-    assert book.hear_commit(OTHER, ROUND, bound(who=OTHER), b"theirs") is ACCEPT
+    assert book.hear_commit(OTHER, Commit(ROUND, bound(who=OTHER)), b"theirs") is ACCEPT
 
 
 @pytest.mark.parametrize("ahead", [-3, -1, LOOKAHEAD + 1, 1000])
 def test_rounds_out_of_sight_are_ignored(ahead: int):
     book = ballot()
     rnd = RoundId(ROUND + ahead)
-    assert isinstance(book.hear_commit(WORKER, rnd, bound(), b""), Ignore)
+    assert isinstance(book.hear_commit(WORKER, Commit(rnd, bound()), b""), Ignore)
     assert isinstance(book.hear_reveal(WORKER, rnd, SALT, pack(LABELS), b""), Ignore)
     assert len(book.to_plain()["books"]) == 1
 
 
 def test_labels_must_be_those_that_were_committed_to():
     book = ballot()
-    assert book.hear_commit(WORKER, ROUND, bound(), b"signed") is ACCEPT
+    assert book.hear_commit(WORKER, Commit(ROUND, bound()), b"signed") is ACCEPT
     verdict = book.hear_reveal(WORKER, ROUND, SALT, pack(b"\0\0\0\0"), b"shown")
     assert verdict == Reject("labels that contradict the commitment", (b"signed", b"shown"))
     assert book.votes(ROUND, [WORKER]) == ()
@@ -60,14 +61,14 @@ def test_labels_must_be_those_that_were_committed_to():
 def test_somebody_elses_commitment_cannot_be_opened():
     """A copied commitment is worthless: the account is hashed into it."""
     book = ballot()
-    assert book.hear_commit(OTHER, ROUND, bound(), b"copied") is ACCEPT
+    assert book.hear_commit(OTHER, Commit(ROUND, bound()), b"copied") is ACCEPT
     assert isinstance(book.hear_reveal(OTHER, ROUND, SALT, pack(LABELS), b"shown"), Reject)
 
 
 def test_committed_labels_that_are_no_labels_are_rejected():
     book = ballot()
     wrong = pack(bytes([0, 1, 2, 9]))
-    assert book.hear_commit(WORKER, ROUND, commitment(TASK, ROUND, WORKER, SALT, wrong), b"signed") is ACCEPT
+    assert book.hear_commit(WORKER, Commit(ROUND, commitment(TASK, ROUND, WORKER, SALT, wrong)), b"signed") is ACCEPT
     verdict = book.hear_reveal(WORKER, ROUND, SALT, wrong, b"shown")
     assert isinstance(verdict, Reject)
     assert "not one of 3 classes" in verdict.reason
@@ -77,16 +78,16 @@ def test_labels_that_overtake_their_commitment_count_once_it_arrives():
     book = ballot()
     assert book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown") == Ignore("no commitment known")
     assert book.votes(ROUND, [WORKER]) == ()
-    assert book.hear_commit(WORKER, ROUND, bound(), b"signed") is ACCEPT
+    assert book.hear_commit(WORKER, Commit(ROUND, bound()), b"signed") is ACCEPT
     assert book.votes(ROUND, [WORKER]) == ((WORKER, LABELS),)
 
 
 def test_what_the_chain_holds_counts_and_is_nobodys_fault():
     book = ballot()
     book.chain_commit(WORKER, ROUND, bound())
-    assert isinstance(book.hear_commit(WORKER, ROUND, bound(b"\0\0\0\0"), b"other"), Ignore)
+    assert isinstance(book.hear_commit(WORKER, Commit(ROUND, bound(b"\0\0\0\0")), b"other"), Ignore)
     assert isinstance(book.hear_reveal(WORKER, ROUND, SALT, pack(b"\0\0\0\0"), b"other"), Ignore)
-    assert book.hear_commit(WORKER, ROUND, bound(), b"signed") is ACCEPT
+    assert book.hear_commit(WORKER, Commit(ROUND, bound()), b"signed") is ACCEPT
     book.chain_reveal(WORKER, ROUND, pack(LABELS))
     assert book.votes(ROUND, [OTHER, WORKER]) == ((WORKER, LABELS),)
 
@@ -97,9 +98,28 @@ def test_garbage_that_the_chain_counted_teaches_nothing():
     assert book.votes(ROUND, [WORKER]) == ()
 
 
+def test_a_student_is_agreed_on_by_more_than_half_of_the_workers():
+    book, mine, theirs = ballot(), Digest(b"m" * 32), Digest(b"t" * 32)
+    crowd = [Account(f"0x{number:040x}") for number in range(5)]
+    for who, student in zip(crowd, (theirs, theirs, mine, b"", b""), strict=True):
+        assert book.hear_commit(who, Commit(ROUND, bound(who=who), student), b"signed") is ACCEPT
+    assert book.agreed_student(crowd) is None  # two of five
+    assert book.agreed_student(crowd[:3]) == theirs
+    assert book.agreed_student(crowd[:4]) is None  # half is not more than half
+    again = Commit(ROUND, bound(who=crowd[2]), theirs)
+    assert isinstance(book.hear_commit(crowd[2], again, b"again"), Ignore)
+    assert book.agreed_student(crowd) is None  # the first word counts
+    book.chain_commit(OTHER, ROUND, bound(who=OTHER))
+    assert book.hear_commit(OTHER, Commit(ROUND, bound(who=OTHER), theirs), b"late") is ACCEPT
+    assert book.agreed_student([*crowd[:4], OTHER]) == theirs
+    assert book.agreed_student([]) is None
+    book.turn_to(RoundId(ROUND + 1))
+    assert book.agreed_student(crowd) is None
+
+
 def test_old_books_are_closed():
     book = ballot()
-    book.hear_commit(WORKER, RoundId(ROUND + 1), bound(rnd=RoundId(ROUND + 1)), b"")
+    book.hear_commit(WORKER, Commit(RoundId(ROUND + 1), bound(rnd=RoundId(ROUND + 1))), b"")
     book.turn_to(RoundId(ROUND + 1))
     assert [entry[0] for entry in book.to_plain()["books"]] == [ROUND + 1]
     assert WORKER in book.present.commitments
@@ -107,7 +127,7 @@ def test_old_books_are_closed():
 
 def test_books_survive_a_snapshot():
     book = ballot()
-    book.hear_commit(WORKER, ROUND, bound(), b"signed")
+    book.hear_commit(WORKER, Commit(ROUND, bound()), b"signed")
     book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown")
     book.hear_reveal(OTHER, ROUND, SALT, pack(LABELS), b"early")
     plain = decode(encode(book.to_plain()), limit=10_000)
@@ -115,7 +135,7 @@ def test_books_survive_a_snapshot():
     again.fill(plain)
     assert again.to_plain() == book.to_plain()
     assert again.present.commitments == book.present.commitments
-    assert again.hear_commit(OTHER, ROUND, bound(who=OTHER), b"") is ACCEPT
+    assert again.hear_commit(OTHER, Commit(ROUND, bound(who=OTHER)), b"") is ACCEPT
     assert dict(again.votes(ROUND, [OTHER, WORKER])) == {WORKER: LABELS, OTHER: LABELS}
 
 

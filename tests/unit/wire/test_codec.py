@@ -24,7 +24,6 @@ from p2pfd.wire.messages import (
     Message,
     Offer,
     Propose,
-    Reached,
     Reveal,
     Show,
     Whereabouts,
@@ -42,10 +41,9 @@ LARGEST: dict[str, Message] = {
     "propose": Propose(b"t" * 32, Digest(b"b" * 32), 2**26, 2**32 - 1, b"s" * 32),
     "show": Show(Digest(b"r" * 32), 6, b"o" * 32, SIGNED),
     "whereabouts": Whereabouts("/" + "x" * 511),
-    "commit": Commit(ROUND, Digest(b"c" * 32)),
+    "commit": Commit(ROUND, Digest(b"c" * 32), b"s" * 32),
     "hello": Hello(PEER, ACCOUNT, b"p" * 64, b"a" * 65),
     "offer": Offer(ROUND, Digest(b"b" * 32), 2**26),
-    "reached": Reached(ROUND, Digest(b"w" * 32)),
     "reveal": Reveal(ROUND, b"s" * 32, b"\x11" * 4096),
 }
 KINDS = pytest.mark.parametrize("kind", LARGEST)
@@ -73,10 +71,10 @@ def test_a_known_answer() -> None:
     assert raw.hex() == (
         "92"  # a list of two
         "a6636f6d6d6974"  # "commit"
-        "82"  # a map of two
-        "aa636f6d6d69746d656e74" + "c420" + "63" * 32 + "a5726f756e64" + "03"
+        "83"  # a map of three
+        "aa636f6d6d69746d656e74" + "c420" + "63" * 32 + "a5726f756e64" + "03" + "a773747564656e74" + "c400"
     )
-    assert msgpack.unpackb(raw) == ["commit", {"commitment": b"c" * 32, "round": 3}]
+    assert msgpack.unpackb(raw) == ["commit", {"commitment": b"c" * 32, "round": 3, "student": b""}]
 
 
 @KINDS
@@ -136,14 +134,15 @@ def test_fields_that_are_no_map(fields: Any) -> None:
     ("kind", "name", "value", "reason"),
     [
         ("commit", "round", -1, "out of range"),
-        ("commit", "round", 2**32, "a commit of 69 bytes"),  # it does not even fit
+        ("commit", "round", 2**32, "a commit of 111 bytes"),  # it does not even fit
         ("commit", "commitment", b"c" * 31, "has 31 bytes, not 32"),
         ("commit", "commitment", b"", "has 0 bytes, not 32"),
         ("reveal", "salt", b"s" * 31, "has 31 bytes, not 32"),
         ("reveal", "labels", b"", "has 0 bytes, not 32 to 4096"),
         ("reveal", "labels", b"x" * 33, "has 33 bytes, not a multiple of 32"),
         ("reveal", "labels", b"x" * 4128, "a reveal of 4197 bytes"),
-        ("reached", "weights", b"w" * 31, "has 31 bytes, not 32"),
+        ("commit", "student", b"s" * 31, "has 31 bytes, not a multiple of 32"),
+        ("commit", "student", b"s" * 64, "a commit of 139 bytes"),
         ("hello", "by_peer", b"p" * 63, "has 63 bytes, not 64"),
         ("agree", "signature", b"g" * 63, "has 63 bytes, not 64"),
         ("bind", "place", 7, "out of range: it lies between 0 and 6"),
@@ -179,7 +178,7 @@ def test_a_number_too_large_that_would_fit_is_refused() -> None:
     _refused(canonical.encode(["reveal", held]), "field 'round' is out of range")
 
 
-COMMIT = codec.encode(Commit(RoundId(3), Digest(b"c" * 32)))
+OFFER = codec.encode(Offer(RoundId(3), Digest(b"c" * 32), 3))
 
 
 @pytest.mark.parametrize(
@@ -194,17 +193,17 @@ COMMIT = codec.encode(Commit(RoundId(3), Digest(b"c" * 32)))
         (canonical.encode(["", {}]), "no kind of message"),
         (canonical.encode([b"commit", {}]), "no kind of message"),
         (canonical.encode({"commit": {}}), "no kind of message"),
-        (b"\x92\xd9\x06commit" + COMMIT[8:], "no kind of message"),
-        (COMMIT[:-1], "the bytes end"),
-        (COMMIT + b"\0", "bytes follow"),
-        (COMMIT[:-1] + b"\xcc\x03", "canonical form"),
-        (COMMIT[:-1] + b"\xca\0\0\0\0", "a float"),
-        (COMMIT[:-1] + b"\xcb\x7f\xf8" + b"\0" * 6, "a commit of"),
-        (COMMIT[:-1] + b"\xd4\1\3", "canonical form"),
-        (COMMIT[:-1] + b"\xd4\x05\3", "extension type 5"),
-        (COMMIT[:-1] + b"\x91\x03", "is a list or a map, not a number"),
+        (b"\x92\xd9\x05offer" + OFFER[7:], "no kind of message"),
+        (OFFER[:-1], "the bytes end"),
+        (OFFER + b"\0", "bytes follow"),
+        (OFFER[:-1] + b"\xcc\x03", "canonical form"),
+        (OFFER[:-1] + b"\xca\0\0\0\0", "a float"),
+        (OFFER[:-1] + b"\xcb\x7f\xf8" + b"\0" * 6, "a float"),
+        (OFFER[:-1] + b"\xd4\1\3", "canonical form"),
+        (OFFER[:-1] + b"\xd4\x05\3", "extension type 5"),
+        (OFFER[:-1] + b"\x91\x03", "is a list or a map, not a number"),
         (b"\x92\xa6commit" + b"\x91" * 40, "nested deeper"),
-        (b"\x92\xa6commit\x82\xa5round\3\xaacommitment\xc4\x20" + b"c" * 32, "keys out of order"),
+        (b"\x92\xa6commit\x83\xa5round\3\xaacommitment\xc4\x20" + b"c" * 32, "keys out of order"),
         (b"\x92\xa6commit\x82\xa5round\3\xa5round\3", "a key twice"),
         (b"\x92\xa6commit\xdf\xff\xff\xff\xff", "claims"),
         (b"\x92\xa6commit\x81\xa5round\xc6\xff\xff\xff\xff", "the bytes end"),
@@ -237,6 +236,7 @@ def test_no_single_changed_byte_is_a_second_spelling(kind: str) -> None:
         Commit(RoundId(2**32), Digest(b"c" * 32)),
         Commit(RoundId(True), Digest(b"c" * 32)),
         Commit(RoundId(1), Digest(b"c" * 31)),
+        Commit(RoundId(1), Digest(b"c" * 32), b"s"),
         Reveal(RoundId(1), b"", b"\0" * 32),
         Reveal(RoundId(1), b"s" * 32, b"\0" * 4128),
         Reveal(RoundId(1), b"s" * 32, bytearray(32)),  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def test_the_halves_cannot_be_swapped_for_other_signatures_of_the_same_keys() ->
     _refused(replace(HELLO, by_peer=ALICE.sign(account_statement(TASK, ALICE.peer))), "has not signed")
     _refused(replace(HELLO, by_account=ALICE.account.sign(peer_statement(TASK, HELLO.account))), "has not signed")
     raw = envelope.seal(HELLO, TASK, 0, ALICE.peer, ALICE.sign)
-    sealed = envelope.read(raw, TASK)
+    sealed = envelope.read(raw)
     _refused(replace(HELLO, by_peer=sealed.signature), "has not signed")
 
 

@@ -19,7 +19,7 @@ from p2pfd.wire.vouch import account_statement, check_vouch, peer_statement, vou
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "wire-format.md").read_text(encoding="utf-8")
 KEYS = NodeKeys(b"\1" * 32, AccountKey(b"\2" * 32))
 TASK = TaskId(bytes(range(32)))
-COMMIT = Commit(RoundId(3), Digest(b"\xcc" * 32))
+COMMIT = Commit(RoundId(3), Digest(b"\xcc" * 32), b"\xdd" * 32)
 HEX_WORDS = re.compile(r"(?:[0-9a-f]{2})+\Z")
 
 
@@ -71,12 +71,12 @@ def test_the_envelope_is_what_a_node_publishes() -> None:
     raw = envelope.seal(COMMIT, TASK, 5, KEYS.peer, KEYS.sign)
     assert _bytes("envelope") == raw
     assert f"these {len(raw)} bytes" in PAGE
-    assert envelope.open_envelope(_bytes("envelope"), verify, task=TASK).body == COMMIT
+    assert envelope.open_envelope(_bytes("envelope"), verify, task=TASK, sender=KEYS.peer).body == COMMIT
 
 
 def test_the_signed_bytes_are_what_a_node_signs() -> None:
     assert _bytes("signed") == envelope.signed_bytes(TASK, KEYS.peer, 5, codec.encode(COMMIT))
-    assert verify(KEYS.peer, _bytes("signed"), _bytes("envelope")[-103:-39])
+    assert verify(KEYS.peer, _bytes("signed"), _bytes("envelope")[-64:])
 
 
 def test_the_hello_is_what_a_node_says() -> None:
@@ -106,6 +106,6 @@ def test_the_messages_are_those_of_the_code() -> None:
 
 def test_the_envelope_s_fields_are_those_of_the_code() -> None:
     said = [row[0].strip("`") for row in _rows("Envelopes", 2)]
-    assert said == [entry.name for entry in sorted(dataclasses.fields(envelope.Sealed), key=lambda entry: entry.name)]
+    assert said == [entry.name for entry in dataclasses.fields(envelope.Sealed)]
     assert f"This is version **{envelope.VERSION}**." in PAGE
     assert f"1 to {MAX_MESSAGE} bytes: the message" in PAGE
