@@ -32,7 +32,10 @@ def _options(parser: Parser) -> None:
         help="headline, skew, attack, bits or public",
     )
     parser.add_argument(
-        "--data", type=one_of("digits", "fashion"), default="fashion", help="digits or fashion (fashion)"
+        "--data",
+        type=one_of("digits", "fashion", "cifar10-jpeg"),
+        default="fashion",
+        help="digits, fashion or cifar10-jpeg (fashion)",
     )
     parser.add_argument(
         "--seeds", type=number(0, 2**63 - 1), nargs="+", default=list(SEEDS), metavar="S", help="one mesh each (1 2 3)"

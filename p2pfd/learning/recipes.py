@@ -79,7 +79,16 @@ _FASHION = Recipe(
     ),
     even=(4, 9),
 )
-RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.data: recipe for recipe in (_DIGITS, _FASHION)})
+_CIFAR = Recipe(
+    "cifar10-jpeg",
+    private=10_000,
+    public=5_000,
+    validation=5_000,
+    test=10_000,
+    rounds=6,
+    settings=MappingProxyType({**_FASHION.settings, "net": "fast32", "bits": 4}),
+)
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.data: recipe for recipe in (_DIGITS, _FASHION, _CIFAR)})
 """By the name of the set."""
 
 

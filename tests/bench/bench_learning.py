@@ -1,9 +1,9 @@
 """Ten nodes on the digits: alone, together, FedAvg and central. `--choose` compares settings on validation data.
 
 The last line is one JSON object. Test data is only looked at with the adapter's default settings. `--told` is about
-Fashion-MNIST: what the net of its recipe learns from as many samples as are public there, if somebody tells it their
-true classes. With the name of a table (`headline`, `skew`, …) first, this is `p2pfd bench learning` with all that
-follows.
+`--data`, Fashion-MNIST unless said: what the net of its recipe learns from as many samples as are public there, if
+somebody tells it their true classes. With the name of a table (`headline`, `skew`, …) first, this is
+`p2pfd bench learning` with all that follows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from p2pfd.learning.baseline import accuracy_alone, federated_average, train_alo
 from p2pfd.learning.bench import Cell
 from p2pfd.learning.data import deal, digest_of_set
 from p2pfd.learning.local import local_fit, local_model, log_shares
-from p2pfd.learning.recipes import recipe_for
+from p2pfd.learning.recipes import RECIPES, recipe_for
 from p2pfd.learning.rehearsal import rehearse
 
 PUBLIC, VALIDATION, TEST = 320, 177, 300
@@ -170,18 +170,18 @@ def choose(seeds: Sequence[int], nodes: int, rounds: int, partition: str, replay
     return {"seeds": list(seeds), "together": out}
 
 
-def told(seeds: Sequence[int], epochs: int) -> dict[str, object]:
+def told(data: str, seeds: Sequence[int], epochs: int) -> dict[str, object]:
     """One net and the validation part, which has labels and in this recipe as many samples as the public part."""
     found = []
     for seed in seeds:
-        spec = Cell(recipe_for("fashion"), seed).task()
+        spec = Cell(recipe_for(data), seed).task()
         dealt, rng, settings = deal(spec.data, spec.seats), Rng(seed), spec.settings
         model = local_model(settings, spec.data.classes)
         plan = local_fit(settings, epochs)
         weights = model.fit(model.init(rng.split("init")), dealt.validation.x, dealt.validation.y, plan, rng)
         found.append(model.accuracy(weights, dealt.test.x, dealt.test.y))
         print(f"seed {seed}: {found[-1]:.3f}, told {len(dealt.validation)} samples", flush=True)
-    return {"seeds": list(seeds), "epochs": epochs, "told": round(fmean(found), 4)}
+    return {"data": data, "seeds": list(seeds), "epochs": epochs, "told": round(fmean(found), 4)}
 
 
 def main() -> None:
@@ -197,10 +197,11 @@ def main() -> None:
     parser.add_argument(
         "--replay", default=Cfd.defaults["replay"], help="the setting that --choose varies others around"
     )
-    parser.add_argument("--told", type=int, metavar="EPOCHS", help="Fashion-MNIST with true classes, for so long")
+    parser.add_argument("--told", type=int, metavar="EPOCHS", help="one net told true classes, for so long")
+    parser.add_argument("--data", choices=sorted(RECIPES), default="fashion", help="the set of --told")
     args = parser.parse_args()
     if args.told:
-        result = told(args.seeds or (1, 2, 3), args.told)
+        result = told(args.data, args.seeds or (1, 2, 3), args.told)
     elif args.choose:
         result = choose(args.seeds or CHOOSING_SEEDS, args.nodes, args.rounds, args.partition, args.replay)
     else:
