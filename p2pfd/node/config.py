@@ -44,6 +44,8 @@ class NodeConfig:
     behaviour: str = ""
     """How this node misbehaves, for experiments on a mesh of one's own; only the process reads it (`fittings`)."""
     paused: int = 0
+    chaos: bool = False
+    """Whether whoever started this node may make its network and its disk bad; only the process reads it, too."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.shard < self.shards:
@@ -97,8 +99,8 @@ def load(path: Path) -> NodeConfig:
             f"the keys are {', '.join(fields)}",
         )
     for key in value:
-        wanted = {"int": int, "str": str, "tuple[str, ...]": list}.get(str(fields[key]), dict)
-        if not isinstance(value[key], wanted) or isinstance(value[key], bool):
+        wanted = {"int": int, "str": str, "bool": bool, "tuple[str, ...]": list}.get(str(fields[key]), dict)
+        if type(value[key]) is not wanted:
             raise PlanError(f"{path}: {key} is {value[key]!r}", f"it must be of type {wanted.__name__}")
     if not all(isinstance(address, str) for address in value["bootstrap"]):
         raise PlanError(f"{path}: bootstrap is not a list of addresses")

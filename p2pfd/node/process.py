@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -63,10 +65,11 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int, keys: NodeK
         try:
             async with trio.open_nursery() as nursery:
                 send, commands = trio.open_memory_channel[Command](16)
-                nursery.start_soon(_hear, control_fd, send, emit)
+                trouble, troubles = trio.open_memory_channel[Mapping[str, object]](math.inf)
+                nursery.start_soon(_hear, control_fd, send, trouble if config.chaos else None, emit)
                 nursery.start_soon(_mind_signals, send.clone())
                 nursery.start_soon(watch_wall, clock, emit)
-                await run_node(config, keys, clock, emit, report, commands, fittings_of(config, keys))
+                await run_node(config, keys, clock, emit, report, commands, fittings_of(config, keys, troubles))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             error = _first(group)
@@ -76,12 +79,19 @@ async def _main(config: NodeConfig, control_fd: int, status_fd: int, keys: NodeK
             raise error from group
 
 
-async def _hear(fd: int, send: trio.MemorySendChannel[Command], emit: Emitter) -> None:
+async def _hear(
+    fd: int,
+    send: trio.MemorySendChannel[Command],
+    trouble: trio.MemorySendChannel[Mapping[str, object]] | None,
+    emit: Emitter,
+) -> None:
     """Turn lines into commands; the end of the lines is the command to stop."""
     async with send:
         async for line in _lines(fd):
-            command = command_of(line)
-            if command is None:
+            command, asked = command_of(line), trouble_in(line)
+            if asked is not None and trouble is not None:
+                trouble.send_nowait(asked)
+            elif command is None or asked is not None:
                 emit("control.garbled", {"line": line[:80].decode(errors="replace"), "bytes": len(line)})
             else:
                 await send.send(command)
@@ -90,19 +100,31 @@ async def _hear(fd: int, send: trio.MemorySendChannel[Command], emit: Emitter) -
 
 def command_of(line: bytes) -> Command | None:
     """The command that a line is; None for a line that is none."""
-    if len(line) > LINE:
-        return None
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
+    value = _object(line)
+    if value is None:
         return None
     dial, stop = value.get("dial"), value.get("stop", False)
     texts = dial is None or (isinstance(dial, list) and all(isinstance(address, str) for address in dial))
     if not texts or not isinstance(stop, bool):
         return None
     return Command(dial=None if dial is None else tuple(dial), stop=stop)
+
+
+def trouble_in(line: bytes) -> Mapping[str, object] | None:
+    """What a line asks to go wrong, as `p2pfd.node.faults` reads it; None where it asks for nothing of the kind."""
+    value = _object(line)
+    found = None if value is None else value.get("chaos")
+    return found if isinstance(found, dict) else None
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    if len(line) > LINE:
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 async def _mind_signals(send: trio.MemorySendChannel[Command]) -> None:

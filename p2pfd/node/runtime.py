@@ -154,6 +154,8 @@ async def _take_part(
             driver = ports.driver = Driver(machine, ports, clock, observe)
             dialled = trio.Event()
             nursery.start_soon(_dial, dials, transport, dialled, emit, report)
+            if fittings.beside is not None:
+                nursery.start_soon(fittings.beside, transport, store, emit)
             nursery.start_soon(ports.run_listening)
             await bench.begin(transport)
             if config.bootstrap or spec.seats == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,10 @@ class Store(AbstractContextManager["Store"]):
     def sent(self, task: TaskId, name: str, ref: str) -> None:
         """Remember under which reference a claim was sent."""
         self._write("update intent set ref = ? where task = ? and name = ?", (ref, task, name))
+
+    def trace(self, hear: Callable[[str], None] | None) -> None:
+        """Have each statement told right before it is carried out; None ends that."""
+        self._db.set_trace_callback(hear)
 
     def _write(self, statement: str, row: tuple[object, ...]) -> None:
         try:
