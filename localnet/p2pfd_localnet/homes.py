@@ -27,6 +27,7 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> 
         chain_url=chain_url,
         data_dir="",
         metrics=plan.metrics,
+        learner=plan.learners[shard % len(plan.learners)] if plan.learners else "",
         behaviour=cast.kinds[shard],
     )
     settings.save(home / config.FILE)

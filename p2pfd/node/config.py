@@ -41,6 +41,8 @@ class NodeConfig:
     data_dir: str
     metrics: str = ""
     network: Mapping[str, object] = field(default_factory=dict)
+    learner: str = ""
+    """With what this node learns, where the adapter leaves that to each node; empty, with the task's net."""
     behaviour: str = ""
     """How this node misbehaves, for experiments on a mesh of one's own; only the process reads it (`fittings`)."""
     paused: int = 0

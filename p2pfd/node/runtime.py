@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from p2pfd import __version__, plugins
+from p2pfd import __version__
 from p2pfd.core.agenda import Kind
 from p2pfd.core.canonical import digest_of
 from p2pfd.core.encounter_spec import NO_ENCOUNTERS
@@ -45,7 +45,7 @@ from p2pfd.node.store import AFRESH, Saved, Store
 from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.node.telemetry import Emitter
 from p2pfd.node.terms import check_rules, check_terms
-from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench, votes
+from p2pfd.node.workbench import MILLION, Bench, Materials, Workbench, adapter_of, votes
 from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
 from p2pfd.roles.encounter import Desk, Device
 from p2pfd.roles.exchange import Exchange
@@ -57,8 +57,6 @@ from p2pfd.wire.vouch import vouch
 
 Report = Callable[[str, dict[str, object]], None]
 """Tells whoever started the node: listening, ready, finished."""
-ADAPTERS = "p2pfd.adapters"
-"""Beside the node's database: whom it has met, and how they behaved."""
 BLOBS_FOLDER = "blobs"
 PLACES_FILE = "places.json"
 PEERS_SECONDS = 10.0
@@ -152,6 +150,7 @@ async def _take_part(
             ports = NodePorts(spec.id, keys, transport, chain, bench, store, *rest)
             observe = until_done(role, ports) if isinstance(role, Device) else ports.observe
             driver = ports.driver = Driver(machine, ports, clock, observe)
+            transport.on_echo(ports.echoed)
             dialled = trio.Event()
             nursery.start_soon(_dial, dials, transport, dialled, emit, report)
             if fittings.beside is not None:
@@ -251,7 +250,7 @@ def machine_for(spec: TaskSpec, keys: NodeKeys, *, exchange: bool = False) -> Ma
 
 
 def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys, fittings: Fittings = PLAIN) -> Bench:
-    adapter = fittings.adapter(plugins.load(ADAPTERS, spec.adapter)())
+    adapter = fittings.adapter(adapter_of(spec.adapter, config.learner))
     dealt = deal(spec.data, config.shards, Path(config.data_dir) if config.data_dir else None)
     task = Task(spec, dealt.public)
     materials = Materials(task, dealt.shards[config.shard], dealt.validation, dealt.test)

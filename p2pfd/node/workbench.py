@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from p2pfd import plugins
 from p2pfd.core.effects import Work
 from p2pfd.core.events import Outcome
 from p2pfd.core.ids import Digest, RoundId
@@ -18,6 +19,7 @@ from p2pfd.network.manifest import cid_of
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 
 MILLION = 1_000_000
+ADAPTERS = "p2pfd.adapters"
 Aside = Callable[..., Awaitable[Any]]
 """Calls a function somewhere else than on the event loop."""
 
@@ -30,6 +32,16 @@ class Materials:
     shard: Split
     validation: Split
     test: Split
+
+
+def adapter_of(name: str, learner: str = "") -> Any:
+    """The adapter of this name, for a node that learns with this learner; PlanError where it cannot choose one."""
+    adapter: Any = plugins.load(ADAPTERS, name)()
+    if not learner:
+        return adapter
+    if not hasattr(adapter, "with_learner"):
+        raise PlanError(f"with the adapter {name} no node has a learner of its own", "take the adapter mixed")
+    return adapter.with_learner(learner)
 
 
 def votes(adapter: Any, task: Task) -> bool:
@@ -156,7 +168,9 @@ class Workbench:
     def _conclude(self) -> Outcome:
         spec = self._materials.task.spec
         together: Metrics = self._adapter.evaluate(self._state, self._materials.test)
-        alone = accuracy_alone(self._materials.task, self._materials.shard, self._materials.test, self._shared)
+        # An adapter whose nodes have models of their own knows what such a one would reach by itself.
+        lonely = getattr(self._adapter, "alone", accuracy_alone)
+        alone = lonely(self._materials.task, self._materials.shard, self._materials.test, self._shared)
         figures = {
             "accuracy_together": round(together["accuracy"] * MILLION),
             "accuracy_alone": round(alone * MILLION),
