@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from p2pfd import behaviours, plugins
 from p2pfd.core.encounter_spec import NO_ENCOUNTERS, check_encounters
@@ -12,6 +12,9 @@ from p2pfd.errors import EnvironmentProblem, PlanError
 from p2pfd.incentives import market
 from p2pfd.node.scrape import parse_endpoint
 from p2pfd_localnet.plan import CHAINS, DEFAULT_ADAPTER, DataFacts, Plan, is_url
+
+if TYPE_CHECKING:
+    from p2pfd.learning.adapter import Task
 
 AGGREGATORS = ("serum",)
 MAX_HELD = 1_000_000
@@ -98,13 +101,14 @@ def check_data(plan: Plan) -> DataFacts:
     common = True
     if plan.meets:
         _check_meets(plan)
-    elif (plan.adapter, plan.settings, plan.codecs, plan.partners) != (DEFAULT_ADAPTER, {}, (), 0):
+    elif (plan.adapter, plan.settings, plan.codecs, plan.partners, plan.learners) != (DEFAULT_ADAPTER, {}, (), 0, ()):
         # The adapter knows what they may be; the defaults need no check, and torch takes its time.
-        from p2pfd.node.workbench import votes
+        from p2pfd.node.workbench import adapter_of, votes
 
-        adapter: Any = plugins.load("p2pfd.adapters", plan.adapter)
-        made, there = adapter(), Task(task, dealt.public)
+        made, there = adapter_of(plan.adapter), Task(task, dealt.public)
         made.init(there, Rng(0))
+        for learner in sorted(set(plan.learners)):
+            _check_learner(plan.adapter, learner, there)
         common = votes(made, there)
         _check_kind(plan, common=common)
     _check_attack(plan, facts.classes, labels=common and not plan.meets)
@@ -151,6 +155,17 @@ def _check_attack(plan: Plan, classes: int, *, labels: bool) -> None:
     except PlanError as error:
         named = error.what if error.what.startswith("attack") else f"attack: {error.what}"
         raise PlanError(named, error.fix) from error
+
+
+def _check_learner(adapter: str, learner: str, task: Task) -> None:
+    """Whether a node can learn with this."""
+    from p2pfd.core.rng import Rng
+    from p2pfd.node.workbench import adapter_of
+
+    try:
+        adapter_of(adapter, learner).init(task, Rng(0))
+    except PlanError as error:
+        raise PlanError(f"learners has {shown(learner)}: {error.what}", error.fix) from error
 
 
 def _check_meets(plan: Plan) -> None:

@@ -68,6 +68,8 @@ class Plan:
     """With how many others a node merges in a round, where there is no common student; 0 stands for all."""
     aggregator: str = "serum"
     codecs: tuple[str, ...] = ()
+    learners: tuple[str, ...] = ()
+    """What the nodes learn with, in turns, where the adapter leaves that to each node; empty, the task's net."""
     metrics: str = ""
     """Where each node serves its metrics: an address and port 0, for one of its own each; empty, nowhere."""
     quorum: int = 0
@@ -170,7 +172,8 @@ class Plan:
         del plain["written"]
         for key in ("data", "phases", "money", "encounters"):
             plain[key] = dataclasses.asdict(plain[key])
-        plain |= {"settings": dict(self.settings), "attack": dict(self.attack), "codecs": list(self.codecs)}
+        plain |= {"settings": dict(self.settings), "attack": dict(self.attack)}
+        plain |= {"learners": list(self.learners), "codecs": list(self.codecs)}
         return {**plain, "chaos": [act.to_plain() for act in self.chaos]}
 
 

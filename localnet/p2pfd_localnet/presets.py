@@ -11,6 +11,7 @@ from p2pfd.core.encounter_spec import EncounterSpec
 from p2pfd.core.ids import Amount
 from p2pfd.core.tables import did_you_mean
 from p2pfd.errors import PlanError
+from p2pfd_localnet.chaos import parse
 from p2pfd_localnet.plan import UNIT, DataPlan, Plan
 
 DEFAULT = "digits"
@@ -90,6 +91,24 @@ PRESETS: tuple[Plan, ...] = (
         attack={"collude": "40%"},
         settings={"trust": "surplus"},
         data=DataPlan(partition="dirichlet:1"),
+    ),
+    Plan(
+        name="hetero",
+        summary="digits learnt by a line, a convolutional net, a plain one and a random forest side by side",
+        adapter="mixed",
+        learners=("linear8", "conv8", "mlp8", "forest"),
+        nodes=8,
+        rounds=6,
+    ),
+    Plan(
+        name="churn",
+        summary="digits, while nodes die and come back",
+        chaos=parse(
+            [
+                {"at": "round>=2", "do": "churn", "for": 20, "share": "30%", "least": 3, "most": 6},
+                {"at": "round>=6", "do": "churn", "for": 10, "share": "20%", "least": 2, "most": 4},
+            ]
+        ),
     ),
     Plan(name="anvil", summary="small, settled on an anvil that make chains fetches", nodes=4, rounds=3, chain="anvil"),
     Plan(

@@ -207,7 +207,7 @@ def warm_up(task: Path) -> None:
     from p2pfd.learning.adapter import Task
     from p2pfd.learning.data import deal
     from p2pfd.node import config
-    from p2pfd.node.runtime import ADAPTERS
+    from p2pfd.node.workbench import ADAPTERS
 
     spec = config.load_task(task)
     adapter: Any = plugins.load(ADAPTERS, spec.adapter)

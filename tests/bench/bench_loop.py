@@ -27,9 +27,8 @@ from p2pfd.learning.data import deal, digest_of_set
 from p2pfd.network.api import Transport
 from p2pfd.network.memory import open_memory_network
 from p2pfd.node.ports import in_thread
-from p2pfd.node.runtime import ADAPTERS
 from p2pfd.node.sharing import SharingBench
-from p2pfd.node.workbench import Bench, Materials, Workbench, votes
+from p2pfd.node.workbench import ADAPTERS, Bench, Materials, Workbench, votes
 from p2pfd.roles.exchange import Merge, Share, Shared
 from p2pfd.roles.work import Absorb, Conclude, Studied, Study
 
