@@ -37,7 +37,7 @@ NODES = 5
 ARM_SECONDS = 6.0
 """A place that is not crossed in that time will not be: the victim is killed from outside."""
 BORN_SECONDS = 20.0
-END_SECONDS = 240.0
+END_SECONDS = 600.0
 FIRST_PORT, PORTS = 20_000, 12_000
 """Below those that systems give to whoever asks for any: nobody takes the chain's while it is dead."""
 Tell = Callable[[str], None]

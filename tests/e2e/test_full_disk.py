@@ -10,6 +10,11 @@ import subprocess
 import sys
 
 import pytest
+from p2pfd_localnet import plan as plans
+
+from p2pfd.core.spec import PhaseSpec
+from p2pfd.learning.data import digest_of_set
+from p2pfd.node.config import save_task
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for leftovers in /proc")
 
@@ -70,3 +75,36 @@ def test_a_file_that_may_not_grow(bench):
     assert done.returncode == 9, done.stderr
     assert "ulimit -f" in json.loads(done.stdout)["error"]["fix"]
     assert not bench.processes()
+
+
+@pytest.mark.long
+def test_a_node_whose_disk_is_full_says_so_and_goes_on_when_there_is_room_again(bench, small_disk):
+    plan = plans.Plan("lone", nodes=1, rounds=6, quorum=1, chain="none", phases=PhaseSpec(60, 60, 60))
+    save_task(plan.task(plans.DataFacts(digest_of_set("digits"))), bench.home / "task.json")
+    home = small_disk / "home"
+    lines = home / "events.jsonl"
+
+    def rounds():
+        told = [json.loads(line) for line in lines.read_text().split("\n") if line] if lines.exists() else []
+        return [event["round"] for event in told if event["event"] == "round.absorbed"]
+
+    words = ["--task", "task.json", "--home", str(home), "--listen", "/ip4/127.0.0.1/tcp/0", "--json"]
+    node = bench.start("p2pfd_command", "join", *words)
+    bench.wait_for(rounds)
+    fill(small_disk / "ballast")
+    out, _ = node.communicate(timeout=60)
+    assert node.returncode == 9
+    assert json.loads(out)["error"] == {
+        "code": 9,
+        "name": "machine",
+        "what": f"no room to write {home / 'node.db'}",
+        "fix": "free some disk space and start again",
+    }
+    before = rounds()
+    (small_disk / "ballast").unlink()
+    again = bench.run("p2pfd_command", "run", str(home), "--json")
+    assert again.returncode == 0, again.stderr
+    assert rounds()[: len(before)] == before
+    assert rounds()[-1] == 5
+    assert sorted(set(rounds())) == list(range(6)), "no round was left out"
+    assert len(rounds()) <= 7, "and one at most was learnt anew"
