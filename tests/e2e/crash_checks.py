@@ -10,7 +10,7 @@ import trio
 from p2pfd_localnet.chain import accounts
 
 from p2pfd.core.claims import BondForfeited, TaskClosed, WorkerPaid, WorkerSuspended
-from p2pfd.core.encounter_events import Settled
+from p2pfd.core.encounter_events import Defaulted, Settled, Voided
 from p2pfd.core.ids import Account
 from p2pfd.core.terms import terms_of
 from p2pfd.incentives.audit import audit
@@ -83,25 +83,33 @@ async def _encounters(mesh: Mesh) -> dict[str, int]:
                 entries = await history(rpc, contract, signed, mesh.task.encounters.bond, until)
                 problems = [entry.problem for entry in entries if entry.problem]
                 assert problems == [], problems
-                ends = [entry.end for entry in entries if isinstance(entry.event, Settled) and entry.end is not None]
+                ends = [entry for entry in entries if isinstance(entry.event, Settled | Defaulted | Voided)]
                 await trio.sleep(0.2)
     finally:
         await rpc.aclose()
     expected = dict.fromkeys(accounts(plan), plan.stake())
-    for end in ends:
-        expected[end.terms.learner] += end.learner - end.terms.prepayment
-        expected[end.terms.neighbor] += end.neighbor - end.terms.prepayment
-        for judge in end.judges:
-            expected[judge.holder] += judge.change
+    voted = 0
+    for entry in ends:
+        assert entry.terms is not None, "an encounter that ended was opened"
+        if isinstance(entry.event, Defaulted):
+            expected[entry.terms.learner] += entry.event.damages
+            expected[entry.terms.neighbor] -= entry.event.damages
+        elif entry.end is not None:  # one that had too few validators gives back what was put in
+            voted += 1
+            expected[entry.terms.learner] += entry.end.learner - entry.terms.prepayment
+            expected[entry.terms.neighbor] += entry.end.neighbor - entry.terms.prepayment
+            for judge in entry.end.judges:
+                expected[judge.holder] += judge.change
     owned: dict[Account, int] = {}
     with trio.move_on_after(60):
         while owned != expected:
             owned = dict(await mesh.ledger.totals(accounts(plan)))
             await trio.sleep(0.2)
     assert owned == expected, "every account has what the rules give it, to the unit"
-    own = Counter(end.terms.learner for end in ends)
-    assert own == Counter(dict.fromkeys(accounts(plan), plan.rounds)), "nobody learned less, or more, than it was to"
-    return {"payments": sum(2 + len(end.judges) for end in ends), "encounters": len(ends)}
+    own = Counter(entry.terms.learner for entry in ends if entry.terms is not None)
+    assert own == Counter(dict.fromkeys(accounts(plan), plan.rounds)), "each has begun what it was to, and each is over"
+    assert 2 * voted > len(ends), "most were judged"
+    return {"payments": sum(2 + len(e.end.judges) for e in ends if e.end is not None), "encounters": len(ends)}
 
 
 async def _claims(mesh: Mesh, number: int) -> int:
