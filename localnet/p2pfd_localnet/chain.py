@@ -27,7 +27,7 @@ from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
 from p2pfd.settlement.encounter_history import Entry, Reader
 from p2pfd.settlement.encounters import papers
-from p2pfd.settlement.kinds import ENCOUNTERS
+from p2pfd.settlement.kinds import ENCOUNTERS, Contract
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
 from p2pfd.settlement.profiles import PROFILES, open_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
@@ -42,6 +42,8 @@ FOLLOW_SECONDS = 0.3
 """How often whoever follows the task looks for a new block."""
 Findings = tuple[Audit | None, tuple[End, ...]]
 """What was paid, recomputed, and how each encounter ended that votes did end."""
+History = Sequence[tuple[int, ChainEvent | Entry]]
+"""Each thing that the chain told, with its block."""
 Tell = Callable[[int, ChainEvent | Entry], Awaitable[None]]
 """Hears of a block's number and of what happened in it."""
 
@@ -56,6 +58,10 @@ class Ledger(Protocol):
 
     async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """Deploy, fund, and open the task."""
+        ...
+
+    def resume(self, task: TaskSpec) -> None:
+        """The task is open already."""
         ...
 
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
@@ -74,6 +80,11 @@ class Ledger(Protocol):
         """Return never; ChainError as soon as the chain has gone by itself."""
         ...
 
+    @property
+    def history(self) -> History:
+        """What the audit has read, in its order."""
+        ...
+
     def kill(self) -> None:
         """End the chain at once, without asking."""
         ...
@@ -83,10 +94,14 @@ class NoLedger:
     """No chain: nothing is staked and nobody is paid."""
 
     url = ""
+    history: History = ()
 
     async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """The task, which settles nowhere."""
         return plan.task(facts)
+
+    def resume(self, task: TaskSpec) -> None:
+        """It settles nowhere."""
 
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
         """Nobody owns anything."""
@@ -117,6 +132,7 @@ class ChainLedger:
         self._log = log
         self._requester = requester
         self._spec: ChainSpec | None = None
+        self.history: History = ()
 
     @property
     def url(self) -> str:
@@ -138,6 +154,10 @@ class ChainLedger:
         task = plan.task(facts, spec)
         await self._begin(task, plan)
         return task
+
+    def resume(self, task: TaskSpec) -> None:
+        """Token and market stand on the chain already, and the task is open."""
+        self._spec = task.chain
 
     async def _market(self, rpc: Rpc, plan: Plan, spec: ChainSpec) -> ChainSpec:
         """The contract that the task is to name."""
@@ -163,14 +183,15 @@ class ChainLedger:
     async def audit(self, task: TaskSpec) -> Findings:
         """Read the task's history from its beginning; one that did not close is read as far as it goes."""
         assert self._spec is not None, "there is no task yet"
-        history: list[ChainEvent] = []
+        history: list[tuple[int, ChainEvent]] = []
         async with open_settlement(self._spec, self.url, self._requester) as settlement:
             with trio.move_on_after(AUDIT_SECONDS):
-                async for _, event in settlement.events(GENESIS, task.id):
-                    history.append(event)
+                async for cursor, event in settlement.events(GENESIS, task.id):
+                    history.append((cursor.block, event))
                     if isinstance(event, TaskClosed):
                         break
-        return audit(terms_of(task), history), ()
+        self.history = tuple(history)
+        return audit(terms_of(task), [event for _, event in history]), ()
 
     async def follow(self, task: TaskSpec, tell: Tell) -> None:
         """Read the task's history, and go on as blocks come."""
@@ -211,6 +232,11 @@ class EncounterLedger(ChainLedger):
         self._contract = await deploy_also(rpc, self._requester, spec, ENCOUNTERS, rules, habits=self._profile.habits)
         return dataclasses.replace(spec, market=self._contract.address)
 
+    def resume(self, task: TaskSpec) -> None:
+        """The contract stands on the chain already."""
+        super().resume(task)
+        self._contract = Contract(task.chain.market, ENCOUNTERS)
+
     async def _begin(self, task: TaskSpec, plan: Plan) -> None:
         """Nothing is to be opened."""
 
@@ -225,6 +251,7 @@ class EncounterLedger(ChainLedger):
         """Recompute every payment of every encounter from the calls and the events on the chain."""
         async with self._reader(task) as (rpc, reader):
             entries = await reader.more(answers.height(await rpc.call("eth_blockNumber")))
+        self.history = tuple((entry.block, entry) for entry in entries)
         ends = tuple(entry.end for entry in entries if entry.end is not None)
         payments = sum(2 + len(end.judges) for end in ends)
         return Audit({}, len(ends), payments, tuple(entry.problem for entry in entries if entry.problem)), ends
@@ -253,8 +280,8 @@ def accounts(plan: Plan) -> list[Account]:
 
 
 @asynccontextmanager
-async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledger]:
-    """The plan's chain, running."""
+async def open_ledger(plan: Plan, state: State, port: int, behind: int = 0) -> AsyncIterator[Ledger]:
+    """The plan's chain, running; its time is ``behind`` the clock's by so many seconds."""
     if plan.chain == "none":
         yield NoLedger()
         return
@@ -265,5 +292,5 @@ async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledg
         profile, chain = await running_chain(plan.chain, everybody)
         yield kind(chain, requester, state.chain / LOG_FILE, profile)
         return
-    async with local_chain(plan.chain, state.chain, everybody, port) as chain:
+    async with local_chain(plan.chain, state.chain, everybody, port, behind) as chain:
         yield kind(chain, requester, state.chain / LOG_FILE, plan.chain)

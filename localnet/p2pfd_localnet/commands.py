@@ -1,11 +1,9 @@
-"""The other commands of `localnet`: status, logs, down, presets."""
+"""The other commands of `localnet`: status, logs, presets."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import signal
 import time
 from collections.abc import Iterator
 
@@ -13,15 +11,15 @@ from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, did_you_mean
 from p2pfd.cli.screen import Screen
-from p2pfd.errors import DeadlineError, NotRunningError, UsageError
+from p2pfd.errors import UsageError
 from p2pfd_localnet import presets, words
 from p2pfd_localnet.events import NodeEvent, Tail
-from p2pfd_localnet.state import State, option, running_pid
-from p2pfd_localnet.up import add_state
+from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.life import lives
+from p2pfd_localnet.state import State
 from p2pfd_localnet.view import MeshView
 
 POLL = 0.2
-PATIENCE = 15.0
 
 
 def view_of(state: State) -> MeshView:
@@ -39,7 +37,7 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
     mesh = state.read(state.mesh)
     view, running = view_of(state), state.running()
     if running:
-        view.bury(node.name for node in view.living() if node.pid and not _lives(node.pid))
+        view.bury(node.name for node in view.living() if node.pid and not lives(node.pid))
     label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
     watch = state.read(state.supervisor).get("watch") if running and state.supervisor.exists() else None
     screen.say(f"{args.state}  {label}, {view.how_far()}" + (f"  watch {watch}" if watch else ""))
@@ -70,19 +68,9 @@ def _status(args: argparse.Namespace, screen: Screen) -> int:
     return exits.OK.code
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is somebody else's mesh, and lives
-        pass
-    return True
-
-
 def _ended(status: str) -> str:
     """A mesh that was cut off could not say so itself."""
-    return status if status in ("done", "failed", "interrupted") else "killed"
+    return status if status in ("done", "failed", "interrupted", "stopped") else "killed"
 
 
 def _logs(args: argparse.Namespace, screen: Screen) -> int:
@@ -133,36 +121,6 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def _down(args: argparse.Namespace, screen: Screen) -> int:
-    state = State(args.state)
-    if not state.exists():
-        raise NotRunningError(f"there is no mesh in {args.state}", f"start one: localnet up{option(args.state)}")
-    stopped = state.running()
-    if stopped:
-        _stop(state)
-    state.delete()
-    screen.say(f"{'stopped and deleted' if stopped else 'deleted'} {args.state}")
-    screen.result({"state": str(args.state), "stopped": stopped, "deleted": True})
-    return exits.OK.code
-
-
-def _stop(state: State) -> None:
-    """Ask the supervisor to end the mesh; when it does not, end it, and its nodes follow."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(running_pid(state), number)
-        except NotRunningError:
-            return  # it ended on its own in between
-        except ProcessLookupError:
-            pass  # it was killed, and its nodes are about to notice
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if not state.running():
-                return
-            time.sleep(POLL / 4)
-    raise DeadlineError(f"the mesh in {state.home} still runs {2 * PATIENCE:g} s after it was told to end", "try again")
-
-
 def _presets(args: argparse.Namespace, screen: Screen) -> int:
     rows = [(preset.name, str(preset.nodes), str(preset.rounds), preset.summary) for preset in presets.PRESETS]
     screen.table(("PRESET", "NODES", "ROUNDS", ""), rows)
@@ -179,5 +137,4 @@ def _log_options(parser: Parser) -> None:
 
 STATUS = Command("status", "how the nodes of a mesh are, running or not", "localnet status --json", add_state, _status)
 LOGS = Command("logs", "what the nodes reported", "localnet logs -f node-0 --match round", _log_options, _logs)
-DOWN = Command("down", "stop a mesh and delete its directory", "localnet down", add_state, _down)
 PRESETS_COMMAND = Command("presets", "the plans that come with localnet", "localnet presets", lambda _: None, _presets)

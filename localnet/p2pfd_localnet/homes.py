@@ -9,10 +9,10 @@ from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.state import State
 
 
-def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> Path:
-    """Write what the node needs; the path of its settings."""
+def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str, paused: int = 0) -> Path:
+    """Write what the node needs, and keep what it has; the path of its settings."""
     home = state.node(name).absolute()
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     keys.save(keys.throwaway(plan.seed, name), home / "keys")
     cast = plan.cast()
     settings = config.NodeConfig(
@@ -29,6 +29,7 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str) -> 
         metrics=plan.metrics,
         learner=plan.learners[shard % len(plan.learners)] if plan.learners else "",
         behaviour=cast.kinds[shard],
+        paused=paused,
     )
     settings.save(home / config.FILE)
     return home / config.FILE

@@ -16,6 +16,8 @@ from p2pfd.errors import NotRunningError, PlanError, StorageError
 
 DEFAULT = Path(".localnet/default")
 _MARK = "mesh.json"
+_BEFORE = (f".{_MARK}.part", "lock")
+"""What may be there of a mesh that was cut off before it was one."""
 
 
 def option(home: Path) -> str:
@@ -38,6 +40,11 @@ class State:
     def task(self) -> Path:
         """The task that the nodes work on."""
         return self.home / "task.json"
+
+    @property
+    def past(self) -> Path:
+        """What it has behind it: there as soon as its task is open."""
+        return self.home / "past.json"
 
     @property
     def chain(self) -> Path:
@@ -82,7 +89,7 @@ class State:
     def prepare(self) -> None:
         """Make the directory; StorageError when something else lives in it."""
         if self.home.exists() and not self.exists():
-            strange = next((entry for entry in _entries(self.home) if entry.name != "lock"), None)
+            strange = next((entry for entry in _entries(self.home) if entry.name not in _BEFORE), None)
             if strange is not None:
                 raise StorageError(
                     f"{self.home} is not a mesh's directory: it holds {strange.name}",
@@ -95,16 +102,24 @@ class State:
         if self.home.is_symlink():
             raise StorageError(f"{self.home} is a symbolic link", "remove it by hand")
         if not self.exists():
+            self._delete_nothing()
             return
-        for entry in _entries(self.home):
-            if entry.name in (_MARK, "lock"):
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        self.empty()
         self.mesh.unlink()
-        (self.home / "lock").unlink(missing_ok=True)
+        self._delete_nothing()
+
+    def empty(self) -> None:
+        """Remove what a start left behind that came to nothing; what the mesh is, and its lock, stay."""
+        for entry in _entries(self.home):
+            if entry.name not in (_MARK, "lock"):
+                _remove(entry)
+
+    def _delete_nothing(self) -> None:
+        """The directory, if there is nothing in it but a lock: nothing was ever started there."""
+        if not self.home.is_dir() or any(entry.name not in _BEFORE for entry in _entries(self.home)):
+            return
+        for name in _BEFORE:
+            (self.home / name).unlink(missing_ok=True)
         self.home.rmdir()
         parent = self.home.parent
         if parent.name == DEFAULT.parent.name and not any(parent.iterdir()):
@@ -119,13 +134,14 @@ class State:
                 f"there is no mesh in {self.home}", f"start one: localnet up{option(self.home)}"
             ) from error
         except ValueError as error:
-            raise StorageError(f"{path} is damaged: {error}", self._anew) from error
+            raise StorageError(f"{path} is damaged: {error}", self.anew) from error
         if not isinstance(value, dict):
-            raise StorageError(f"{path} is damaged: it is not an object", self._anew)
+            raise StorageError(f"{path} is damaged: it is not an object", self.anew)
         return value
 
     @property
-    def _anew(self) -> str:
+    def anew(self) -> str:
+        """What to do about files that cannot be used."""
         return f"start anew: localnet up --fresh{option(self.home)}"
 
     def running(self) -> bool:
@@ -179,7 +195,7 @@ def running_pid(state: State) -> int:
     if not state.exists():
         raise NotRunningError(f"there is no mesh in {state.home}", f"start one: localnet up{option(state.home)}")
     if not state.running():
-        fix = f"start it anew: localnet up --fresh{option(state.home)}"
+        fix = f"go on with localnet start{option(state.home)}, or start anew: localnet up --fresh{option(state.home)}"
         raise NotRunningError(f"the mesh in {state.home} does not run", fix)
     pid = state.read(state.supervisor).get("pid") if state.supervisor.exists() else None
     if not isinstance(pid, int) or pid <= 1:
@@ -201,15 +217,24 @@ def claim(state: State, *, fresh: bool) -> Lock:
     if state.exists():
         if not fresh:
             lock.release()
-            anew = f"localnet up --fresh{option(state.home)}"
+            where = option(state.home)
+            over = state.read(state.mesh).get("status") == "done"
+            on = "" if over else f"go on with localnet start{where}, "
             raise PlanError(
-                f"{state.home} holds a mesh that ended",
-                f"start over with {anew} (deletes it), or keep it and use --state DIRECTORY",
+                f"{state.home} holds a mesh that {'ended' if over else 'was stopped'}",
+                f"{on}start over with localnet up --fresh{where} (deletes it), or keep it and use --state DIRECTORY",
             )
         state.delete()
         lock.release()
         return claim(state, fresh=False)
     return lock
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def _entries(folder: Path) -> list[Path]:

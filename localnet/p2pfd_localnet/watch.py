@@ -10,6 +10,7 @@ from p2pfd.cli import exits
 from p2pfd.errors import DeadlineError, EnvironmentProblem, P2pfdError
 from p2pfd.node.clock import SystemClock
 from p2pfd_localnet.events import NodeEvent, Tail
+from p2pfd_localnet.past import Past
 from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.spawner import Spawner, last_line
@@ -33,6 +34,21 @@ class Watch:
         self.view = MeshView(plan.names(), plan.rounds)
         self.picture = Picture(plan, self.view, SystemClock())
         self._news = trio.Event()
+        self._tails = [Tail(state.node(name) / "events.jsonl") for name in plan.names()]
+
+    def recall(self, past: Past) -> None:
+        """What happened before the mesh was stopped."""
+        self._read()
+        self.view.rest(past.began)
+        self.words.recalled(self.view, past.ran, past.paused)
+
+    def _read(self) -> bool:
+        """Take what the nodes wrote; whether there was anything."""
+        heard = False
+        for event in sorted((event for tail in self._tails for event in tail.new()), key=lambda event: event.t):
+            heard = True
+            self._see(event)
+        return heard
 
     # -- what comes up the pipe ----------------------------------------------------------------------------------------
 
@@ -74,16 +90,13 @@ class Watch:
         phases = self.plan.phases
         rounds = phases.enrol_seconds + phases.commit_seconds + phases.reveal_seconds
         patience = (self.plan.encounters.longest if self.plan.meets else rounds) + _SLACK
-        tails = [Tail(self.state.node(name) / "events.jsonl") for name in self.plan.names()]
         quiet_since = trio.current_time()
         over_since: float | None = None
         while True:
             heard = self._news.is_set()
             if heard:
                 self._news = trio.Event()
-            for event in sorted((event for tail in tails for event in tail.new()), key=lambda event: event.t):
-                heard = True
-                self._see(event)
+            heard = self._read() or heard
             now = trio.current_time()
             if heard:
                 quiet_since = now

@@ -28,6 +28,14 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def length(seconds: float) -> str:
+    """A length of time for people: 12 s, 3 min, 2.5 h."""
+    for most, unit, what in ((100, 1, "s"), (6_000, 60, "min"), (200_000, 3_600, "h")):
+        if seconds < most:
+            return f"{seconds / unit:.0f} {what}"
+    return f"{seconds / 86_400:.0f} days"
+
+
 class Words:
     """The run for people. On a terminal the round in progress is redrawn; elsewhere each round is a line."""
 
@@ -79,6 +87,14 @@ class Words:
         self._line("money", f"prepayment {tokens(terms.prepayment)}: {share}, by the rule {terms.rule}")
         self._line("", f"stake {tokens(terms.stake)} · a validator's bond {tokens(terms.bond)}")
 
+    def recalled(self, view: MeshView, ran: float, paused: int) -> None:
+        """What was told before the mesh was stopped is not told again."""
+        self._told |= set(range(view.opened - 1))
+        if view.meetings.over:
+            self._told |= set(range(view.meetings.over // self._step(view) + 1))
+        still = f" · its time stood still for {length(paused)}" if paused else ""
+        self._line("resume", f"in {view.how_far()}, after {length(ran)}{still}")
+
     def ready(self, view: MeshView, plan: Plan, seconds: float, watch: str = "") -> None:
         """The nodes, and what to do next."""
         self._line("ready", f"{seconds:.1f} s")
@@ -126,7 +142,7 @@ class Words:
     def _meetings(self, view: MeshView) -> None:
         """A line after each tenth of the encounters, and after the last."""
         met, wanted = view.meetings, view.rounds * len(view.nodes)
-        step = max(1, wanted // 10)
+        step = self._step(view)
         if met.over // step in self._told or not met.over:
             return
         self._told.add(met.over // step)
@@ -138,6 +154,10 @@ class Words:
         if last:
             parts.append(f"accuracy {percent(sum(last) / len(last))}")
         self._line("meet", "  ".join(parts))
+
+    @staticmethod
+    def _step(view: MeshView) -> int:
+        return max(1, view.rounds * len(view.nodes) // 10)
 
     def end(self, summary: Summary) -> None:
         """The figures, and what to do next."""

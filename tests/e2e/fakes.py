@@ -105,13 +105,14 @@ def main() -> int:
 
 
 def _program() -> int:
-    from p2pfd_localnet import up
+    from p2pfd_localnet import life, up
 
     from p2pfd.cli.app import Program
 
     entry = os.environ.get("FAKE_ENTRY", "fakes:run")
     command = up.Command("up", "x", "x", up.UP.options, lambda args, screen: up.run(args, screen, entry))
-    return Program("localnet", "x", "x", (command,)).main()
+    again = up.Command("start", "x", "x", life.START.options, lambda args, screen: life.start(args, screen, entry))
+    return Program("localnet", "x", "x", (command, again)).main()
 
 
 if __name__ == "__main__":

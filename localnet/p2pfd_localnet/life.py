@@ -1,0 +1,174 @@
+"""`localnet stop`, `localnet start` and `localnet down`: a mesh is ended and kept, goes on, or is deleted."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import time
+from pathlib import Path
+
+from p2pfd.cli import exits
+from p2pfd.cli.app import Command
+from p2pfd.cli.parse import Parser
+from p2pfd.cli.screen import Screen
+from p2pfd.errors import DeadlineError, NotRunningError, PlanError, StorageError
+from p2pfd.node import keys
+from p2pfd.node.clock import SystemClock
+from p2pfd.node.store import FILE as STORE_FILE
+from p2pfd_localnet import launch, past
+from p2pfd_localnet.plan import Plan, is_url
+from p2pfd_localnet.state import Lock, State, option, running_pid, write
+from p2pfd_localnet.zygote import ENTRY
+
+POLL = 0.05
+PATIENCE = 15.0
+LINGER = 3.0
+
+
+# -- stop --------------------------------------------------------------------------------------------------------------
+
+
+def _stop(args: argparse.Namespace, screen: Screen) -> int:
+    state = State(args.state)
+    running_pid(state)
+    end(state)
+    status = mark_stopped(state)
+    where = option(args.state)
+    if status == "stopped":
+        screen.say(f"stopped {args.state}      go on  localnet start{where}      remove  localnet down{where}")
+    else:
+        screen.say(f"{args.state} came to its end before it could be stopped: it is {status}")
+    screen.result({"state": str(args.state), "status": status})
+    return exits.OK.code
+
+
+def mark_stopped(state: State) -> str:
+    """Keep that it was stopped on purpose, if it was in the midst of things; how it is now."""
+    status = str(state.read(state.mesh).get("status", ""))
+    if status in ("done", "failed"):
+        return status
+    write(state.mesh, {**state.read(state.mesh), "status": "stopped"})
+    return "stopped"
+
+
+def end(state: State) -> None:
+    """Ask the supervisor to end the mesh; when it does not, end it, and its nodes follow."""
+    pid = 0
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            pid = running_pid(state)
+            os.kill(pid, number)
+        except NotRunningError:
+            return  # it ended on its own in between
+        except ProcessLookupError:
+            pass  # it was killed, and its nodes are about to notice
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if not state.running():
+                _see_off(pid)
+                return
+            time.sleep(POLL)
+    raise DeadlineError(f"the mesh in {state.home} still runs {2 * PATIENCE:g} s after it was told to end", "try again")
+
+
+def _see_off(pid: int) -> None:
+    """The supervisor lets go of its lock last of all; what is left of it is the interpreter's own end."""
+    deadline = time.monotonic() + LINGER
+    while lives(pid) and time.monotonic() < deadline:
+        time.sleep(POLL)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except PermissionError:  # it is somebody else's, and lives
+        return True
+    except ProcessLookupError:
+        return False
+    except OSError:  # a system without such files, or it ended just now
+        return not Path("/proc/self").exists()
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+# -- start -------------------------------------------------------------------------------------------------------------
+
+
+def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
+    """Let a mesh go on that was stopped, or cut off."""
+    home = State(args.state)
+    status = home.read(home.mesh).get("status")
+    plan = past.plan_of(home)
+    lock = Lock.take(home)
+    if lock is None:
+        raise PlanError(f"the mesh in {home.home} runs", f"watch it with localnet status{option(home.home)}")
+    try:
+        job = _job(home, plan, str(status), entry, args.port)
+        launch.check_machine(plan, args, job.port)
+    except BaseException:
+        lock.release()
+        raise
+    return launch.launch(job, lock, args, screen)
+
+
+def _job(home: State, plan: Plan, status: str, entry: str, port: int) -> launch.Job:
+    if status == "done":
+        raise PlanError(
+            f"the mesh in {home.home} is done: there is nothing to go on with",
+            f"its report is {home.report}; again: {plan.command()} --fresh{option(home.home)}",
+        )
+    known = past.load(home)
+    if known is None:  # it was cut off before its task was open: nobody has anything to lose
+        from p2pfd_localnet import checks
+
+        home.empty()
+        return launch.Job(plan, home, checks.check_data(plan), entry=entry, port=port)
+    check_whole(home, plan)
+    still = not is_url(plan.chain)
+    again = known.again(SystemClock().now(), past.last_word(home), still=still)
+    return launch.Job(plan, home, None, again, entry, port or known.port)
+
+
+def check_whole(home: State, plan: Plan) -> None:
+    """StorageError for the first file that is gone without which the mesh cannot be the same again."""
+    needed = [home.task]
+    for name in plan.names():
+        node = home.node(name)
+        needed.append(node / "keys" / keys.FILE)
+        if (node / "peers").exists():  # it has been up
+            needed.append(node / STORE_FILE)
+    if plan.chain != "none" and not is_url(plan.chain):
+        needed.append(home.chain / _CHAIN_FILES[plan.chain])
+    for path in needed:
+        if not path.exists():
+            raise StorageError(f"{path} is missing: this mesh cannot go on as the same", home.anew)
+
+
+_CHAIN_FILES = {"embedded": "chain.sqlite", "anvil": "anvil.json", "ganache": "ganache"}
+
+
+# -- down --------------------------------------------------------------------------------------------------------------
+
+
+def _down(args: argparse.Namespace, screen: Screen) -> int:
+    state = State(args.state)
+    if not state.exists():
+        raise NotRunningError(f"there is no mesh in {args.state}", f"start one: localnet up{option(args.state)}")
+    stopped = state.running()
+    if stopped:
+        end(state)
+    state.delete()
+    screen.say(f"{'stopped and deleted' if stopped else 'deleted'} {args.state}")
+    screen.result({"state": str(args.state), "stopped": stopped, "deleted": True})
+    return exits.OK.code
+
+
+def _start_options(parser: Parser) -> None:
+    launch.add_running(parser)
+
+
+STOP = Command("stop", "end a mesh and keep it, so that it can go on", "localnet stop", launch.add_state, _stop)
+START = Command("start", "let a mesh go on that was stopped", "localnet start --detach", _start_options, start)
+DOWN = Command("down", "stop a mesh and delete its directory", "localnet down", launch.add_state, _down)
