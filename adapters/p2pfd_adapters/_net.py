@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import Setting
@@ -175,6 +176,11 @@ def mean_of(rows: Sequence[Weights], weights: Sequence[float]) -> Weights:
     parts = np.asarray(weights, dtype=np.float64)
     mean: Weights = ((parts / parts.sum()) @ np.stack(rows).astype(np.float64)).astype(np.float32)
     return mean
+
+
+def right(shares: Array, y: npt.NDArray[np.int64]) -> float:
+    """How many rows have their highest share where the sample is, the lowest class among equals; nothing of none."""
+    return float(np.mean(np.argmax(shares, axis=1) == y)) if len(y) else 0.0
 
 
 def softened(logits: Array) -> Array:

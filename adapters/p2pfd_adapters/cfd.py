@@ -28,6 +28,7 @@ from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, check, choi
 from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
 from p2pfd.learning.model import Fit, Model, Replay, Weights
 from p2pfd.learning.votes import ONE, TRUST, targets
+from p2pfd_adapters._net import right, softened
 
 KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
@@ -142,12 +143,14 @@ class Cfd:
         return replace(state, targets=wanted, student=student)
 
     def evaluate(self, state: CfdState, split: Split) -> Metrics:
-        """``accuracy`` of the student, which all nodes have, and ``own_accuracy`` of the model that trained here."""
+        """How often the student is right, which all nodes have, the model that trained here, and both together.
+
+        ``accuracy``, ``own_accuracy`` and ``both_accuracy``: the class whose shares of the two add up to the most.
+        """
         model = _model(state)
-        return {
-            "accuracy": model.accuracy(state.student, split.x, split.y),
-            "own_accuracy": model.accuracy(state.own, split.x, split.y),
-        }
+        student, own = (softened(model.logits(weights, split.x)) for weights in (state.student, state.own))
+        found = {"accuracy": student, "own_accuracy": own, "both_accuracy": student + own}
+        return {name: right(shares, split.y) for name, shares in found.items()}
 
     def student(self, state: CfdState) -> bytes:
         """The student's weights as safetensors: the same bytes on every node that absorbed the same votes."""

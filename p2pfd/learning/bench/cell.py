@@ -85,8 +85,9 @@ class Cell:
 class Point:
     """After a round: what a node has sent in all rounds so far, and how good the common model is.
 
-    ``own`` is the mean accuracy of what the honest nodes' own descents of the last round led to; nothing before that
-    round, and where nodes have no models of their own. ``sent`` is the round's bits per label in the frames,
+    ``own`` is the mean accuracy of what the honest nodes' own descents of the last round led to, and ``both`` that of a
+    node which adds its own model's shares to the common student's; nothing before that round, and where nodes have no
+    models of their own. ``sent`` is the round's bits per label in the frames,
     ``entropy`` what the shares of the classes would take, and ``changed`` the entropy of the changes since the last
     round; all three are nothing where no labels are sent.
     """
@@ -97,6 +98,7 @@ class Point:
     entropy: float = 0.0
     changed: float = 0.0
     own: float = 0.0
+    both: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,11 @@ class Result:
     def own(self) -> float:
         """Of the nodes' own models, after the last round."""
         return self.curve[-1].own
+
+    @property
+    def both(self) -> float:
+        """Of each node's own model and the student together, after the last round."""
+        return self.curve[-1].both
 
     @property
     def bytes(self) -> float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _distil(
     senders = [_Sender(CodecState()) for _ in shards]
     budget = Budget(whole(LOCAL, spec.settings, "epochs"))
     curve: list[Point] = []
-    own: list[float] = []
+    last: list[Any] = []
     for rnd in map(RoundId, range(spec.rounds)):
         heard, sent, entropies, changes = [], 0, [], []
         for place, (shard, sender) in enumerate(zip(shards, senders, strict=True)):
@@ -86,7 +87,7 @@ def _distil(
                 trained = adapter.train(state, shard, budget, draws)
                 payload = adapter.share(trained, task, rnd)
                 if rnd == spec.rounds - 1 and place >= cell.liars:
-                    own.append(adapter.evaluate(trained, test)["own_accuracy"])
+                    last.append(trained)
             else:
                 payload = Labels(said)
             frame, sender.state = codec.encode(payload, form_of(payload, spec.data.classes), sender.state)
@@ -99,13 +100,15 @@ def _distil(
             heard.append(Contribution(f"{place:04}", payload))
         state = adapter.absorb(state, heard, rnd, rng.split("absorb", rnd))
         labels = len(task.public) * len(shards)
+        apart = [adapter.evaluate(replace(state, own=node.own), test) for node in last]
         point = Point(
             bytes=sum(sender.total for sender in senders) / len(senders),
             accuracy=adapter.evaluate(state, test)["accuracy"],
             sent=8 * sent / labels,
             entropy=sum(entropies) / len(entropies),
             changed=sum(changes) / len(changes),
-            own=sum(own) / len(own) if own else 0.0,
+            own=fmean(found["own_accuracy"] for found in apart) if apart else 0.0,
+            both=fmean(found["both_accuracy"] for found in apart) if apart else 0.0,
         )
         curve.append(point)
         tell(rnd + 1, spec.rounds, point)

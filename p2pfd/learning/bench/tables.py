@@ -72,6 +72,11 @@ def _own(results: Sequence[Result]) -> str:
     return _spread([result.own for result in results]) if any(result.own for result in results) else "–"
 
 
+def _both(results: Sequence[Result]) -> str:
+    """Of each node's own model and the common one together; where there is but the common one, a dash."""
+    return _spread([result.both for result in results]) if any(result.both for result in results) else "–"
+
+
 def _spread(shares: Sequence[float]) -> str:
     mean, sd = mean_sd(shares)
     return f"{_short(mean)} ± {_short(sd)}"
@@ -83,10 +88,17 @@ def _kilobytes(results: Sequence[Result]) -> str:
 
 def _listing(measured: Measured) -> str:
     rows = [
-        (name, _score(found), _own(found), _kilobytes(found), f"{fmean(result.seconds for result in found):.0f}")
+        (
+            name,
+            _score(found),
+            _own(found),
+            _both(found),
+            _kilobytes(found),
+            f"{fmean(result.seconds for result in found):.0f}",
+        )
         for name, found in measured.items()
     ]
-    return grid(("mesh", "accuracy", "own models", "kB sent by a node", "seconds"), rows)
+    return grid(("mesh", "accuracy", "own models", "both", "kB sent by a node", "seconds"), rows)
 
 
 def _key(name: str) -> str:
@@ -101,6 +113,7 @@ def _each(measured: Measured) -> dict[str, object]:
         out |= {f"{_key(name)}_accuracy": round(mean, 4), f"{_key(name)}_sd": round(sd, 4)}
         if any(result.own for result in found):
             out[f"{_key(name)}_own"] = round(fmean(result.own for result in found), 4)
+            out[f"{_key(name)}_both"] = round(fmean(result.both for result in found), 4)
         out[f"{_key(name)}_kb"] = round(fmean(result.bytes for result in found) / 1000, 2)
     return out
 
@@ -126,11 +139,12 @@ def _skew(recipe: Recipe) -> Table:
                 words,
                 *(_score(measured[f"{words}: {name}"]) for name, _ in _METHODS),
                 _own(measured[f"{words}: cfd"]),
+                _both(measured[f"{words}: cfd"]),
                 _kilobytes(measured[f"{words}: cfd"]),
             )
             for words, _, _ in meshes
         ]
-        return grid(("private data", *(name for name, _ in _METHODS), "own models, cfd", "kB, cfd"), lines)
+        return grid(("private data", *(name for name, _ in _METHODS), "own models, cfd", "both, cfd", "kB, cfd"), lines)
 
     return Table("skew", f"{recipe.data}, by how classes are spread", rows, markdown, _each)
 

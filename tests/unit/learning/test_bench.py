@@ -40,6 +40,8 @@ def test_a_cell_gives_the_same_result_again() -> None:
     last = first.curve[-1]
     assert 0 < last.sent < 4.2
     assert last.changed < last.entropy
+    assert min(last.own, first.both) > 0.3
+    assert first.curve[0].both == 0
     assert last.bytes == pytest.approx(sum(point.sent for point in first.curve) * 64 / 8)
 
 

@@ -113,6 +113,16 @@ def test_a_node_that_was_away_adopts_the_student_and_is_one_of_them_again() -> N
     assert adapter.student(after[0]) == adapter.student(after[1])
 
 
+def test_both_models_together_are_as_sure_as_the_surer_of_them() -> None:
+    adapter, task, state, shard = beginning(net="linear8")
+    assert len(set(adapter.evaluate(state, shard).values())) == 1, "before the first round there is but one model"
+    sure = adapter.train(state, shard, Budget(8), Rng(2)).own
+    meek = (-0.01 * sure).astype(np.float32)  # whatever the other says, and hardly louder than chance
+    found = adapter.evaluate(replace(state, student=meek, own=sure), shard)
+    assert found["accuracy"] < 0.5 < found["own_accuracy"]
+    assert found["both_accuracy"] == found["own_accuracy"]
+
+
 def test_a_shard_may_lack_classes_or_nearly_everything() -> None:
     adapter, task, state, shard = beginning()
     for keep in (shard.y == shard.y[0], np.arange(len(shard)) < 3, np.arange(len(shard)) < 0):
