@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -98,6 +99,8 @@ class Gossip(SafePubsub):
         self.archive = Archive()
         self._meetings = 0
         self._met: dict[ID, int] = {}
+        self.echo: Callable[[bytes], None] = lambda _raw: None
+        """Hears what comes in under this node's own name, signed with its key."""
 
     async def say(self, topic: Topic, raw: bytes) -> None:
         """Publish; waits while a neighbour's queue is full."""
@@ -141,7 +144,8 @@ class Gossip(SafePubsub):
         self._mark_msg_seen(message)
         if author == self.my_id.to_base58():
             self.counters.drop(Drop.OWN, neighbour)
-            return  # our own words of a former life, or an echo
+            self.echo(message.data)
+            return  # our own words of a former life, an echo, or a second process with our key
         await self._judge(author, neighbour, via, message)
 
     def _fault(self, message: rpc_pb2.Message) -> tuple[Drop, str] | None:

@@ -203,6 +203,10 @@ class Libp2pTransport:
         """Hold it against a peer that what it asked was wrong."""
         self._gossip.strike(peer, reason)
 
+    def on_echo(self, hear: Callable[[bytes], None]) -> None:
+        """Have it told what comes in under this node's own name: said by a former life, or by a second process."""
+        self._gossip.echo = hear
+
 
 def _seconds(clock: Clock) -> float:
     return clock.now() / SECOND

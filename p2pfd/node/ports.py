@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TOLD_IN_FULL = 32
 _CONCLUDE = "the node's own conclusion"
+REMEMBERED = 4096
+"""So many of its own last numbers a node knows again."""
 MOST_UNANSWERED = 256
 """So many deliveries are with the machine at once; the transport's bounded queue holds what comes on top."""
 
@@ -84,7 +87,8 @@ class NodePorts:
         self._store = store
         self._emit = emit
         self._nursery = nursery
-        self._seq = first_seq
+        self._seq = self._began = first_seq
+        self._said: deque[int] = deque(maxlen=REMEMBERED)
         self._deliveries: dict[int, Delivery] = {}
         self._room = trio.Event()
         self._told: dict[str, int] = {}
@@ -136,8 +140,20 @@ class NodePorts:
         self._nursery.start_soon(self._saying.say, peer, self._seal(message))  # type: ignore[arg-type]
 
     def _seal(self, message: WireMessage) -> bytes:
-        self._seq += 1
+        # By the clock, so that a number tells when it was given: see `echoed`.
+        self._seq = max(self._seq + 1, 0 if self.driver is None else self.driver.clock.now())
+        self._said.append(self._seq)
         return seal(message, self._task, self._seq, self._keys.peer, self._keys.sign)
+
+    def echoed(self, raw: bytes) -> None:
+        """Something came in under this node's name: from a former life, unless it was said since this one began."""
+        try:
+            envelope = open_envelope(raw, verify, task=self._task, sender=self._keys.peer)
+        except DecodeError:
+            return  # not of this task: whoever has the key may take part in others
+        if envelope.seq > self._began and envelope.seq not in self._said:
+            fix = "stop the other one; if it is not yours, the key was stolen: withdraw what you own and take new keys"
+            self._tell_seldom("identity.twice", {"peer": self._keys.peer, "fix": fix})
 
     async def run_publishing(self) -> None:
         """Sign and publish what the machine says, in its order."""

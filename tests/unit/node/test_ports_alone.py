@@ -11,7 +11,7 @@ import trio.testing
 from p2pfd.core.agenda import Kind
 from p2pfd.core.effects import Answer, Publish, Send, accepted
 from p2pfd.core.events import Heard, Started
-from p2pfd.core.ids import Digest
+from p2pfd.core.ids import Digest, TaskId
 from p2pfd.core.verdict import Reject
 from p2pfd.network.memory import open_memory_network
 from p2pfd.node.clock import TrioClock
@@ -126,3 +126,28 @@ async def test_where_all_speak_to_all_nobody_is_spoken_to_alone(tmp_path):
     async with open_memory_network() as network, node(network, KEYS[0], tmp_path, [], alone=False) as ports:
         with pytest.raises(TypeError, match="in which all speak to all"):
             ports.send(KEYS[1].peer, WORD)
+
+
+async def test_who_else_speaks_under_this_nodes_name_is_told_from_its_own_past(autojump_clock, tmp_path):
+    told = []
+    async with AsyncExitStack() as stack:
+        network = await stack.enter_async_context(open_memory_network())
+        ports = await stack.enter_async_context(node(network, KEYS[0], tmp_path, told))
+
+        def came(seq, keys=KEYS[0], task=SPEC.id):
+            ports.echoed(seal(WORD, task, seq, keys.peer, keys.sign))
+
+        ports.begin()
+        await trio.sleep(5)
+        ports.driver.post(Kind.LIFE, Started())
+        await trio.sleep(5)
+        said = ports._said[-1]
+        assert said >= 5_000_000, "the number tells when it was given"
+        for seq in (0, 1, *ports._said):
+            came(seq)
+        came(said + 1, task=TaskId(b"\7" * 32))
+        came(said + 1, keys=KEYS[1])
+        assert told == []
+        for seq in (said - 1, said + 1):
+            came(seq)
+        assert told == ["identity.twice"] * 2
