@@ -46,10 +46,10 @@ Tell = Callable[[str], None]
 def plan_of(seed: int) -> plans.Plan:
     """Odd seeds are rounds of distillation, even ones are encounters."""
     if seed % 2:
-        return plans.Plan("crashes", nodes=NODES, rounds=36, seed=seed, phases=PhaseSpec(60, 120, 60))
+        return plans.Plan("crashes", nodes=NODES, rounds=30, seed=seed, phases=PhaseSpec(60, 120, 60))
     tokens = [Amount(plans.UNIT * count) for count in (10, 60, 100, 20)]
-    terms = EncounterSpec(8, *tokens, longest=1_200, unbond_seconds=1_200)
-    return plans.Plan("crashes", nodes=NODES, rounds=8, seed=seed, adapter="gossip", encounters=terms)
+    terms = EncounterSpec(6, *tokens, longest=1_200, unbond_seconds=1_200)
+    return plans.Plan("crashes", nodes=NODES, rounds=6, seed=seed, adapter="gossip", encounters=terms)
 
 
 def places_of(seed: int) -> dict[str, int]:
@@ -262,6 +262,8 @@ class Mesh:
         """Volley after volley, while the mesh works."""
         for volley in volleys(self.plan.seed, len(self.nodes), kills, places_of(self.plan.seed)):
             await trio.sleep(volley.pause)
+            if self.trouble:
+                return  # the check tells
             done = sum(node.finished is not None for node in self.nodes)
             told = ", ".join(f"{self._who(blow)} {blow.place or blow.rebirth or 'anywhere'}" for blow in volley.blows)
             self.tell(f"seed {self.plan.seed}: {self.kills}/{kills} killed, {done} finished; {told}")
