@@ -16,6 +16,7 @@ import numpy as np
 
 from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
+from p2pfd.core.spec import TaskSpec
 from p2pfd.learning.adapter import (
     Array,
     Budget,
@@ -29,7 +30,7 @@ from p2pfd.learning.adapter import (
 )
 from p2pfd.learning.baseline import averages
 from p2pfd.learning.bench.cell import Cell, Point, Result
-from p2pfd.learning.codecs import CodecState, form_of, harden, parse
+from p2pfd.learning.codecs import CodecState, form_of, harden, parse, quantise
 from p2pfd.learning.data import deal
 from p2pfd.learning.knobs import whole
 from p2pfd.learning.local import LOCAL, local_fit, local_model, log_shares
@@ -89,7 +90,7 @@ def _distil(
                 if rnd == spec.rounds - 1 and place >= cell.liars:
                     last.append(trained)
             else:
-                payload = Labels(said)
+                payload = said
             frame, sender.state = codec.encode(payload, form_of(payload, spec.data.classes), sender.state)
             hard = _labels(payload)
             entropies.append(entropy(hard))
@@ -117,19 +118,26 @@ def _distil(
 
 def _lie(
     cell: Cell, place: int, adapter: ConsensusAdapter[Any], state: Any, task: Task, rnd: RoundId, rng: Rng
-) -> bytes | None:
+) -> Payload | None:
     """What a liar says without having learnt; None for all who train."""
     if place >= cell.liars:
         return None
     size = len(task.public)
     if cell.attack == "random":
-        return bytes(byte % task.spec.data.classes for byte in rng.bytes(size))
+        return _sure(bytes(byte % task.spec.data.classes for byte in rng.bytes(size)), task.spec)
     if cell.attack == "constant":
-        return bytes(size)
+        return _sure(bytes(size), task.spec)
     if cell.attack == "copy":
         nothing = Split(task.public[:0], np.zeros(0, dtype=np.int64))  # without samples a node is its student
-        return _labels(adapter.share(adapter.train(state, nothing, Budget(1), rng), task, rnd))
+        return adapter.share(adapter.train(state, nothing, Budget(1), rng), task, rnd)
     return None
+
+
+def _sure(classes: bytes, spec: TaskSpec) -> Payload:
+    """These classes and no others, with as many bits as the task's nodes tell."""
+    bits = spec.settings.get("bits", 1)
+    assert isinstance(bits, int)
+    return Labels(classes) if bits == 1 else quantise(np.eye(spec.data.classes)[list(classes)], bits)
 
 
 def _labels(payload: Payload) -> bytes:

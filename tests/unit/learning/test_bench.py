@@ -61,6 +61,8 @@ def test_federated_average_is_the_baselines() -> None:
 def test_liars_do_something_else_than_the_honest(attack: str) -> None:
     cell = Cell(QUICK, seed=3, nodes=4)
     assert measured(replace(cell, attack=attack, liars=2)) != measured(cell)
+    soft = replace(QUICK, rounds=1, settings={**QUICK.settings, "bits": 4})
+    assert measured(replace(cell, recipe=soft, attack=attack, liars=2)).bytes > 0
 
 
 def test_more_bits_cost_more() -> None:

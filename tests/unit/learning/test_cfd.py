@@ -114,7 +114,7 @@ def test_a_node_that_was_away_adopts_the_student_and_is_one_of_them_again() -> N
 
 
 def test_both_models_together_are_as_sure_as_the_surer_of_them() -> None:
-    adapter, task, state, shard = beginning(net="linear8")
+    adapter, _, state, shard = beginning(net="linear8")
     assert len(set(adapter.evaluate(state, shard).values())) == 1, "before the first round there is but one model"
     sure = adapter.train(state, shard, Budget(8), Rng(2)).own
     meek = (-0.01 * sure).astype(np.float32)  # whatever the other says, and hardly louder than chance
