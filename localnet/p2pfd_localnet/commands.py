@@ -1,4 +1,4 @@
-"""The other commands of `localnet`: status, logs, presets."""
+"""The other commands of `localnet`: logs, presets."""
 
 from __future__ import annotations
 
@@ -12,65 +12,12 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, did_you_mean
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import UsageError
-from p2pfd_localnet import presets, words
+from p2pfd_localnet import presets
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.launch import add_state
-from p2pfd_localnet.life import lives
 from p2pfd_localnet.state import State
-from p2pfd_localnet.view import MeshView
 
 POLL = 0.2
-
-
-def view_of(state: State) -> MeshView:
-    """The mesh in a directory, as its files tell it."""
-    rounds = state.read(state.mesh).get("plan", {}).get("rounds", 0)
-    view = MeshView(state.names(), rounds)
-    for name in state.names():
-        for event in Tail(state.node(name) / "events.jsonl").new():
-            view.take(event)
-    return view
-
-
-def _status(args: argparse.Namespace, screen: Screen) -> int:
-    state = State(args.state)
-    mesh = state.read(state.mesh)
-    view, running = view_of(state), state.running()
-    if running:
-        view.bury(node.name for node in view.living() if node.pid and not lives(node.pid))
-    label = mesh.get("status", "") if running else _ended(str(mesh.get("status", "")))
-    watch = state.read(state.supervisor).get("watch") if running and state.supervisor.exists() else None
-    screen.say(f"{args.state}  {label}, {view.how_far()}" + (f"  watch {watch}" if watch else ""))
-    screen.table(("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"), words.status_rows(view, running=running))
-    screen.result(
-        {
-            "state": str(args.state),
-            "status": label,
-            "running": running,
-            "round": view.opened,
-            "rounds": view.rounds,
-            "watch": watch,
-            "nodes": {
-                node.name: {
-                    "life": words.life(node, running=running),
-                    "round": node.rounds,
-                    "accuracy": node.accuracy.get(max(node.accuracy, default=-1)),
-                    "paid": sum(node.paid.values()),
-                    "peer": node.peer,
-                    "account": node.account,
-                    "addresses": list(node.addresses),
-                    "pid": node.pid,
-                }
-                for node in view.nodes.values()
-            },
-        }
-    )
-    return exits.OK.code
-
-
-def _ended(status: str) -> str:
-    """A mesh that was cut off could not say so itself."""
-    return status if status in ("done", "failed", "interrupted", "stopped") else "killed"
 
 
 def _logs(args: argparse.Namespace, screen: Screen) -> int:
@@ -135,6 +82,5 @@ def _log_options(parser: Parser) -> None:
     add_state(parser)
 
 
-STATUS = Command("status", "how the nodes of a mesh are, running or not", "localnet status --json", add_state, _status)
 LOGS = Command("logs", "what the nodes reported", "localnet logs -f node-0 --match round", _log_options, _logs)
 PRESETS_COMMAND = Command("presets", "the plans that come with localnet", "localnet presets", lambda _: None, _presets)

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from p2pfd.errors import NotRunningError, PlanError, StorageError
 
 DEFAULT = Path(".localnet/default")
 _MARK = "mesh.json"
+_TRIES, _TRY_AGAIN = 4, 0.02
 _BEFORE = (f".{_MARK}.part", "lock")
 """What may be there of a mesh that was cut off before it was one."""
 
@@ -148,7 +150,7 @@ class State:
         """Whether any process of a mesh holds this directory."""
         if not (self.home / "lock").exists():
             return False
-        held = Lock.take(self)
+        held = Lock.take(self, shared=True)
         if held is None:
             return True
         held.release()
@@ -162,13 +164,26 @@ class Lock:
     fd: int
 
     @classmethod
-    def take(cls, state: State) -> Lock | None:
-        """The lock, or None when somebody has it."""
+    def take(cls, state: State, *, shared: bool = False) -> Lock | None:
+        """The lock, or None when somebody has it. Who only looks whether it is free does not keep others from looking.
+
+        A look takes no time, so that whoever finds the lock taken tries again before giving up.
+        """
         path = state.home / "lock"
+        for tries_left in reversed(range(1 if shared else _TRIES)):
+            held = cls._once(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            if held is not None:
+                return held
+            if tries_left:
+                time.sleep(_TRY_AGAIN)
+        return None
+
+    @classmethod
+    def _once(cls, path: Path, kind: int) -> Lock | None:
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(fd, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(fd)
                 return None
