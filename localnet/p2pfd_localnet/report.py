@@ -1,62 +1,84 @@
-"""A run as one HTML page that needs nothing else: figures, plots, a table of the nodes."""
+"""A run as one HTML page that needs nothing else, in the looks of the live page: what that page showed, to keep."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from html import escape
+from importlib.resources import files
+from typing import Any
 
 from p2pfd.cli.screen import shorten, size
-from p2pfd.core.ids import Account
-from p2pfd.incentives.payouts import WHOLE
 from p2pfd_localnet import svg
+from p2pfd_localnet.markup import card, figures, head, row, scroll
+from p2pfd_localnet.reasons import attack, encounters, why
 from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.view import NodeView
 from p2pfd_localnet.words import percent, tokens
 
-_VOTES = {True: "✓", False: "✗", None: "–"}
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 760px; margin: 2em auto; padding: 0 1em }
-h1 { font-size: 1.5em; margin-bottom: 0 } h2 { font-size: 1.1em; margin-top: 2em }
-svg { max-width: 100%; height: auto }
-p.lead { color: #57606a; margin-top: .2em }
-.figures { display: flex; flex-wrap: wrap; gap: 1.2em 2.5em; margin: 1.5em 0 }
-.figures div { display: flex; flex-direction: column } .figures b { font-size: 1.6em; font-weight: 600 }
-.figures span { color: #57606a } table { border-collapse: collapse; width: 100%; font-size: .9em }
-.wide { overflow-x: auto } th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid #eaeef2 }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
-td.n, td:first-child, td code { white-space: nowrap } td:last-child { min-width: 11em }
-code { font-size: .92em; overflow-wrap: anywhere }
+_OF_ITS_OWN = """
+.mesh, .chart { display: block; width: 100%; height: auto; margin-top: 4px }
+.mesh { max-height: 520px } .chart { aspect-ratio: auto; font-size: 12px }
+.state { display: block; white-space: normal }
+details.why { min-width: 7em; white-space: normal } details.why table { width: auto; font-size: .95em }
+details.why .sums { margin: .4em 0 } td { vertical-align: top } td code, p code { overflow-wrap: anywhere }
+main > .card { grid-column: 1 / -1 } main > .half { grid-column: auto }
+@media (max-width: 860px) { main > .half { grid-column: 1 / -1 } }
+@media print {
+  @page { margin: 14mm }
+  :root { --paper: #fff; --card: #fff }
+  body { max-width: none; padding: 0; font-size: 11px } main { display: block }
+  .card { box-shadow: none; break-inside: avoid-page; margin-bottom: 10px } .card.long { break-inside: auto }
+  tr, .bar { break-inside: avoid } .scroll { overflow: visible; max-height: none }
+  th, td { padding: .2em .5em } .mesh { max-height: 90mm } details:not([open]) { display: none }
+}
 """
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+Told = Mapping[str, Any]
 
 
-def render(summary: Summary) -> str:
-    """The page."""
-    plan = summary.plan
+def render(summary: Summary, told: Told | None = None) -> str:
+    """The page; ``told`` is all that a live page would have been told of the mesh by its end."""
+    plan, told = summary.plan, told or {}
+    page = files("p2pfd_localnet") / "page"
     parts = [
-        f"<h1>{escape(plan.name)}</h1>",
-        f'<p class="lead">{plan.nodes} nodes, {_length(summary)}, seed {plan.seed}, '
-        f"adapter {escape(plan.adapter)}, chain {escape(plan.chain)}</p>",
-        _figures(summary),
-        f"<h2>Accuracy after each {'encounter that was accepted' if plan.meets else 'round'}</h2>",
-        f"<p>On the validation samples. {_lines_mean(summary)}</p>",
-        _accuracy(summary),
-        *_money(summary),
-        *_attack(summary),
-        *_encounters(summary),
-        "<h2>Bytes sent by each node</h2>",
-        "<p>Everything that left the node's sockets to other nodes, all overhead included. Beside it what federated "
-        "averaging would send for its weights alone, without any overhead: one model a round.</p>",
-        svg.bars(_traffic(summary)),
-        "<h2>Nodes</h2>",
-        _nodes(summary),
-        "<h2>The same run again</h2>",
-        f"<p><code>{escape(plan.command())} --fresh</code></p>",
+        card("How it went", _figures(summary), kind="now"),
+        *_graph(told),
+        _accuracy(summary, half="nodes" in told),
+        *_chaos(told),
+        *_rounds(told),
+        *attack(summary),
+        *encounters(summary, told),
+        _nodes(summary, told),
+        _bytes(summary),
+        card("The same run again", f"<p><code>{escape(plan.command())} --fresh</code></p>"),
     ]
-    head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(plan.name)}</title>'
+    title = escape(plan.name)
+    chain = "no chain" if plan.chain == "none" else f"{plan.chain} chain"
+    lead = f"{plan.nodes} nodes · {_length(summary)} · {plan.adapter} · {chain} · seed {plan.seed}"
+    meta = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="content-security-policy" content="{_POLICY}">'
+        '<meta name="color-scheme" content="light dark">'
     )
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n' + "\n".join(
-        [*parts, "</body></html>\n"]
+    icon = (page / "icon.svg").read_text(encoding="utf-8").replace("<svg ", '<svg aria-hidden="true" width="34" ', 1)
+    return "\n".join(
+        [
+            "<!doctype html>",
+            f'<html lang="en"><head>{meta}<title>{title}</title>',
+            f"<style>{(page / 'style.css').read_text(encoding='utf-8')}{_OF_ITS_OWN}</style></head><body>",
+            f'<header><div class="brand">{icon}<div><h1>{title}</h1><p>{escape(lead)}</p></div></div>'
+            f'<p class="pill" data-state="done">{_ending(summary)}</p></header>',
+            "<main>",
+            *parts,
+            "</main>",
+            "</body></html>\n",
+        ]
     )
+
+
+def _ending(summary: Summary) -> str:
+    lost = len(summary.lost)
+    return f"✕ {lost} of {len(summary.nodes)} nodes lost" if lost else "✓ finished"
 
 
 def _length(summary: Summary) -> str:
@@ -66,136 +88,155 @@ def _length(summary: Summary) -> str:
     return f"{met.over} encounters, of which {len(met.accepted)} were accepted and {len(met.refused)} refused"
 
 
-def _lines_mean(summary: Summary) -> str:
-    if len({tuple(sorted(node.accuracy.items())) for node in summary.nodes}) == 1:
-        return "All nodes derived the same model in every round: their lines are one."
-    return "Thin lines are nodes, the thick one is their mean."
-
-
 def _figures(summary: Summary) -> str:
-    figures = [
+    found = [
         (percent(summary.alone), "test accuracy alone"),
         (percent(summary.together), "test accuracy together"),
         (size(summary.sent), "sent per node"),
         *([(size(summary.labels), "of it labels")] if summary.labels else []),
         (size(summary.fedavg), "FedAvg’s weights"),
-        (f"{summary.seconds:.0f} s", "from start to end"),
     ]
-    return (
-        '<div class="figures">'
-        + "".join(f"<div><b>{escape(value)}</b><span>{escape(what)}</span></div>" for value, what in figures)
-        + "</div>"
-    )
+    if summary.audit is not None:
+        wrong = len(summary.audit.problems)
+        found.append((f"✕ {wrong} wrong" if wrong else f"✓ {summary.audit.payments}", "payments recomputed"))
+    found.append((f"{summary.seconds:.0f} s", "from start to end"))
+    return figures(found)
 
 
-def _accuracy(summary: Summary) -> str:
+def _graph(told: Told) -> Iterator[str]:
+    nodes: Mapping[str, Any] = told.get("nodes", {})
+    if not nodes:
+        return
+    edges: dict[tuple[str, str], int] = {}
+    for name, node in nodes.items():
+        for other in node["links"]:
+            if other in nodes and other != name:
+                key = (name, other) if name < other else (other, name)
+                edges[key] = edges.get(key, 0) + node["heard"].get(other, 0)
+    blamed = {name for node in nodes.values() for name in [*node["offences"], *node["refuses"]]}
+    looks = {name: node["life"] + (" blamed" if name in blamed else "") for name, node in nodes.items()}
+    heard = sum(1 for count in edges.values() if count)
+    text = f"{len(nodes)} nodes, {len(edges)} connections; by {heard} of them came messages that were new"
+    held = f"; others hold something against {', '.join(sorted(blamed))}" if blamed else ""
+    picture = svg.graph(looks, edges, f"The mesh: {text}")
+    yield card("Who heard whom", f'<p class="note">{escape(text + held)}.</p>{picture}', kind="half")
+
+
+def _accuracy(summary: Summary, *, half: bool) -> str:
     series = [
         svg.Line(node.name, tuple((rnd + 1, value) for rnd, value in sorted(node.accuracy.items())))
         for node in summary.nodes
         if node.accuracy
     ]
-    series.append(svg.Line("mean", summary.curve, svg.ACCENT, 2.6))
+    one = len({line.points for line in series}) == 1 and len(series) > 1
+    words = (
+        "All nodes derived the same model: their lines are one."
+        if one
+        else "Thin lines are nodes, the thick one is their mean."
+    )
+    series.append(svg.Line("mean", summary.curve, "mean"))
     values = [value for line in series for _, value in line.points]
     low = max(0.0, (int(10 * min(values)) - 1) / 10) if values else 0.0
-    x = "encounter" if summary.plan.meets else "round"
-    return svg.lines(series, low=low, high=1.0, y_label="accuracy", x_label=x, percent=True)
+    unit = "encounter of its own that was accepted" if summary.plan.meets else "round"
+    last = f"{percent(summary.curve[-1][1])} at last. " if summary.curve else ""
+    chart = svg.lines(series, low=low, high=1.0, x_label=unit, what=f"Mean accuracy by {unit}. {last}")
+    text = f'<p class="note">On the validation samples: {last}{words}</p>'
+    return card(
+        f"Accuracy after each {'encounter' if summary.plan.meets else 'round'}", text + chart, kind="half" * half
+    )
 
 
-def _money(summary: Summary) -> list[str]:
-    if summary.plan.chain == "none":
-        return []
-    rows = [(node.name, float(summary.payout(node)), tokens(summary.payout(node))) for node in summary.nodes]
-    return [
-        "<h2>What each node earned</h2>",
-        "<p>Tokens, as the difference of the account's balances on the chain before and after.</p>",
-        svg.bars(rows),
-    ]
-
-
-def _attack(summary: Summary) -> list[str]:
-    if not summary.bad:
-        return []
-    rows = [
-        f"<tr><td>{escape(node.name)}</td><td>{escape(summary.bad[node.name])}</td>"
-        f'<td class="n">{tokens(summary.payout(node))}</td></tr>'
-        for node in summary.nodes
-        if node.name in summary.bad
-    ]
-    pay = ""
-    if summary.plan.chain != "none":
-        honest, bad = summary.mean_payout(bad=False), summary.mean_payout(bad=True)
-        less = f", {tokens(round(honest - bad))} less" if honest > bad else ""
-        pay = f"On average an honest node earned {tokens(round(honest))} tokens, a bad one {tokens(round(bad))}{less}. "
-    return [
-        "<h2>Who was bad</h2>",
-        f"<p>{pay}The honest nodes knew nothing of it; accuracies include what the bad ones said.</p>",
-        '<div class="wide"><table><tr><th>node</th><th>behaviour</th><th>tokens</th></tr>' + "".join(rows),
-        "</table></div>",
-    ]
-
-
-def _encounters(summary: Summary) -> list[str]:
-    if not summary.ends:
-        return []
-    names = {Account(node.account): node.name for node in summary.nodes}
+def _chaos(told: Told) -> Iterator[str]:
+    """What was done to the mesh on purpose."""
+    acts = [entry for entry in told.get("log", ()) if str(entry["event"]).startswith("chaos")]
+    if not acts:
+        return
+    first = told["log"][0]["t"]
     rows = []
-    for end in summary.ends:
-        terms = end.terms
-        votes = " ".join(
-            f"{escape(names.get(judge.holder, '?') if judge.holder else '?')}&nbsp;{_VOTES[judge.vote]}&nbsp;"
-            f"{_signed(judge.change)}"
-            for judge in end.judges
+    for entry in acts:
+        words = " ".join(str(value) for value in entry["fields"].values())
+        rows.append(row(f"{(entry['t'] - first) / 1000:.1f} s", entry["event"], words, numbers=()))
+    yield card("What was done to it", scroll("Chaos", head("after", "", ""), rows), kind="long")
+
+
+def _rounds(told: Told) -> Iterator[str]:
+    rounds: Mapping[str, Any] = told.get("rounds", {})
+    if not rounds or told["about"]["plan"]["meets"]:
+        return
+    exchanges = any(each["offered"] for each in rounds.values())
+    paid = any(each["settled"] for each in rounds.values())
+    names = ("offered", "merged") if exchanges else ("bound", "shown", "learned")
+    rows = []
+    for number, each in rounds.items():
+        learned = len(each["accuracy"])
+        counts = (each["offered"], learned) if exchanges else (each["committed"], each["revealed"], learned)
+        times = each["times"]
+        took = f"{(max(times.values()) - times['opened']) / 1000:.1f} s" if times.get("opened") else "–"
+        settled = each["settled"]
+        pay = "–" if settled is None else tokens(settled["paid"]) if settled["counted"] else "not counted"
+        cells = (*map(str, counts), percent(each["mean"]), *([pay] if paid else []), took)
+        rows.append(row(str(int(number) + 1), *cells, numbers=range(len(cells))))
+    heads = ("round", *names, "accuracy", *(["paid"] if paid else []), "took")
+    yield card("Rounds", scroll("Rounds", head(*heads, numbers=range(1, len(heads))), rows), kind="long")
+
+
+def _bytes(summary: Summary) -> str:
+    rows = [(node.name, node.sent, "") for node in summary.finished]
+    if summary.labels:
+        rows.append(("labels alone", summary.labels, " second"))
+    rows.append(("FedAvg’s weights", summary.fedavg, " third"))
+    most = max((count for _, count, _ in rows), default=0) or 1
+    bars = "".join(
+        f'<div class="bar{kind}" role="listitem"><span class="bar-name">{escape(name)}</span><span class="track">'
+        f'<span class="fill" style="display:block;transform:scaleX({count / most:.4f})"></span></span>'
+        f'<span class="bar-figure">{size(count)}</span></div>'
+        for name, count, kind in rows
+    )
+    text = (
+        "Everything that left the node’s sockets to other nodes, all overhead included. Beside it what federated "
+        "averaging would send for its weights alone, without any overhead: one model a round."
+    )
+    return card("Bytes sent by each node", f'<p class="note">{text}</p><div class="bars" role="list">{bars}</div>')
+
+
+def _nodes(summary: Summary, told: Told) -> str:
+    heads = ["node", "state", "account", "alone", "together", "weights"]
+    chain = summary.plan.chain != "none"
+    stakes: Mapping[str, Any] = told.get("stakes", {})
+    if chain:
+        heads += [*(["stake"] if stakes else []), "tokens", *(["why"] if told.get("whys") else [])]
+    rows = [_row(summary, told, node, chain=chain) for node in summary.nodes]
+    text = ""
+    if chain:
+        text = (
+            '<p class="note">Tokens are the difference of the account’s balances on the chain before and after; '
+            "<code>p2pfd verify</code> computes every payment again, <code>p2pfd explain</code> shows the sums.</p>"
         )
-        rows.append(
-            f"<tr><td>{escape(names.get(terms.learner, terms.learner))}</td>"
-            f"<td>{escape(names.get(terms.neighbor, terms.neighbor))}</td><td>{votes}</td>"
-            f'<td class="n">{_signed(end.neighbor - terms.prepayment)}</td>'
-            f'<td class="n">{_signed(end.learner - terms.prepayment)}</td></tr>'
-        )
-    plan = summary.plan.encounters
-    share = plan.prepayment * plan.share // WHOLE
-    cells = "".join(f"<th>{name}</th>" for name in ("learner", "neighbor", "validators", "neighbor", "learner"))
-    return [
-        "<h2>What each encounter paid, and why</h2>",
-        f"<p>Both put {tokens(plan.prepayment)} aside. Where most validators found the model no worse (✓), the "
-        f"neighbor gets {tokens(share)} of the learner's; where they found it worse (✗), the learner gets as much of "
-        f"the neighbor's. Validators share the rest by the rule {escape(plan.rule)}, by which a vote that the others "
-        "do not share can cost; what they leave is the learner's. All of it is recomputed from the chain: "
-        "<code>p2pfd verify</code> does it again, <code>p2pfd explain</code> shows the sums.</p>",
-        f'<div class="wide"><table><tr>{cells}</tr>' + "".join(rows) + "</table></div>",
+    numbers = [place for place, name in enumerate(heads) if name in ("alone", "together", "stake", "tokens")]
+    return card("Nodes", text + scroll("Nodes", head(*heads, numbers=numbers), rows), kind="long")
+
+
+def _row(summary: Summary, told: Told, node: NodeView, *, chain: bool) -> str:
+    shunned = [name for name, other in told.get("nodes", {}).items() if node.name in other["refuses"]]
+    state = node.life.value + (f": {node.error}" if node.error else "")
+    state += f", refused by {', '.join(shunned)}" if shunned else ""
+    cells = [
+        f'<td><span class="state">{escape(state)}</span></td>',
+        f"<td>{_long(node.account)}</td>",
+        f'<td class="n">{percent(node.alone)}</td>',
+        f'<td class="n">{percent(node.together)}</td>',
+        f"<td>{_long(node.weights)}</td>",
     ]
-
-
-def _signed(units: int) -> str:
-    return f"{'+' if units > 0 else ''}{tokens(units)}"
-
-
-def _traffic(summary: Summary) -> list[tuple[str, float, str]]:
-    rows = [(node.name, float(node.sent), size(node.sent)) for node in summary.finished]
-    return [*rows, ("FedAvg", float(summary.fedavg), size(summary.fedavg))]
-
-
-def _nodes(summary: Summary) -> str:
-    head = ("node", "account", "alone", "together", "tokens", "weights", "state")
-    rows = [_row(summary, node) for node in summary.nodes]
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    return f'<div class="wide"><table><tr>{cells}</tr>' + "".join(rows) + "</table></div>"
+    if chain:
+        stake = told.get("stakes", {}).get(node.name)
+        if told.get("stakes"):
+            cells.append(f'<td class="n">{tokens(stake["locked"]) if stake else "–"}</td>')
+        cells.append(f'<td class="n">{tokens(summary.payout(node))}</td>')
+        if told.get("whys"):
+            cells.append(f"<td>{why(told, node.name)}</td>")
+    return f'<tr><th scope="row">{escape(node.name)}</th>{"".join(cells)}</tr>'
 
 
 def _long(name: str) -> str:
     """A long name by its ends; the whole of it shows under the pointer."""
     return f'<code title="{escape(name)}">{escape(shorten(name))}</code>'
-
-
-def _row(summary: Summary, node: NodeView) -> str:
-    state = node.life.value + (f": {node.error}" if node.error else "")
-    cells = [
-        f"<td>{escape(node.name)}</td>",
-        f"<td>{_long(node.account)}</td>",
-        f'<td class="n">{percent(node.alone)}</td>',
-        f'<td class="n">{percent(node.together)}</td>',
-        f'<td class="n">{tokens(summary.payout(node))}</td>',
-        f"<td>{_long(node.weights)}</td>",
-        f"<td>{escape(state)}</td>",
-    ]
-    return "<tr>" + "".join(cells) + "</tr>"

@@ -1,14 +1,19 @@
-"""Two kinds of plots as SVG text: lines over rounds, and bars beside names. No script, no font, no other file."""
+"""Pictures of a run as SVG text: lines over rounds, and a mesh as a graph. Their colours are the page's classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
+
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 36
-INK, FAINT, ACCENT, SECOND = "#1b1f24", "#c9d1d9", "#0b6e99", "#c2571a"
+GRAPH_WIDTH, GRAPH_HEIGHT, MARGIN = 720, 420, 34
+_STEPS = 260
+_MOST_TICKS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +22,12 @@ class Line:
 
     name: str
     points: tuple[tuple[float, float], ...]
-    colour: str = FAINT
-    width: float = 1.2
+    kind: str = ""
+    """A class of its own besides ``line``, such as ``mean``."""
 
 
-def lines(series: Sequence[Line], *, low: float, high: float, y_label: str, x_label: str, percent: bool) -> str:
-    """Series of points over a common axis."""
+def lines(series: Sequence[Line], *, low: float, high: float, x_label: str, what: str) -> str:
+    """Series of points over a common axis; ``what`` it shows, for whoever does not see it."""
     xs = [x for line in series for x, _ in line.points]
     first, last = (min(xs), max(xs)) if xs else (0.0, 1.0)
     span = (last - first) or 1.0
@@ -31,60 +36,82 @@ def lines(series: Sequence[Line], *, low: float, high: float, y_label: str, x_la
         across = LEFT + (x - first) / span * (WIDTH - LEFT - RIGHT)
         return across, HEIGHT - BOTTOM - (y - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    out = [_open(HEIGHT)]
+    out = [_open(WIDTH, HEIGHT, "chart", what)]
     for step in range(6):
         value = low + (high - low) * step / 5
         _, y = place(first, value)
-        text = f"{100 * value:.0f} %" if percent else f"{value:g}"
-        out.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#eaeef2"/>')
-        out.append(_text(LEFT - 8, y + 4, text, "end"))
-    ticks = sorted(set(xs)) if len(set(xs)) <= 12 else [first + span * step / 10 for step in range(11)]
+        out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        out.append(_text(LEFT - 8, y + 4, f"{100 * value:.0f} %", "end"))
+    ticks = sorted(set(xs)) if len(set(xs)) <= _MOST_TICKS else [round(first + span * step / 10) for step in range(11)]
     out += [_text(place(x, low)[0], HEIGHT - BOTTOM + 16, f"{x:.0f}", "middle") for x in ticks]
     for line in series:
         spots = [place(x, y) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-        title = f"<title>{escape(line.name)}</title>"
+        kind = f"line {line.kind}".strip()
+        marks = line.kind == "mean" and len(spots) <= 60
         out.append(
-            f'<g>{title}<polyline points="{path}" fill="none" stroke="{line.colour}" stroke-width="{line.width}"/>'
-            + "".join(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{line.width + 0.6:.1f}" fill="{line.colour}"/>' for x, y in spots
-            )
+            f'<g><title>{escape(line.name)}</title><polyline class="{kind}" points="{path}"/>'
+            + "".join(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="3.4"/>' for x, y in spots if marks)
             + "</g>"
         )
     out.append(_text(WIDTH / 2, HEIGHT - 4, x_label, "middle"))
-    out.append(_text(LEFT, TOP - 4, y_label, "start"))
     return "\n".join([*out, "</svg>"])
 
 
-def bars(rows: Sequence[tuple[str, float, str]], *, colour: str = ACCENT) -> str:
-    """Horizontal bars, each with its name and its figure in words; values below zero go to the left."""
-    height = 24 * len(rows) + 16
-    low, high = min([0.0, *(value for _, value, _ in rows)]), max([0.0, *(value for _, value, _ in rows)])
-    span = (high - low) or 1.0
-    left, right = 96, 120
-
-    def across(value: float) -> float:
-        return left + (value - low) / span * (WIDTH - left - right)
-
-    zero = across(0.0)
-    out = [_open(height)]
-    for place, (name, value, words) in enumerate(rows):
-        y, end = 8 + 24 * place, across(value)
-        start, width = min(zero, end), max(abs(end - zero), 1.0)
-        out.append(_text(left - 8, y + 14, name, "end"))
+def graph(nodes: Mapping[str, str], edges: Mapping[tuple[str, str], int], what: str) -> str:
+    """Nodes by name with their class, connections with how many messages came by them."""
+    names = list(nodes)
+    pairs = [(names.index(a), names.index(b)) for a, b in edges]
+    spots = _settled(len(names), pairs)
+    most = max(edges.values(), default=0) or 1
+    radius = 11 if len(names) > 30 else 14 if len(names) > 16 else 20
+    out = [_open(GRAPH_WIDTH, GRAPH_HEIGHT, "mesh", what)]
+    for (a, b), heard in zip(pairs, edges.values(), strict=True):
+        (x1, y1), (x2, y2) = spots[a], spots[b]
+        kind = f'edge heard" stroke-width="{0.8 + 2 * heard / most:.2f}' if heard else "edge"
+        out.append(f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
+    for (name, kind), (x, y) in zip(nodes.items(), spots, strict=True):
+        badge = {"finished": "✓", "failed": "✕", "lost": "✕"}.get(kind.partition(" ")[0], "")
         out.append(
-            f'<rect x="{start:.1f}" y="{y + 3}" width="{width:.1f}" height="15" rx="2" '
-            f'fill="{colour if value >= 0 else SECOND}"/>'
+            f'<g class="node {escape(kind)}" transform="translate({x:.1f} {y:.1f})"><title>{escape(name)}</title>'
+            f'<circle class="body" r="{radius}"/>'
+            f'<text class="name" font-size="{0.9 * radius:.0f}">{escape(name.removeprefix("node-"))}</text>'
+            f'<text class="badge" x="{radius}" y="{-0.85 * radius:.0f}">{badge}</text></g>'
         )
-        out.append(_text(max(end, zero) + 8, y + 14, words, "start"))
-    out.append(f'<line x1="{zero:.1f}" x2="{zero:.1f}" y1="4" y2="{height - 4}" stroke="{FAINT}"/>')
     return "\n".join([*out, "</svg>"])
 
 
-def _open(height: float) -> str:
+def _settled(count: int, pairs: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    """Where nodes come to rest that all push each other away, while connections pull."""
+    turn = 2 * math.pi * np.arange(count) / max(1, count) - math.pi / 2
+    middle = np.array([GRAPH_WIDTH / 2, GRAPH_HEIGHT / 2])
+    at = middle + np.stack([0.28 * GRAPH_WIDTH * np.cos(turn), 0.33 * GRAPH_HEIGHT * np.sin(turn)], axis=1)
+    room = 1.25 * math.sqrt(GRAPH_WIDTH * GRAPH_HEIGHT / max(4, count))
+    pull = 0.010 * min(1.0, 3.2 * count / max(1, 2 * len(pairs)))
+    one, two = (np.array([pair[side] for pair in pairs], dtype=int) for side in (0, 1))
+    heat, pace = 1.0, np.zeros_like(at)
+    for _ in range(_STEPS):
+        apart = at[None, :] - at[:, None]
+        far = np.maximum(np.hypot(apart[..., 0], apart[..., 1]), 0.2)
+        pace -= (apart * (0.55 * room * room / far**3)[..., None]).sum(axis=1)
+        if len(pairs):
+            drawn = pull * (at[two] - at[one])
+            np.add.at(pace, one, drawn)
+            np.add.at(pace, two, -drawn)
+        pace += (middle - at) * np.array([0.005, 0.011])
+        step = np.hypot(pace[:, 0], pace[:, 1])
+        most = 14 * heat + 0.2
+        at = at + pace * np.minimum(1.0, most / np.maximum(step, 1e-9))[:, None]
+        at = np.clip(at, MARGIN, [GRAPH_WIDTH - MARGIN, GRAPH_HEIGHT - MARGIN])
+        pace *= 0.55
+        heat *= 0.985
+    return [(float(x), float(y)) for x, y in at]
+
+
+def _open(width: int, height: int, kind: str, what: str) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
-        f'font-family="system-ui, sans-serif" font-size="12" fill="{INK}" role="img">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(what)}">'
     )
 
 
