@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from p2pfd import behaviours, plugins
@@ -63,6 +65,10 @@ def check(plan: Plan) -> None:
             f"data.public is {shown(plan.data.public)}, and a chain takes labels for at most {_SAMPLES} samples",
             f"take {_SAMPLES} public samples, or settle on no chain (--chain none)",
         )
+    plan.task(_ANY)  # which has bounds of its own
+
+
+_ANY = DataFacts(bytes(32))
 
 
 def _check_metrics(endpoint: str) -> None:
@@ -89,11 +95,10 @@ def check_data(plan: Plan) -> DataFacts:
         raise PlanError(f"there is no adapter {shown(plan.adapter)}", did_you_mean(plan.adapter, adapters))
     elsewhere = plan.data.public_from
     synthetic = elsewhere.startswith("synthetic")
-    facts = DataFacts(
-        data.digest_of_set(plan.data.name),
-        data.classes_of_set(plan.data.name),
-        data.digest_of_set(elsewhere) if elsewhere and not synthetic else b"",
-    )
+    with naming("data.name"):
+        sha256, classes = data.digest_of_set(plan.data.name), data.classes_of_set(plan.data.name)
+    with naming("data.public_from"):
+        facts = DataFacts(sha256, classes, data.digest_of_set(elsewhere) if elsewhere and not synthetic else b"")
     task = plan.task(facts)
     for name in {plan.data.name, *([elsewhere] if facts.public_sha256 else [])}:
         check_here(name)
@@ -113,6 +118,17 @@ def check_data(plan: Plan) -> DataFacts:
         _check_kind(plan, common=common)
     _check_attack(plan, facts.classes, labels=common and not plan.meets)
     return facts
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """What is wrong with what a key says is told with the key."""
+    try:
+        yield
+    except PlanError as error:
+        if key in error.what:
+            raise
+        raise PlanError(f"{key}: {error.what}", error.fix) from error
 
 
 def check_here(name: str) -> None:

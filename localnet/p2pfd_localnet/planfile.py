@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from p2pfd.core.tables import Step, Text, changed, did_you_mean
+from p2pfd.core.tables import Step, Text, changed, did_you_mean, shown
 from p2pfd.errors import PlanError
 from p2pfd_localnet import chaos
 from p2pfd_localnet.chaos import Act
+from p2pfd_localnet.deeds import KEYS, KINDS
 from p2pfd_localnet.plan import Plan
-from p2pfd_localnet.presets import DEFAULT, names, preset_of
+from p2pfd_localnet.presets import DEFAULT, TERMS, names, preset_of
 
 MOST_BYTES = 1_000_000
+_BITS = 63
 HIDDEN = ("summary", "source", "written", "chaos")
 """What is no key of a file, or is not read as the others are."""
 _NUMBER = re.compile(r"\A.*?\[\[chaos\]\] \d+: ")
@@ -56,6 +58,15 @@ def from_file(path: Path) -> Plan:
     named = dataclasses.replace(base, name=path.stem, summary="", source=str(path), written=text)
     if "chaos" in value:
         named = dataclasses.replace(named, chaos=_acts(value.pop("chaos"), text))
+    meeting = value.get("encounters")
+    if isinstance(meeting, Mapping):
+        if "own" in meeting:
+            raise PlanError(
+                f"{text.at('encounters', 'own')}: there is no key 'encounters.own' in a plan",
+                "how often nodes meet is said by rounds",
+            )
+        if not named.meets:  # what the file does not say of encounters is as in the preset of that name
+            named = dataclasses.replace(named, encounters=TERMS)
     plan: Plan = changed(named, value, text, skip=HIDDEN, also=("preset", "chaos"))
     return plan
 
@@ -70,13 +81,31 @@ def from_plain(value: Mapping[str, Any]) -> Plan:
 
 def _read(text: Text) -> dict[str, Any]:
     try:
-        return tomllib.loads(text.text)
+        value = tomllib.loads(text.text)
     except RecursionError as error:
         raise PlanError(
             f"{text.name} is not TOML: too many brackets", "docs/reference/plan-file.md has every key"
         ) from error
     except ValueError as error:  # which is also said of numbers beyond all measure
         raise _no_toml(text, error) from error
+    for path, entry in _leaves(value, ()):
+        if any(number.bit_length() > _BITS for number in _wholes(entry)):
+            spelt = ".".join(step for step in path if isinstance(step, str))
+            raise PlanError(
+                f"{text.at(*path)}: {spelt} has a number that is too large", f"whole numbers have at most {_BITS} bits"
+            )
+    return value
+
+
+def _wholes(value: object) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _wholes(entry)
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _wholes(entry)
 
 
 def _no_toml(text: Text, error: ValueError) -> PlanError:
@@ -100,17 +129,32 @@ def _acts(tables: object, text: Text) -> tuple[Act, ...]:
         raise PlanError(f"{text.at('chaos')}: chaos is no list of tables", "write [[chaos]] above each of them")
     acts: list[Act] = []
     for place, table in enumerate(tables):
+        _check_act(table, place, text)
         try:
             acts += chaos.parse([table])
         except PlanError as error:
             what = _NUMBER.sub("", error.what)
             key = next((key for key in table if re.search(rf"\b{re.escape(key)}\b", what)), None)
-            key = key if key is not None or "do" not in table else "do"
             where = text.at("chaos", place, *([] if key is None else [key]))
             raise PlanError(f"{where}: chaos: {what}", error.fix) from error
     if len(acts) > chaos.MAX_ACTS:
         raise PlanError(f"{text.at('chaos')}: chaos has {len(acts):,} acts", f"{chaos.MAX_ACTS:,} are the most")
     return tuple(acts)
+
+
+def _check_act(table: Mapping[str, Any], place: int, text: Text) -> None:
+    """Whether the keys of a table `[[chaos]]` are such as what it does has."""
+    known = {chaos.CHURN: chaos.CHURN_KEYS, **{kind: KEYS.get(kind, ()) for kind in KINDS}}
+    do = table.get("do", "")
+    if not isinstance(do, str):
+        where = text.at("chaos", place, "do")
+        raise PlanError(f"{where}: chaos.do is {shown(do)}", f"it must be one of {', '.join(known)}")
+    every = dict.fromkeys(key for keys in known.values() for key in keys)
+    legal = (*chaos.TIMES, "do", *known.get(do, every))
+    for key in table:
+        if key not in legal:
+            where = text.at("chaos", place, key)
+            raise PlanError(f"{where}: there is no key {shown(f'chaos.{key}')}", did_you_mean(key, legal))
 
 
 @contextmanager
@@ -128,7 +172,7 @@ def _where(text: Text, what: str) -> str:
     """The file, the line, and the key if the words do not name it."""
     path = meant(tomllib.loads(text.text), what)
     if path is None:
-        return f"{text.name}: "
+        return "" if text.name in what else f"{text.name}: "
     spelt = ".".join(step for step in path if isinstance(step, str))
     return f"{text.at(*path)}: " + ("" if spelt in what else f"{spelt}: ")
 

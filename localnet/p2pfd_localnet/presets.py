@@ -17,7 +17,7 @@ from p2pfd_localnet.plan import UNIT, DataPlan, Plan
 DEFAULT = "digits"
 ALIASES: Mapping[str, str] = MappingProxyType({"digits-1bit": DEFAULT})
 """What presets were called before."""
-_ENCOUNTERS = EncounterSpec(
+TERMS = EncounterSpec(
     own=3,
     prepayment=Amount(10 * UNIT),
     stake=Amount(60 * UNIT),
@@ -26,6 +26,7 @@ _ENCOUNTERS = EncounterSpec(
     longest=1_200,
     unbond_seconds=1_200,
 )
+"""Of encounters, where a plan says nothing else."""
 PRESETS: tuple[Plan, ...] = (
     Plan(name=DEFAULT, summary="ten nodes, ten rounds, unequal shares of scikit-learn's digits"),
     Plan(name="small", summary="four nodes, three rounds of the same: a first look", nodes=4, rounds=3),
@@ -83,7 +84,7 @@ PRESETS: tuple[Plan, ...] = (
         summary="ten nodes that pay one another for what they learn, judged by validators that are drawn by lot",
         adapter="gossip",
         rounds=3,
-        encounters=_ENCOUNTERS,
+        encounters=TERMS,
     ),
     Plan(
         name="attack",
