@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd import errors
-from p2pfd.cli import exits, mesh, passphrase
+from p2pfd.cli import accept, exits, mesh, passphrase
 from p2pfd.cli.app import Command
+from p2pfd.cli.invite import invitation
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
-from p2pfd.cli.task import load as load_task
+from p2pfd.cli.task_file import load as load_task
 from p2pfd.core.spec import TaskSpec
-from p2pfd.errors import P2pfdError, PlanError
+from p2pfd.core.ticks import SECOND
+from p2pfd.errors import P2pfdError, PlanError, UsageError
 from p2pfd.node import config, keys, keystore
+from p2pfd.node.clock import SystemClock
+from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.settlement.profiles import profile_of
 
 LISTEN = "/ip4/0.0.0.0/tcp/0"
@@ -117,13 +121,28 @@ def _keys(home: Path, task: TaskSpec, passphrase_file: Path | None) -> keys.Node
 
 
 def _join(args: argparse.Namespace, screen: Screen) -> int:
-    task = load_task(args.task)
+    if (args.task is None) == (args.invitation is None):
+        raise UsageError("join what?", "name an invitation, or a task file with --task FILE")
+    named = accept.chain_named(args)
+    manifest = None if args.invitation is None else invitation(args.invitation)
+    task = load_task(args.task) if manifest is None else manifest.task
     home = args.home.absolute()
     shard, shards = args.shard or (0, task.seats)
-    if task.chain.profile != "none" and not args.chain_url:
-        raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
     network = mesh.settings_of(args)
     config.network_settings(network, home)
+    url = args.chain_url if manifest is None else accept.chain_url(manifest, named, args.chain_url, screen)
+    if task.chain.profile != "none" and not url:
+        raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
+    if manifest is not None:
+        begun = _begun(home, task)
+        if not begun:
+            accept.new_keys(task, home, args.passphrase_file, screen)
+        outlook = accept.agree(manifest, url, home, SystemClock().now() // SECOND, screen)
+        if outlook is not None and not begun:
+            accept.may_begin(manifest, outlook, args, screen)
+        if args.dry_run:
+            screen.result({"id": task.id.hex(), "home": str(home), "begun": begun})
+            return exits.OK.code
     mine = _keys(home, task, args.passphrase_file)
     config.save_task(task, home / "task.json")
     settings = config.NodeConfig(
@@ -133,9 +152,9 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
         shards=shards,
         seed=task.data.seed,
         listen=args.listen,
-        bootstrap=tuple(args.bootstrap),
+        bootstrap=tuple(args.bootstrap) or (() if manifest is None else manifest.bootstrap),
         task="task.json",
-        chain_url=args.chain_url,
+        chain_url=url,
         data_dir="",
         metrics=args.metrics,
         network=network,
@@ -143,6 +162,16 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
     return _run_node(home / config.FILE, mine, settings.bootstrap, screen)
+
+
+def _begun(home: Path, task: TaskSpec) -> bool:
+    """Whether a node there takes part in this task already: then it goes on. It is another's, if it does in another."""
+    if not (home / config.FILE).is_file():
+        return False
+    found = config.load(home / config.FILE).load_task()
+    if found.id != task.id:
+        raise PlanError(f"{home} has a node of the task {found.name}", "name another directory: --home DIR")
+    return (home / STORE_FILE).is_file()
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -157,7 +186,10 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _join_options(parser: Parser) -> None:
-    parser.add_argument("--task", type=Path, required=True, metavar="FILE", help="the task: JSON or TOML")
+    parser.add_argument(
+        "invitation", nargs="?", help="what p2pfd task publish wrote: a file, an address, - or its text"
+    )
+    parser.add_argument("--task", type=Path, metavar="FILE", help="a task file, instead of an invitation: JSON or TOML")
     parser.add_argument(
         "--bootstrap", action="append", default=[], metavar="ADDR", help="a peer to dial; several times"
     )
@@ -166,6 +198,8 @@ def _join_options(parser: Parser) -> None:
     parser.add_argument("--listen", default=LISTEN, metavar="ADDR", help=f"where others can dial it ({LISTEN})")
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
     mesh.options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what taking part in an invitation means, and stop")
+    parser.add_argument("--yes", action="store_true", help="spend real funds without asking")
     _metrics_option(parser)
     passphrase.options(parser)
 
@@ -183,7 +217,7 @@ def _run_options(parser: Parser) -> None:
 JOIN = Command(
     "join",
     "take part in a task: make a node and run it until the task is over",
-    "p2pfd join --task task.json --bootstrap /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW... --shard 1/4",
+    "p2pfd join digits.p2pfd --home p2pfd-node",
     _join_options,
     _join,
 )

@@ -13,6 +13,7 @@ from p2pfd.cli.evidence import EXPLAIN, VERIFY
 from p2pfd.cli.experiment import EXPERIMENT
 from p2pfd.cli.incentives import INCENTIVES
 from p2pfd.cli.keys import KEYS
+from p2pfd.cli.leave import LEAVE
 from p2pfd.cli.money import BALANCE, STAKE, UNSTAKE, WITHDRAW
 from p2pfd.cli.node import JOIN, RUN
 from p2pfd.cli.sim import SIM
@@ -38,6 +39,7 @@ PROGRAM: Program = Program(
         STAKE,
         UNSTAKE,
         WITHDRAW,
+        LEAVE,
         DOCTOR,
         VERIFY,
         EXPLAIN,

@@ -1,63 +1,146 @@
-"""`p2pfd task check|show FILE`: read a task file as a node would."""
+"""`p2pfd task new|check|publish|show`: write a task, look at one, and invite others to it."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import tomllib
+import time
 from pathlib import Path
 
-from p2pfd.cli import exits
+import trio
+
+from p2pfd.cli import consent, exits, passphrase, publish, task_new
 from p2pfd.cli.app import Command
+from p2pfd.cli.invite import task_or_invitation
+from p2pfd.cli.money import tokens
 from p2pfd.cli.parse import Parser, one_of
 from p2pfd.cli.screen import Screen
-from p2pfd.core.spec import TaskSpec, from_plain, in_hex, unhex
-from p2pfd.errors import PlanError
-from p2pfd.node import config
-
-MAX_BYTES = 64 * 1024
-
-
-def load(path: Path) -> TaskSpec:
-    """The task in a JSON file, or in a TOML file, which people write more easily."""
-    if not path.is_file():
-        raise PlanError(f"there is no file {path}", "name a task file: JSON or TOML")
-    if path.stat().st_size > MAX_BYTES:
-        raise PlanError(f"{path} has more than {MAX_BYTES} bytes", "that is no task file")
-    try:
-        return _from_toml(path) if path.suffix == ".toml" else config.load_task(path)
-    except PlanError as error:
-        where = "" if str(path) in error.what else f"{path}: "
-        raise PlanError(where + error.what, error.fix) from error
-    except (RecursionError, ValueError) as error:  # thousands of brackets, or a number of thousands of digits
-        raise PlanError(f"{path} cannot be read: {error}", "that is no task file") from error
-
-
-def _from_toml(path: Path) -> TaskSpec:
-    try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"it is not TOML: {error}", "a file that ends in .toml is read as TOML") from error
-    return from_plain(unhex(value))
+from p2pfd.cli.where import HOME
+from p2pfd.core.manifest import Manifest
+from p2pfd.core.spec import TaskSpec, in_hex
+from p2pfd.errors import UsageError
+from p2pfd.node import keys
+from p2pfd.node.invitation import Outlook, find_chain, look
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
-    """Read the file; say that it is a task and which, or show all of it."""
-    spec = load(args.file)
-    if args.action == "show":
-        screen.result({"id": spec.id.hex(), "task": in_hex(spec)})
-        if not screen.as_json:
-            screen.say(json.dumps(in_hex(spec), indent=2))
-        return exits.OK.code
-    screen.say(f"{spec.name}: {spec.rounds} rounds, {spec.seats} seats, {spec.adapter} on {spec.data.name}")
-    screen.say(f"id {spec.id.hex()}")
-    screen.result({"id": spec.id.hex(), "name": spec.name, "ok": True})
+    """Do what the first word says."""
+    match args.action:
+        case "new":
+            return task_new.run(args, screen)
+        case "publish":
+            return publish.run(args, screen)
+    spec, manifest = task_or_invitation(args.file)
+    return _show(spec, manifest, screen) if args.action == "show" else _check(args, spec, manifest, screen)
+
+
+def _show(spec: TaskSpec, manifest: Manifest | None, screen: Screen) -> int:
+    told = {"id": spec.id.hex(), "task": in_hex(spec)} | ({} if manifest is None else _beside(manifest))
+    screen.result(told)
+    if not screen.as_json:
+        screen.say(json.dumps(in_hex(spec) if manifest is None else told, indent=2))
     return exits.OK.code
 
 
+def _check(args: argparse.Namespace, spec: TaskSpec, manifest: Manifest | None, screen: Screen) -> int:
+    screen.say(f"{spec.name}: {spec.rounds} rounds, {spec.seats} seats, {spec.adapter} on {spec.data.name}")
+    screen.say(f"id {spec.id.hex()}")
+    told: dict[str, object] = {"id": spec.id.hex(), "name": spec.name, "ok": True}
+    if manifest is not None:
+        told |= _beside(manifest)
+        screen.say(f"signed by {manifest.requester}" + (f": {manifest.note}" if manifest.note else ""))
+    if args.chain_url:
+        if manifest is None:
+            raise UsageError("whose task is it? a task file does not say", "check an invitation: p2pfd task publish")
+        outlook = trio.run(_look, manifest, args.chain_url)
+        told["chain"] = told_of(outlook)
+        say_state(outlook, manifest, screen)
+    screen.result(told)
+    return exits.OK.code
+
+
+async def _look(manifest: Manifest, url: str) -> Outlook:
+    await find_chain(manifest.task.chain, (url,))
+    return await look(manifest, url, keys.fresh().account.account)
+
+
+def say_state(outlook: Outlook, manifest: Manifest, screen: Screen) -> None:
+    """How far the task is on its chain."""
+    chain, state, seats = manifest.task.chain, outlook.state, manifest.task.seats
+    screen.say(f"chain   {chain.chain_id} · {chain.profile} · the terms are the manifest's")
+    if state is None:
+        return
+    if state.over:
+        screen.say("state   it is over")
+    elif state.gathering:
+        left = max(0, state.deadline - outlook.now)
+        screen.say(f"state   {state.taken} of {seats} seats are taken; workers can enrol for {left} s")
+    else:
+        screen.say(f"state   in round {state.round + 1} of {manifest.task.rounds}, with {state.taken} workers")
+
+
+def told_of(outlook: Outlook) -> dict[str, object]:
+    """What a chain said, for scripts."""
+    state = outlook.state
+    return {
+        "url": outlook.url,
+        "live": outlook.caps.live,
+        "state": None
+        if state is None
+        else {
+            "requester": state.requester,
+            "gathering": state.gathering,
+            "over": state.over,
+            "round": state.round,
+            "deadline": state.deadline,
+            "taken": state.taken,
+        },
+    }
+
+
+def say_cost(outlook: Outlook, screen: Screen) -> None:
+    """What taking part takes, and what the account has."""
+    chain_id, out, price = outlook.caps.chain_id, outlook.outlay, outlook.price
+    screen.say(f"bring   {tokens(out.tokens)} tokens, which are bound; the wallet has {tokens(outlook.held.wallet)}")
+    rounds = f" and about {out.rounds:,} for all rounds" if out.rounds else ""
+    screen.say(f"gas     about {out.begin:,} to begin{rounds}")
+    if price:
+        whole = consent.coins((out.begin + out.rounds) * price, chain_id)
+        reserve, there = consent.coins(out.reserve * price, chain_id), consent.coins(outlook.coins, chain_id)
+        screen.say(f"cost    {whole} at {consent.gwei(price)}; {reserve} must be there to begin, and there are {there}")
+
+
+def _beside(manifest: Manifest) -> dict[str, object]:
+    return {
+        "requester": manifest.requester,
+        "bootstrap": list(manifest.bootstrap),
+        "data": list(manifest.data),
+        "rpc": list(manifest.rpc),
+        "until": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(manifest.until)) if manifest.until else "",
+        "note": manifest.note,
+    }
+
+
 def _options(parser: Parser) -> None:
-    parser.add_argument("action", type=one_of("check", "show"), help="check it, or show it in its one JSON form")
-    parser.add_argument("file", type=Path, help="a task: JSON or TOML")
+    parser.add_argument(
+        "action",
+        type=one_of("new", "check", "publish", "show"),
+        help="write a task file; check a task or an invitation; open it on its chain and write the invitation; show it",
+    )
+    parser.add_argument("file", help="a task (JSON or TOML), or an invitation: a file, an address, - or its text")
+    parser.add_argument("--chain-url", default="", metavar="URL", help="check, publish: where the task's chain answers")
+    parser.add_argument(
+        "--home", type=Path, default=HOME, metavar="DIR", help=f"publish: the requester's directory, with keys ({HOME})"
+    )
+    passphrase.options(parser)
+    publish.options(parser)
+    task_new.options(parser)
 
 
-TASK = Command("task", "check or show a task file", "p2pfd task check .localnet/default/task.json", _options, run)
+TASK = Command(
+    "task",
+    "write, check, publish or show a task",
+    "p2pfd task check .localnet/default/task.json",
+    _options,
+    run,
+)

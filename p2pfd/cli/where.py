@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import trio
 
 from p2pfd.cli.parse import Parser
-from p2pfd.cli.task import load as load_task
+from p2pfd.cli.task_file import load as load_task
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import PlanError, UsageError
 from p2pfd.node import config, keys, keystore
@@ -45,13 +45,13 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--home", type=Path, default=HOME, metavar="DIR", help=f"a node's directory, or a local mesh's ({HOME})"
     )
-    parser.add_argument("--task", type=Path, metavar="FILE", help="a task file, instead of a directory")
+    parser.add_argument("--task", type=Path, metavar="FILE", help="a task file, instead of the directory's")
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
 
 
 def find(args: argparse.Namespace) -> Place:
     """The place that the options name; PlanError where there is none, or nothing settles there."""
-    place = _of_task(args.task, args.chain_url) if args.task else _of_directory(args.home, args.chain_url)
+    place = _of_task(args.task, args.chain_url, args.home) if args.task else _of_directory(args.home, args.chain_url)
     if place.task.chain.profile == "none":
         raise PlanError(f"the task {place.task.name} settles on no chain", "nobody stakes and nobody is paid in it")
     return place
@@ -70,8 +70,9 @@ async def opened(place: Place) -> AsyncIterator[Chain]:
         raise UsageError("where does the task's chain answer?", "say it: --chain-url URL")
 
 
-def _of_task(path: Path, url: str) -> Place:
-    return Place(load_task(path), url, None, None)
+def _of_task(path: Path, url: str, home: Path) -> Place:
+    at = home.absolute() / "keys"
+    return Place(load_task(path), url, None, at if keystore.exists(at) else None)
 
 
 def _of_directory(home: Path, url: str) -> Place:

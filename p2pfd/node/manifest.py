@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import textwrap
 import zlib
 
 from p2pfd.core.canonical import decode, encode
@@ -25,7 +24,8 @@ def seal(manifest: Manifest, key: AccountKey) -> str:
     if key.account != manifest.requester:
         raise PlanError(f"{key.account} signs for {manifest.requester}", "the requester signs: name its keys")
     packed = zlib.compress(encode([manifest.to_plain(), key.sign(_said(manifest))]), 9)
-    return "\n".join(textwrap.wrap(PREFIX + base64.urlsafe_b64encode(packed).decode(), WIDTH)) + "\n"
+    text = PREFIX + base64.urlsafe_b64encode(packed).decode()
+    return "".join(text[at : at + WIDTH] + "\n" for at in range(0, len(text), WIDTH))
 
 
 def unseal(text: str) -> Manifest:

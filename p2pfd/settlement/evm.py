@@ -191,6 +191,11 @@ class EvmSettlement(EvmDesk[ModeClaim]):
         mode = self.contract.kind.name
         return contracts.terms_of(task, told) if mode == "onchain" else terms_of(mode, task, told)
 
+    async def ready(self, who: Account) -> int:
+        """The second from which on what unbonds can be withdrawn."""
+        ((ready,),) = await self._ask(self._view("ready", who))
+        return int(ready)
+
     async def task_state(self, task: TaskId) -> TaskState | None:
         """How far a task is, and who opened it; None where there is no such task."""
         ((told,),) = await self._ask(self._view("tasks", task))

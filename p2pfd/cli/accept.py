@@ -1,0 +1,93 @@
+"""`p2pfd join INVITATION`: what taking part would mean, said and asked before a key signs anything."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import trio
+
+from p2pfd.cli import consent, passphrase
+from p2pfd.cli.money import tokens
+from p2pfd.cli.screen import Screen
+from p2pfd.cli.task import say_cost, say_state
+from p2pfd.core.manifest import Manifest
+from p2pfd.core.spec import TaskSpec
+from p2pfd.errors import ChainError, PlanError, UsageError
+from p2pfd.node import keys, keystore
+from p2pfd.node.invitation import FAUCETS, PUBLIC_RPC, Outlook, find_chain, look
+from p2pfd.settlement.profiles import PROFILES, profile_of
+
+
+def chain_named(args: argparse.Namespace) -> str:
+    """The public chain that ``--network NAME`` names, taken out of the network's settings; empty where none is."""
+    names = [text for text in args.network if text in PROFILES]
+    args.network = [text for text in args.network if text not in PROFILES]
+    if len(names) > 1:
+        raise UsageError(f"--network names {len(names)} chains", "a task settles on one")
+    return names[0] if names else ""
+
+
+def chain_url(manifest: Manifest, named: str, given: str, screen: Screen) -> str:
+    """Where the invitation's chain answers: as the user says, else as the invitation says, else in public."""
+    spec = manifest.task.chain
+    if named and spec.profile != named:
+        raise PlanError(f"the task settles on {spec.profile}, and --network says {named}", "leave that out")
+    if spec.profile == "none":
+        return ""
+    profile_of(spec)
+    url = trio.run(find_chain, spec, (given,) if given else (*manifest.rpc, *PUBLIC_RPC.get(spec.profile, ())))
+    screen.say(f"chain   answers at {url}")
+    return url
+
+
+def new_keys(task: TaskSpec, home: Path, passphrase_file: Path | None, screen: Screen) -> None:
+    """Make keys where there are none: encrypted ones, unless the chain is one to throw away."""
+    at = home / "keys"
+    if keystore.exists(at):
+        return
+    if task.chain.profile == "none" or not profile_of(task.chain).live:
+        keys.save(keys.fresh(), at)
+        return
+    path = keystore.create(keys.fresh(), at, passphrase.current(passphrase_file).choose())
+    screen.say(f"made    {path}; copy it to a safe place, and keep the passphrase somewhere else")
+
+
+def agree(manifest: Manifest, url: str, home: Path, now: int, screen: Screen) -> Outlook | None:
+    """Show what it means, check what is there, and ask where funds are real; None where nothing settles."""
+    task = manifest.task
+    screen.say(f"task    {task.name} · {task.rounds} rounds · {task.seats} seats · {task.adapter} on {task.data.name}")
+    screen.say(f"asked   by {manifest.requester}" + (f": {manifest.note}" if manifest.note else ""))
+    if manifest.until and now > manifest.until:
+        day = time.strftime("%Y-%m-%d", time.gmtime(manifest.until))
+        raise PlanError(f"the invitation was good until {day}", "ask the requester for a new one")
+    if not url:
+        screen.say("pay     none: the task settles on no chain")
+        return None
+    who = keystore.identity(home / "keys").account
+    outlook = trio.run(look, manifest, url, who)
+    say_state(outlook, manifest, screen)
+    screen.say(f"account {who}")
+    say_cost(outlook, screen)
+    return outlook
+
+
+def may_begin(manifest: Manifest, outlook: Outlook, args: argparse.Namespace, screen: Screen) -> None:
+    """Whether a seat can still be had, is paid for, and is wanted; else the reason, and what to do."""
+    state, chain = outlook.state, manifest.task.chain
+    if state is not None and (state.over or not state.gathering):
+        raise PlanError("the task is over" if state.over else "the task has begun", "ask for another one")
+    if state is not None and state.taken >= manifest.task.seats:
+        raise PlanError("all seats are taken", "ask the requester for another task")
+    if outlook.missing_coins:
+        faucet = FAUCETS.get(chain.chain_id)
+        fix = f"get some for {outlook.account}: {faucet}" if faucet else f"send some to {outlook.account}"
+        raise ChainError(f"{consent.coins(outlook.missing_coins, chain.chain_id)} are missing for gas", fix)
+    if outlook.missing_tokens:
+        raise ChainError(
+            f"{tokens(outlook.missing_tokens)} tokens are missing (of {chain.token})",
+            f"ask {manifest.requester} to send them to {outlook.account}",
+        )
+    if outlook.caps.live:
+        consent.agree(f"take part on chain {chain.chain_id} ({chain.profile}), with real funds?", args.yes, screen)
