@@ -27,7 +27,7 @@ from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
 from p2pfd.settlement.encounter_history import Entry, Reader
 from p2pfd.settlement.encounters import papers
-from p2pfd.settlement.kinds import ENCOUNTERS
+from p2pfd.settlement.kinds import ENCOUNTERS, Contract
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
 from p2pfd.settlement.profiles import PROFILES, open_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
@@ -58,6 +58,10 @@ class Ledger(Protocol):
 
     async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """Deploy, fund, and open the task."""
+        ...
+
+    def resume(self, task: TaskSpec) -> None:
+        """The task is open already."""
         ...
 
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
@@ -95,6 +99,9 @@ class NoLedger:
     async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """The task, which settles nowhere."""
         return plan.task(facts)
+
+    def resume(self, task: TaskSpec) -> None:
+        """It settles nowhere."""
 
     async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
         """Nobody owns anything."""
@@ -147,6 +154,10 @@ class ChainLedger:
         task = plan.task(facts, spec)
         await self._begin(task, plan)
         return task
+
+    def resume(self, task: TaskSpec) -> None:
+        """Token and market stand on the chain already, and the task is open."""
+        self._spec = task.chain
 
     async def _market(self, rpc: Rpc, plan: Plan, spec: ChainSpec) -> ChainSpec:
         """The contract that the task is to name."""
@@ -221,6 +232,11 @@ class EncounterLedger(ChainLedger):
         self._contract = await deploy_also(rpc, self._requester, spec, ENCOUNTERS, rules, habits=self._profile.habits)
         return dataclasses.replace(spec, market=self._contract.address)
 
+    def resume(self, task: TaskSpec) -> None:
+        """The contract stands on the chain already."""
+        super().resume(task)
+        self._contract = Contract(task.chain.market, ENCOUNTERS)
+
     async def _begin(self, task: TaskSpec, plan: Plan) -> None:
         """Nothing is to be opened."""
 
@@ -264,8 +280,8 @@ def accounts(plan: Plan) -> list[Account]:
 
 
 @asynccontextmanager
-async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledger]:
-    """The plan's chain, running."""
+async def open_ledger(plan: Plan, state: State, port: int, behind: int = 0) -> AsyncIterator[Ledger]:
+    """The plan's chain, running; its time is ``behind`` the clock's by so many seconds."""
     if plan.chain == "none":
         yield NoLedger()
         return
@@ -276,5 +292,5 @@ async def open_ledger(plan: Plan, state: State, port: int) -> AsyncIterator[Ledg
         profile, chain = await running_chain(plan.chain, everybody)
         yield kind(chain, requester, state.chain / LOG_FILE, profile)
         return
-    async with local_chain(plan.chain, state.chain, everybody, port) as chain:
+    async with local_chain(plan.chain, state.chain, everybody, port, behind) as chain:
         yield kind(chain, requester, state.chain / LOG_FILE, plan.chain)

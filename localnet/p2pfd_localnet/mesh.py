@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from collections.abc import Callable
@@ -12,15 +13,18 @@ import trio
 
 from p2pfd.cli import exits
 from p2pfd.cli.app import most_telling
+from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import P2pfdError
-from p2pfd.node.config import save_task
+from p2pfd.node.clock import SystemClock
+from p2pfd.node.config import load_task, save_task
 from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
+from p2pfd_localnet.launch import Job
 from p2pfd_localnet.onlookers import Onlookers, catch_up, onlookers
-from p2pfd_localnet.plan import DataFacts, Plan
+from p2pfd_localnet.past import Past, mark, save
 from p2pfd_localnet.report import render
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.start import found, late, start_nodes
-from p2pfd_localnet.state import Lock, State, write
+from p2pfd_localnet.state import Lock, write
 from p2pfd_localnet.summary import Summary, summarise
 from p2pfd_localnet.watch import Watch
 from p2pfd_localnet.words import Words
@@ -35,14 +39,10 @@ class Interrupted(KeyboardInterrupt):
 class Mesh:
     """One run of one mesh, from start to end."""
 
-    plan: Plan
-    state: State
+    job: Job
     lock: Lock
     words: Words
-    facts: DataFacts
     start_timeout: float
-    port: int = 0
-    entry: str = ENTRY
     on_ready: Callable[[], None] = lambda: None
     serve: str = ""
     """Where the page is served; empty, nowhere."""
@@ -51,9 +51,11 @@ class Mesh:
     _spawner: Spawner | None = field(init=False, default=None)
     _ledger: Ledger = field(init=False, default_factory=NoLedger)
     _interrupted: bool = field(init=False, default=False)
+    _past: Past | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.watch = Watch(self.plan, self.state, self.words)
+        self.watch = Watch(self.job.plan, self.job.home, self.words)
+        self._past = self.job.past
 
     async def run(self) -> Summary:
         """Start, watch, stop, sum up. Whatever happens, no process is left when this returns or raises."""
@@ -98,14 +100,19 @@ class Mesh:
 
     async def _work(self) -> Summary:
         began = trio.current_time()
-        plan, state, watch = self.plan, self.state, self.watch
-        save_task(plan.task(self.facts), state.task)  # as long as nobody knows its chain, to warm up with
-        warm = (str(state.task),) if self.entry == ENTRY else ()
-        self._spawner = spawner = Spawner(state.zygote_log, (self.lock.fd,), self.entry, warm)
+        job, state, watch = self.job, self.job.home, self.watch
+        if job.past is not None:
+            watch.recall(job.past)
+            save(state, job.past)
+        elif job.facts is not None:
+            save_task(job.plan.task(job.facts), state.task)  # as long as nobody knows its chain, to warm up with
+        warm = (str(state.task),) if job.entry == ENTRY else ()
+        paused = 0 if job.past is None else job.past.paused
+        self._spawner = spawner = Spawner(state.zygote_log, (self.lock.fd,), job.entry, warm)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(spawner)
             with trio.move_on_after(self.start_timeout) as patience:
-                self._ledger = await stack.enter_async_context(open_ledger(plan, state, self.port))
+                self._ledger = await stack.enter_async_context(open_ledger(job.plan, state, job.port, paused))
             if patience.cancelled_caught:
                 raise late(watch.view, self.start_timeout, "the chain")
             try:
@@ -114,31 +121,44 @@ class Mesh:
                     nursery.start_soon(spawner.ended)
                     nursery.start_soon(self._ledger.watch)
                     with trio.CancelScope(deadline=patience.deadline) as patience:
-                        task = await found(watch, self._ledger, self.facts)
-                        before = await self._ledger.totals(accounts(plan))
-                        await start_nodes(watch, spawner, self._ledger.url)
+                        task, past = await self._founded()
+                        await start_nodes(watch, spawner, self._ledger.url, past.paused)
                     if patience.cancelled_caught:
                         raise late(watch.view, self.start_timeout)
                     url = ""
                     if self._onlookers is not None:
-                        nursery.start_soon(self._onlookers.follow, plan, task, self._ledger)
+                        nursery.start_soon(self._onlookers.follow, job.plan, task, self._ledger)
                         url = self._onlookers.url
                         write(state.supervisor, {**state.read(state.supervisor), "watch": url})
-                    self.words.ready(watch.view, plan, trio.current_time() - began, url)
+                    self.words.ready(watch.view, job.plan, trio.current_time() - began, url)
                     self._mark("running")
                     self.on_ready()
                     await watch.to_the_end()
-                    after = await self._ledger.totals(accounts(plan))
+                    after = await self._ledger.totals(accounts(job.plan))
                     audit, ends = await self._ledger.audit(task)
                     await catch_up(watch.picture, watch.plan, task, self._ledger.history)
                     nursery.cancel_scope.cancel()
             finally:
                 await spawner.close()  # the nodes before the chain that they talk to
-        seconds = trio.current_time() - began
-        payouts = {who: after[who] - before[who] for who in after}
-        summary = summarise(plan, watch.view, seconds, payouts, audit, str(state.report), ends)
+        seconds = past.ran + trio.current_time() - began
+        payouts = {who: after[who] - past.before[who] for who in after}
+        summary = summarise(job.plan, watch.view, seconds, payouts, audit, str(state.report), ends)
         state.report.write_text(render(summary, watch.picture.since(0)[1]), encoding="utf-8")
         return summary
+
+    async def _founded(self) -> tuple[TaskSpec, Past]:
+        """The task, opened now or in an earlier life, and what there is to remember of its beginning."""
+        job = self.job
+        if self._past is not None:
+            task = load_task(job.home.task)
+            self._ledger.resume(task)
+        else:
+            assert job.facts is not None, "a mesh without a past opens its task"
+            task = await found(self.watch, self._ledger, job.facts)
+            before = dict(await self._ledger.totals(accounts(job.plan)))
+            self._past = Past(SystemClock().now(), port=job.port, before=before)
+            save(job.home, self._past)
+        return task, self._past
 
     async def _signals(self, work: trio.CancelScope, armed: trio.Event) -> None:
         """Once: an orderly end. Twice: at once."""
@@ -156,6 +176,8 @@ class Mesh:
                 work.cancel()
 
     def _mark(self, status: str) -> None:
-        write(self.state.mesh, {"schema": 1, "status": status, "plan": self.plan.to_plain()})
+        mark(self.job.home, status, self.job.plan)
+        if self._past is not None and status not in ("starting", "running"):
+            save(self.job.home, dataclasses.replace(self._past, until=SystemClock().now()))
         if status != "failed":  # that is told with its reason
             self.watch.picture.status(status)
