@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from p2pfd import behaviours, plugins
 from p2pfd.core.encounter_spec import NO_ENCOUNTERS, check_encounters
-from p2pfd.core.spec import MAX_SEATS, NO_CHAIN
+from p2pfd.core.spec import MOST_NODES, NO_CHAIN
 from p2pfd.core.tables import did_you_mean, shown
 from p2pfd.errors import EnvironmentProblem, PlanError
 from p2pfd.incentives import market
@@ -31,7 +31,7 @@ def check(plan: Plan) -> None:
         if not low <= value <= high:
             raise PlanError(f"{key} is {shown(value)}", f"it must lie between {low} and {high}")
 
-    within("nodes", plan.nodes, 1, MAX_SEATS)
+    within("nodes", plan.nodes, 1, MOST_NODES)
     within("rounds", plan.rounds, 1, MAX_ROUNDS)
     within("seed", plan.seed, 0, 2**63 - 1)
     within("quorum", plan.quorum, 0, plan.nodes)
@@ -44,7 +44,7 @@ def check(plan: Plan) -> None:
         _check_metrics(plan.metrics)
     if not plan.name:
         raise PlanError("name is empty", "leave it out: the file's own name stands for it")
-    within("partners", plan.partners, 0, MAX_SEATS)
+    within("partners", plan.partners, 0, MOST_NODES)
     if plan.encounters != NO_ENCOUNTERS:
         check_encounters(plan.encounters)
         _need(plan.chain != "none", "encounters are settled, and chain is 'none'", "take one: --chain embedded")

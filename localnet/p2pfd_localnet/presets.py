@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from p2pfd.core.encounter_spec import EncounterSpec
 from p2pfd.core.ids import Amount
+from p2pfd.core.spec import PhaseSpec
 from p2pfd.core.tables import did_you_mean
 from p2pfd.errors import PlanError
 from p2pfd_localnet.chaos import parse
@@ -110,6 +111,15 @@ PRESETS: tuple[Plan, ...] = (
                 {"at": "round>=6", "do": "churn", "for": 10, "share": "20%", "least": 2, "most": 4},
             ]
         ),
+    ),
+    Plan(
+        name="big",
+        summary="a hundred nodes with nine samples each, on gossip alone",
+        nodes=100,
+        rounds=5,
+        chain="none",
+        data=DataPlan(partition="dirichlet:1"),
+        phases=PhaseSpec(120, 120, 60),
     ),
     Plan(name="anvil", summary="small, settled on an anvil that make chains fetches", nodes=4, rounds=3, chain="anvil"),
     Plan(

@@ -10,7 +10,7 @@ from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
-from p2pfd.core.spec import MAX_SEATS
+from p2pfd.core.spec import MOST_NODES
 from p2pfd_localnet import attack, checks, launch, plan, presets, state
 from p2pfd_localnet.planfile import blaming
 from p2pfd_localnet.words import Words
@@ -22,7 +22,7 @@ def _options(parser: Parser) -> None:
         "plan", nargs="?", default=presets.DEFAULT, help=f"a preset or a .toml file ({presets.DEFAULT})"
     )
     parser.add_argument(
-        "-n", "--nodes", type=number(1, MAX_SEATS), metavar="N", help=f"how many nodes, 1 to {MAX_SEATS}"
+        "-n", "--nodes", type=number(1, MOST_NODES), metavar="N", help=f"how many nodes, 1 to {MOST_NODES}"
     )
     parser.add_argument("--rounds", type=number(1, checks.MAX_ROUNDS), metavar="R", help="how many rounds")
     parser.add_argument(
@@ -42,7 +42,7 @@ def _options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--partners",
-        type=number(0, MAX_SEATS),
+        type=number(0, MOST_NODES),
         metavar="K",
         help="with how many others a node merges in a round, where there is no common student; 0 stands for all",
     )

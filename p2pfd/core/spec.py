@@ -19,6 +19,9 @@ Setting = int | str | bool
 
 VERSION = 1
 MAX_SEATS = 64
+"""Of a label market on a chain."""
+MOST_NODES = 256
+"""Of a task that has no such market."""
 MAX_PUBLIC = 8192
 MAX_NAME = 64
 MAX_CODECS = 8
@@ -274,9 +277,10 @@ def _check(spec: TaskSpec) -> None:
     hashed = len(spec.data.public_sha256)
     _need(hashed in (0, 32), "data.public_sha256 is not 32 bytes", "write the hash of the set in data.public_from")
     _within("task.rounds", spec.rounds, 1, 10_000)
-    _within("task.seats", spec.seats, 1, MAX_SEATS)
+    market = spec.chain != NO_CHAIN and spec.encounters == NO_ENCOUNTERS
+    _within("task.seats", spec.seats, 1, MAX_SEATS if market else MOST_NODES)
     _within("task.quorum", spec.quorum, 1, spec.seats)
-    _within("task.partners", spec.partners, 0, MAX_SEATS)
+    _within("task.partners", spec.partners, 0, MOST_NODES)
     _within("phases.enrol_seconds", spec.phases.enrol_seconds, 1, 30 * 86_400)
     _within("phases.commit_seconds", spec.phases.commit_seconds, 1, 30 * 86_400)
     _within("phases.reveal_seconds", spec.phases.reveal_seconds, 1, 30 * 86_400)

@@ -12,7 +12,17 @@ import pytest
 
 from p2pfd.core.canonical import decode, encode
 from p2pfd.core.ids import Account, Amount
-from p2pfd.core.spec import LATER, NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec, TaskSpec, from_plain
+from p2pfd.core.spec import (
+    LATER,
+    MOST_NODES,
+    NO_CHAIN,
+    ChainSpec,
+    DataSpec,
+    MoneySpec,
+    PhaseSpec,
+    TaskSpec,
+    from_plain,
+)
 from p2pfd.errors import PlanError
 
 TOKEN = Account("0x" + "1" * 40)
@@ -302,3 +312,12 @@ def test_the_largest_values_have_a_digest() -> None:
     plain = _with("settings", {f"{key:064}": "é" * 256 for key in range(64)})
     plain["data"]["seed"] = plain["chain"]["chain_id"] = 2**63 - 1
     assert len(from_plain(plain).id) == 32
+
+
+def test_only_a_market_on_a_chain_bounds_who_takes_part_to_its_seats():
+    alone = dataclasses.replace(SPEC, chain=NO_CHAIN, seats=MOST_NODES, quorum=1)
+    assert alone.seats == MOST_NODES
+    with pytest.raises(PlanError, match=r"task\.seats is 257"):
+        dataclasses.replace(alone, seats=MOST_NODES + 1)
+    with pytest.raises(PlanError, match=r"task\.seats is 65"):
+        dataclasses.replace(SPEC, seats=65, quorum=1)

@@ -10,7 +10,7 @@ from p2pfd_localnet.presets import PRESETS, find
 
 from p2pfd.core.encounter_spec import NO_ENCOUNTERS
 from p2pfd.core.ids import Account
-from p2pfd.core.spec import MAX_SEATS, ChainSpec
+from p2pfd.core.spec import MOST_NODES, ChainSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import EnvironmentProblem, PlanError
 
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_there(tmp_path):
     ("key", "value"),
     [
         ("nodes", 0),
-        ("nodes", MAX_SEATS + 1),
+        ("nodes", MOST_NODES + 1),
         ("rounds", 0),
         ("seed", -1),
         ("quorum", 11),
