@@ -19,7 +19,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import Tick
 from p2pfd.core.verdict import Ignore
 from p2pfd.errors import DecodeError, PlanError
-from p2pfd.learning.adapter import Payload
+from p2pfd.learning.adapter import Payload, Split
 
 SNAPSHOT_LIMIT = 128 * 1024 * 1024
 _AWAY = Ignore("nobody is listening")
@@ -83,6 +83,10 @@ class Behaviour:
     def sends(self, payload: Payload) -> Payload:
         """What others get instead of an honest payload: whoever does this node's works asks, as machines see none."""
         return payload
+
+    def teaches(self, shard: Split) -> Split:
+        """The samples that a neighbor trains its learner's model on, instead of its own."""
+        return shard
 
     def state(self) -> Plain:
         """What the behaviour has to remember over a restart."""

@@ -24,6 +24,8 @@ class Tampered:
     def __init__(self, adapter: Any, behaviour: Behaviour) -> None:
         self._adapter = adapter
         self._behaviour = behaviour
+        self.altered = False
+        """Whether the latest answer is another one than the adapter alone would have made."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._adapter, name)
@@ -34,7 +36,11 @@ class Tampered:
 
     def serve(self, state: Any, request: Payload, shard: Split, budget: Budget, rng: Rng) -> Payload:
         """What a learner gets for its prepayment."""
-        return self._behaviour.sends(self._adapter.serve(state, request, shard, budget, rng))
+        taught = self._behaviour.teaches(shard)
+        served = self._adapter.serve(state, request, taught, budget, rng)
+        sent = self._behaviour.sends(served)
+        self.altered = taught is not shard or sent is not served
+        return sent
 
 
 class Poison(Behaviour):

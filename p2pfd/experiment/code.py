@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from types import ModuleType
 
-from p2pfd.behaviours import api
-from p2pfd.experiment import classroom, encounters, result, roles, stage
+from p2pfd.behaviours import api, payloads
+from p2pfd.experiment import classroom, course, encounters, result, roles, stage
 from p2pfd.experiment.plan import ENCOUNTERS
 from p2pfd.incentives import encounters as ledger
 from p2pfd.incentives import market, ptsc, rounds, staking
@@ -25,7 +25,18 @@ _MARKET: tuple[ModuleType, ...] = (
     *(market, ptsc, rounds, staking),
 )
 _ENCOUNTERS: tuple[ModuleType, ...] = (
-    *(encounters, meshes, encounter_bench, encounter_chain, encounter_world, ledger, ptsc, encounter_work),
+    *(
+        payloads,
+        course,
+        encounters,
+        meshes,
+        encounter_bench,
+        encounter_chain,
+        encounter_world,
+        ledger,
+        ptsc,
+        encounter_work,
+    ),
     *(case, device, learner, neighbor, office, part, side, tutor, validator),
 )
 

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from p2pfd import plugins
 from p2pfd.behaviours import Behaviour, Misbehaving, Scene, behaviour_class
 from p2pfd.behaviours.payloads import Tampered
-from p2pfd.core.effects import Emit
+from p2pfd.core.effects import Compute, Emit
 from p2pfd.core.encounter_claims import RULES, EncounterTerms
-from p2pfd.core.encounter_events import Defaulted, Settled
-from p2pfd.core.events import ChainSaw
+from p2pfd.core.encounter_events import Defaulted, Opened, Settled, Voided
+from p2pfd.core.events import ChainSaw, Outcome
 from p2pfd.core.ids import Account
 from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.ticks import MILLISECOND, SECOND, Tick
 from p2pfd.errors import PlanError
-from p2pfd.experiment.plan import ADAPTERS, Plan
+from p2pfd.experiment.course import Recorder
+from p2pfd.experiment.plan import ADAPTERS, COMMON, Plan
 from p2pfd.experiment.result import HONEST, Member, Result, Turn
 from p2pfd.experiment.roles import Roles, roles_of
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import Deal, deal
 from p2pfd.node.workbench import budget_of
+from p2pfd.roles.encounter.office import Habits
 from p2pfd.roles.encounter.tutor import Tutor
-from p2pfd.roles.encounter.work import Recalled
+from p2pfd.roles.encounter.work import Recalled, Serve
 from p2pfd.sim.chain import Claimed, News
 from p2pfd.sim.encounter_bench import AdapterBench
 from p2pfd.sim.encounter_chain import EncounterChain
@@ -47,6 +50,8 @@ class _Witness:
     def __init__(self, chain: EncounterChain) -> None:
         self._chain = chain
         self.told: list[object] = []
+        self.follow: Callable[[int, list[object]], None] = lambda second, events: None
+        """Told after every claim in which second it was, and what came of it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._chain, name)
@@ -54,7 +59,9 @@ class _Witness:
     def take(self, now: Tick, claimed: Claimed) -> News:
         """Carry out a claim, and remember what came of it."""
         news = self._chain.take(now, claimed)
-        self.told += [event.event for to, event in news if to is None and isinstance(event, ChainSaw)]
+        found: list[object] = [event.event for to, event in news if to is None and isinstance(event, ChainSaw)]
+        self.told += found
+        self.follow(now // SECOND, found)
         return news
 
 
@@ -68,6 +75,16 @@ class _Cast(EncounterCast):
         super().__init__(plan, lambda node, rng, blobs: make(node, self.behaviour(node), rng, blobs))
         self.witness = _Witness(self.chain)
         self.chain = self.witness  # type: ignore[assignment]  # a chain in all that is asked of it
+        self.altered: set[int] = set()
+        """The encounters in which a behaviour made of the answer another one than the adapter alone would."""
+        self.tampered: dict[int, Tampered] = {}
+
+    def work(self, node: int, effect: Compute) -> tuple[int, Outcome | str]:
+        """What comes of a work; it is noted where a behaviour had its hand in an answer."""
+        done = super().work(node, effect)
+        if isinstance(effect.work, Serve) and node in self.tampered and self.tampered[node].altered:
+            self.altered.add(effect.work.key)
+        return done
 
     def device(self, node: int) -> Machine:
         """A node's machine; one that misbehaves has its behaviour before it."""
@@ -88,6 +105,13 @@ class _Cast(EncounterCast):
             scene = Scene(self.task, self.accounts[node], data.public, data.classes, dice, plot, argument)
             self.behaviours[node] = kind(scene)
         return self.behaviours[node]
+
+
+def _paced(habits: Habits, seconds: int, rng: Rng) -> Habits:
+    """With a pause of the node's own, from half of this to one and a half: so that not all ask at the same time."""
+    return replace(
+        habits, pause=rng.between(seconds * SECOND // 2, seconds * SECOND * 3 // 2) if seconds > 1 else SECOND
+    )
 
 
 class EncounterStage:
@@ -111,21 +135,36 @@ class EncounterStage:
             rule=RULES.index(meetings.rule),
             size=meetings.validators,
             tolerance=round(meetings.tolerance * _MILLION),
-            until=Tick(max(_LEAST, _PER_ENCOUNTER * meetings.each)),
+            until=Tick(max(_LEAST, (_PER_ENCOUNTER + meetings.pause * SECOND) * meetings.each)),
         )
+        wallet = meetings.wallet * PREPAYMENT
         self._served: dict[int, list[Turn]] = {node: [] for node in range(plan.nodes)}
         self._parts: dict[tuple[int, str], int] = {}
-        self.cast = _Cast(EncounterPlan(world, habits, seed), self._roles, spec, self._bench)
+        self._made: dict[int, Tampered] = {}
+        pace = Rng(seed).split("pace")
+        unlike = {node: _paced(habits, meetings.pause, pace.split(node)) for node in range(plan.nodes)}
+        self.cast = _Cast(
+            EncounterPlan(world, habits, seed, unlike=unlike, wallet=wallet), self._roles, spec, self._bench
+        )
+        self.cast.tampered = self._made
         self._nodes: dict[Account, int] = {who: node for node, who in enumerate(self.cast.accounts)}
+        honest = [kind == HONEST for kind in self._roles.kinds]
+        free = self.cast.chain.book.purse.free
+        until = habits.until // SECOND
+        self.recorder = Recorder(self.cast.accounts, honest, free, habits.threshold, PREPAYMENT, until)
+        self.recorder.altered = self.cast.altered
 
     def _bench(self, node: int, behaviour: Behaviour | None, rng: Rng, blobs: Blobs) -> AdapterBench:
         return AdapterBench(node, self._tutor(node, behaviour, rng), self._dealt.test, blobs)
 
     def _tutor(self, node: int, behaviour: Behaviour | None, rng: Rng) -> Tutor:
-        """A node learns from its shard, and judges by it: what it judges was trained on others'."""
+        """A node learns from its shard; it judges by that too, or by the validation samples that all have."""
         shard = self._dealt.shards[self._roles.owners[node]]
-        adapter = self._adapter if behaviour is None else Tampered(self._adapter, behaviour)
-        return Tutor(adapter, self._task, shard, shard, self._budget, rng, Rng(self.seed).split("shared"))
+        probe = self._dealt.validation if self.plan.meetings.probe == COMMON else shard
+        adapter = self._adapter
+        if behaviour is not None:
+            adapter = self._made[node] = Tampered(adapter, behaviour)
+        return Tutor(adapter, self._task, shard, probe, self._budget, rng, Rng(self.seed).split("shared"))
 
     def timed(self, clock: Callable[[], float]) -> float:
         """How long one encounter takes: to ask, to serve, and to be judged by each validator."""
@@ -143,6 +182,9 @@ class EncounterStage:
         began = clock()
         plan, cast = self.plan, self.cast
         honest = [node for node in range(plan.nodes) if self._roles.kinds[node] == HONEST]
+        for node in range(plan.nodes):
+            self._grade(node)
+        cast.witness.follow = self._follow
         first = sum(cast.benches[node].figures()["accuracy"] for node in honest) / len(honest) / _MILLION
         settled = [0]
 
@@ -152,6 +194,13 @@ class EncounterStage:
                 neighbor = self._nodes[Account(str(told.fields["neighbor"]))]
                 self._served[neighbor].append(Turn(vote=int(bool(told.fields["accepted"]))))
                 tell(min(settled[0], plan.nodes * plan.meetings.each), plan.nodes * plan.meetings.each)
+                if not told.fields["accepted"]:
+                    self._grade(node)
+            elif told.name == "learner.learnt":
+                self._grade(node)
+            elif told.name == "validator.judged" and "after" in told.fields:
+                change = int(str(told.fields["after"])) - int(str(told.fields["before"]))
+                self.recorder.judged(int(str(told.fields["part"]).rpartition("-")[2], 16), change / _MILLION)
             elif told.name == "validator.over":
                 self._parts[node, "judged"] = self._parts.get((node, "judged"), 0) + 1
 
@@ -169,7 +218,22 @@ class EncounterStage:
             events=report.events,
             deliveries=report.deliveries,
             seconds=round(clock() - began, 2),
+            course=self.recorder.points(),
+            fates=self.recorder.fates(),
+            changes=self.recorder.changes(),
         )
+
+    def _grade(self, node: int) -> None:
+        self.recorder.graded(node, self.cast.benches[node].figures()["accuracy"] / _MILLION)
+
+    def _follow(self, second: int, events: list[object]) -> None:
+        for event in events:
+            if isinstance(event, Opened):
+                terms = self._terms(event.key)
+                self.recorder.opened(second, event, (terms.learner, terms.neighbor))
+            elif isinstance(event, Settled | Defaulted | Voided):
+                self.recorder.ended(second, event)
+        self.recorder.weighed(second)
 
     def _account(self) -> None:
         """Who gained what as learner and as neighbor: what the end credited, less what it had paid in."""

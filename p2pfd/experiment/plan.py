@@ -28,6 +28,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """What meshes there are, and which parts of them a behaviour can be about."""
 ADAPTERS = "p2pfd.adapters"
 MAX_ROUNDS = 10_000
+OWN, COMMON = "own", "common"
 UNIT = 10**6
 """The smallest units in a token."""
 
@@ -66,6 +67,12 @@ class Meetings:
     validators: int = 3
     tolerance: float = 0.05
     """How much worse on a validator's data an answer may be than what was asked with."""
+    probe: str = OWN
+    """By what a validator judges: its own private data, or the validation samples, which all have."""
+    wallet: int = 40
+    """What every node has at the start, in prepayments; ten of them are its validator's bond."""
+    pause: int = 1
+    """Seconds between two encounters in which a node learns."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,10 @@ def check(plan: Plan) -> None:
         within("meetings.each", plan.meetings.each, 1, 1000)
         within("meetings.validators", plan.meetings.validators, 1, min(MAX_SIZE, plan.nodes - 2))
         within("meetings.tolerance", plan.meetings.tolerance, 0, 1)
+        within("meetings.wallet", plan.meetings.wallet, 13, 10_000)
+        within("meetings.pause", plan.meetings.pause, 1, 3600)
         among("meetings.rule", plan.meetings.rule, RULES)
+        among("meetings.probe", plan.meetings.probe, (OWN, COMMON))
     elif plan.chain != "none":
         within("data.public", plan.data.public, 1, MAX_SAMPLES)
     counts, classes = plan.counts(), classes_of_set(plan.data.name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
+
+from p2pfd.experiment.course import Fate, Point
 
 HONEST = "honest"
 _MILLION = 1_000_000
@@ -61,6 +63,12 @@ class Result:
     events: int
     deliveries: int
     seconds: float
+    course: tuple[Point, ...] = ()
+    """Where nodes meet in encounters: how they fared as time passed."""
+    fates: tuple[Fate, ...] = ()
+    """And what became of each node's stake."""
+    changes: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    """What validators saw: `p2pfd.experiment.course.Recorder.changes`."""
 
     def to_plain(self) -> dict[str, object]:
         """As a line of the file of results has it; every turn is four numbers."""
@@ -73,6 +81,8 @@ class Result:
             ]
             for one in self.members
         ]
+        plain["course"] = [list(astuple(point)) for point in self.course]
+        plain["fates"] = [list(astuple(fate)) for fate in self.fates]
         return plain
 
 
@@ -94,6 +104,9 @@ def result_of(plain: Mapping[str, Any]) -> Result:
         events=int(plain["events"]),
         deliveries=int(plain["deliveries"]),
         seconds=float(plain["seconds"]),
+        course=tuple(Point(*point) for point in plain["course"]),
+        fates=tuple(Fate(*fate) for fate in plain["fates"]),
+        changes=(tuple(plain["changes"][0]), tuple(plain["changes"][1])),
     )
 
 

@@ -21,7 +21,7 @@ from p2pfd.learning.bench.kept import Kept
 from p2pfd.roles.work import Absorb, Studied, Study
 
 Clock = Callable[[], float]
-_FORM = "1"
+_FORM = "2"
 """Of the lines in which results are kept; what decides a result is in its key."""
 
 

@@ -145,3 +145,35 @@ def test_what_cannot_be_is_named(text: str, what: str):
     with pytest.raises(PlanError) as caught:
         read(Text("my.toml", 'kind = "encounters"\nadapter = "oppcl"\n' + text), "my")
     assert what in caught.value.what
+
+
+def test_the_course_says_what_the_members_say(met: Result):
+    served = [turn.vote for one in met.members if one.kind == "poison" for turn in one.turns]
+    assert sum(point.altered for point in met.course) == len(served)
+    assert sum(point.passed for point in met.course) == 0
+    assert met.course[0].accuracy == met.accuracy[0]
+    assert met.course[-1].accuracy == met.accuracy[1]
+    votes = sum(point.votes + point.bad_votes for point in met.course)
+    assert votes == 3 * sum(len(one.turns) for one in met.members)
+    unaltered, altered = met.changes
+    assert max(altered) < min(0.0, *unaltered)
+
+
+def test_who_teaches_wrong_labels_is_out_for_good_once_its_stake_is_gone():
+    text = SMALL.replace("poison = 1, vote-yes = 1", "flip-labels = 2").replace("each = 2", "each = 4\nwallet = 14")
+    plan = read(Text("flip.toml", text.replace("goal", 'net = "linear8"\ngoal')), "flip").rows[0].plan
+    result = EncounterStage(plan, 1).run(lambda: 0.0, lambda rnd, of: None)
+    fates = [fate for fate, one in zip(result.fates, result.members, strict=True) if one.kind == "flip-labels"]
+    assert all(fate.fell > 0 and (fate.begun, fate.back) == (0, 0) for fate in fates)
+    assert result.course[-1].out == 2
+    altered = sum(point.altered for point in result.course)
+    assert altered >= 4
+    assert sum(point.passed for point in result.course) <= altered // 4, "nets that know nothing cannot be harmed"
+
+
+def test_devices_may_judge_by_samples_that_all_have(small: Experiment):
+    plan = small.rows[0].plan
+    common = EncounterStage(replace(plan, meetings=replace(plan.meetings, probe="common")), 1)
+    own = EncounterStage(plan, 1)
+    probes = [len(stage.cast.benches[0]._tutor._probe) for stage in (own, common)]  # type: ignore[attr-defined]
+    assert probes == [40, 20]
