@@ -49,7 +49,8 @@ SLACK = 1 * SECOND
 STAGGER = 2 * SECOND
 """Anyone may settle and advance. Nodes take turns, so far apart, so that one transaction does and nobody is needed."""
 PATIENCE = 64
-"""A timed exit that the chain refused is asked for again, so often at the most."""
+"""A timed exit that the chain has refused so often is asked for again, but rarely."""
+RARELY = 600 * SECOND
 
 
 class SettledDistill(DistillRound):
@@ -66,6 +67,7 @@ class SettledDistill(DistillRound):
         """What the chain said of later rounds while this node still learns from the present one, in its order."""
         self.enrolments = 0
         self.attempts = 0
+        """How often the chain has answered to this stage's timed exit. It names the next one."""
 
     def _state(self) -> dict[str, Plain]:
         return {
@@ -115,6 +117,8 @@ class SettledDistill(DistillRound):
 
     def _on_settled(self, now: Tick, event: Settled) -> list[Effect]:
         accepted = isinstance(event.receipt, Included)
+        if not isinstance(event.receipt, Unknown) and event.intent in (self._exit(ADVANCE), self._exit(SETTLE)):
+            self.attempts += 1
         if event.intent == "deposit" and accepted:
             return self._enrol()
         if accepted:
@@ -124,11 +128,9 @@ class SettledDistill(DistillRound):
         if not isinstance(event.receipt, Unknown) or self.phase is Phase.OVER:
             return [told]
         kind = event.intent.partition("/")[0]
-        if kind in (ADVANCE, SETTLE):  # the chain was away, and has refused nothing
-            self.attempts = max(0, self.attempts - 1)
-        elif kind in ("deposit", "enrol"):
+        if kind in ("deposit", "enrol"):
             return [told, SetTimer(ENTER, after(now, CLAIM_AGAIN))]
-        elif kind in ("commit", "reveal"):
+        if kind in ("commit", "reveal"):
             return [told, SetTimer(CLAIM, after(now, CLAIM_AGAIN))]
         return [told]
 
@@ -266,19 +268,23 @@ class SettledDistill(DistillRound):
             return [] if self.phase is Phase.OVER else self._enter()
         if event.name == CLAIM:
             return self._claims()
-        if self.attempts >= PATIENCE:
-            return [self.tell("chain.stuck", stage=self.stage)]
-        if event.name == ADVANCE and self.stage in ("gather", "commits", "reveals"):
-            self.attempts += 1
-            claim = Submit(f"advance/{self.stage}/{self.round}/{self.attempts}", Advance(self.seat.task))
-            return [claim, SetTimer(ADVANCE, after(now, STAGGER * max(1, len(self.workers))))]
-        if event.name == SETTLE and self.stage == "settle":
-            return [*self._settle(), SetTimer(SETTLE, after(now, STAGGER * max(1, len(self.workers))))]
-        return []
+        stages = ("gather", "commits", "reveals") if event.name == ADVANCE else ("settle",)
+        if self.stage not in stages:
+            return []
+        stuck = self.attempts >= PATIENCE
+        told = [self.tell("chain.stuck", stage=self.stage)] if stuck else []
+        # The same name until the chain has answered: while it is away, this is one claim, however often it is made.
+        claim = Advance(self.seat.task) if event.name == ADVANCE else SettleRound(self.seat.task, self.round)
+        pause = RARELY if stuck else STAGGER * max(1, len(self.workers))
+        return [*told, Submit(self._exit(event.name), claim), SetTimer(event.name, after(now, pause))]
+
+    def _exit(self, kind: str) -> str:
+        """What the next attempt at a timed exit is called."""
+        stage = f"{self.stage}/" if kind == ADVANCE else ""
+        return f"{kind}/{stage}{self.round}/{self.attempts + 1}"
 
     def _settle(self) -> list[Effect]:
-        self.attempts += 1
-        return [self._claim("settle", SettleRound(self.seat.task, self.round), self.attempts)]
+        return [Submit(self._exit(SETTLE), SettleRound(self.seat.task, self.round))]
 
     def _rank(self) -> int:
         """Whose turn this node's is in this round: each round another one's is first."""
@@ -290,8 +296,8 @@ class SettledDistill(DistillRound):
     def _turn(self, timer: str, first: Tick) -> Effect:
         return SetTimer(timer, after(first, STAGGER * self._rank()))
 
-    def _claim(self, kind: str, claim: Claim, attempt: int = 1) -> Effect:
-        return Submit(f"{kind}/{self.round}/{attempt}", claim)
+    def _claim(self, kind: str, claim: Claim) -> Effect:
+        return Submit(f"{kind}/{self.round}/1", claim)
 
 
 def _payment(saw: WorkerPaid) -> dict[str, int | str]:

@@ -15,12 +15,12 @@ from p2pfd.core.claims import (
     RoundOpened,
     Unknown,
 )
-from p2pfd.core.effects import Effect, SetTimer, Submit
+from p2pfd.core.effects import Effect, Emit, SetTimer, Submit
 from p2pfd.core.events import ChainSaw, Computed, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, PeerId, RoundId, TaskId
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.roles.distill import Phase, Seat, SettledDistill
-from p2pfd.roles.distill.settled import CLAIM, CLAIM_AGAIN
+from p2pfd.roles.distill.settled import ADVANCE, CLAIM, CLAIM_AGAIN, PATIENCE, RARELY
 from p2pfd.roles.work import Studied
 
 TASK = TaskId(b"\1" * 32)
@@ -78,3 +78,33 @@ def test_what_came_too_late_is_not_claimed_again(bound: SettledDistill):
 
 def test_what_the_chain_refused_is_not_claimed_again(bound: SettledDistill):
     assert not timers(bound.handle(NOW, Settled("commit/0/1", Reverted("1", "market: too late"))))
+
+
+def test_a_timed_exit_that_gets_no_answer_is_one_claim_however_long_the_chain_is_away(bound: SettledDistill):
+    now, asked = NOW, set()
+    for _ in range(10 * PATIENCE):
+        effects = bound.handle(now, TimerFired(ADVANCE))
+        asked |= {claim.intent for claim in claims(effects)}
+        (timer,) = timers(effects)
+        now = timer.at
+    bound.handle(now, Settled("advance/commits/0/1", AWAY))
+    assert asked == {"advance/commits/0/1"}
+    (again,) = claims(bound.handle(now, TimerFired(ADVANCE)))
+    assert again.intent == "advance/commits/0/1"
+
+
+def test_a_timed_exit_that_is_refused_is_asked_for_rarely_in_the_end_and_for_ever(bound: SettledDistill):
+    now, asked = NOW, []
+    for _ in range(PATIENCE + 10):
+        effects = bound.handle(now, TimerFired(ADVANCE))
+        (claim,) = claims(effects)
+        asked.append(claim.intent)
+        bound.handle(now, Settled(claim.intent, Reverted("1", "market: too early")))
+        (timer,) = timers(effects)
+        stuck = any(isinstance(effect, Emit) and effect.name == "chain.stuck" for effect in effects)
+        assert stuck == (len(asked) > PATIENCE) == (timer.at - now == RARELY)
+        now = timer.at
+    assert len(set(asked)) == len(asked), "what was refused is another claim the next time"
+    bound.handle(now, ChainSaw(RevealsOpened(TASK, ROUND, 100, (OTHER,))))
+    (claim,) = claims(bound.handle(now, TimerFired(ADVANCE)))
+    assert claim.intent == "advance/reveals/0/1", "the next stage has its own count"
