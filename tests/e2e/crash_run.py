@@ -30,10 +30,11 @@ from p2pfd.settlement import answers
 from p2pfd.settlement.local import LocalChain
 from p2pfd.settlement.rpc import Rpc
 from tests.e2e.crash_node import FILE, KEPT, PID, PLACES
-from tests.e2e.crash_plan import CHAIN, Blow, volleys
+from tests.e2e.crash_plan import CHAIN, Blow, Volley, volleys
 
 ENTRY = "tests.e2e.crash_node:run"
 NODES = 5
+VOLLEYS = 3
 ARM_SECONDS = 6.0
 """A place that is not crossed in that time will not be: the victim is killed from outside."""
 BORN_SECONDS = 20.0
@@ -46,10 +47,10 @@ Tell = Callable[[str], None]
 def plan_of(seed: int) -> plans.Plan:
     """Odd seeds are rounds of distillation, even ones are encounters."""
     if seed % 2:
-        return plans.Plan("crashes", nodes=NODES, rounds=30, seed=seed, phases=PhaseSpec(60, 120, 60))
+        return plans.Plan("crashes", nodes=NODES, rounds=24, seed=seed, phases=PhaseSpec(60, 120, 60))
     tokens = [Amount(plans.UNIT * count) for count in (10, 60, 100, 20)]
-    terms = EncounterSpec(6, *tokens, longest=1_200, unbond_seconds=1_200)
-    return plans.Plan("crashes", nodes=NODES, rounds=6, seed=seed, adapter="gossip", encounters=terms)
+    terms = EncounterSpec(4, *tokens, longest=1_200, unbond_seconds=1_200)
+    return plans.Plan("crashes", nodes=NODES, rounds=4, seed=seed, adapter="gossip", encounters=terms)
 
 
 def places_of(seed: int) -> dict[str, int]:
@@ -161,6 +162,7 @@ class Mesh:
     trouble: list[str] = field(default_factory=list)
     spawner: Spawner = field(init=False)
     _orders: trio.Lock = field(default_factory=trio.Lock)
+    _turns: dict[int, trio.Lock] = field(default_factory=dict)
     news: trio.Event = field(default_factory=trio.Event)
 
     @property
@@ -259,20 +261,35 @@ class Mesh:
         self.places[place] = self.places.get(place, 0) + 1
 
     async def torment(self, kills: int) -> None:
-        """Volley after volley, while the mesh works."""
-        for volley in volleys(self.plan.seed, len(self.nodes), kills, places_of(self.plan.seed)):
-            await trio.sleep(volley.pause)
-            if self.trouble:
-                return  # the check tells
-            done = sum(node.finished is not None for node in self.nodes)
-            told = ", ".join(f"{self._who(blow)} {blow.place or blow.rebirth or 'anywhere'}" for blow in volley.blows)
-            self.tell(f"seed {self.plan.seed}: {self.kills}/{kills} killed, {done} finished; {told}")
-            async with trio.open_nursery() as nursery:
-                for blow in volley.blows:
-                    nursery.start_soon(self.strike, blow)
+        """Volley after volley, some of them at once, while the mesh works."""
+        at_once = trio.Semaphore(VOLLEYS)
+        async with trio.open_nursery() as nursery:
+            for volley in volleys(self.plan.seed, len(self.nodes), kills, places_of(self.plan.seed)):
+                await trio.sleep(volley.pause)
+                if self.trouble:
+                    return  # the check tells
+                done = sum(node.finished is not None for node in self.nodes)
+                told = ", ".join(
+                    f"{self._who(blow)} {blow.place or blow.rebirth or 'anywhere'}" for blow in volley.blows
+                )
+                self.tell(f"seed {self.plan.seed}: {self.kills}/{kills} killed, {done} finished; {told}")
+                await at_once.acquire()
+                nursery.start_soon(self._volley, volley, at_once)
 
-    def _who(self, blow: Blow) -> str:
-        return "chain" if blow.victim == CHAIN else self.nodes[blow.victim].name
+    async def _volley(self, volley: Volley, at_once: trio.Semaphore) -> None:
+        async with trio.open_nursery() as nursery:
+            for blow in volley.blows:
+                nursery.start_soon(self._in_turn, blow)
+        at_once.release()
+
+    async def _in_turn(self, blow: Blow) -> None:
+        """Nobody is killed twice at once."""
+        async with self._turns.setdefault(blow.victim, trio.Lock()):
+            await self.strike(blow)
+
+    def _words(self, blow: Blow) -> str:
+        who = "chain" if blow.victim == CHAIN else self.nodes[blow.victim].name
+        return f"{who} {blow.place or blow.rebirth or 'anywhere'}"
 
 
 @asynccontextmanager
