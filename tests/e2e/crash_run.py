@@ -269,9 +269,7 @@ class Mesh:
                 if self.trouble:
                     return  # the check tells
                 done = sum(node.finished is not None for node in self.nodes)
-                told = ", ".join(
-                    f"{self._who(blow)} {blow.place or blow.rebirth or 'anywhere'}" for blow in volley.blows
-                )
+                told = ", ".join(map(self._words, volley.blows))
                 self.tell(f"seed {self.plan.seed}: {self.kills}/{kills} killed, {done} finished; {told}")
                 await at_once.acquire()
                 nursery.start_soon(self._volley, volley, at_once)
