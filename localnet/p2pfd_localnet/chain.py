@@ -85,6 +85,11 @@ class Ledger(Protocol):
         """What the audit has read, in its order."""
         ...
 
+    @property
+    def pid(self) -> int:
+        """Its process; 0 where there is none, or it is somebody else's."""
+        ...
+
     def kill(self) -> None:
         """End the chain at once, without asking."""
         ...
@@ -93,6 +98,7 @@ class Ledger(Protocol):
 class NoLedger:
     """No chain: nothing is staked and nobody is paid."""
 
+    pid = 0
     url = ""
     history: History = ()
 
@@ -132,6 +138,7 @@ class ChainLedger:
         self._log = log
         self._requester = requester
         self._spec: ChainSpec | None = None
+        self.pid = chain.pid
         self.history: History = ()
 
     @property
@@ -275,8 +282,8 @@ class EncounterLedger(ChainLedger):
 
 
 def accounts(plan: Plan) -> list[Account]:
-    """The nodes' accounts, in the order of their names."""
-    return [keys.throwaway(plan.seed, name).account.account for name in plan.names()]
+    """The accounts of the nodes, and of those that may join late, in the order of their names."""
+    return [keys.throwaway(plan.seed, name).account.account for name in plan.everybody()]
 
 
 @asynccontextmanager

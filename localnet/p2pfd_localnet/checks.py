@@ -34,6 +34,7 @@ def check(plan: Plan) -> None:
     within("nodes", plan.nodes, 1, MOST_NODES)
     within("rounds", plan.rounds, 1, MAX_ROUNDS)
     within("seed", plan.seed, 0, 2**63 - 1)
+    within("spare", plan.spare, 0, MOST_NODES - plan.nodes)
     within("quorum", plan.quorum, 0, plan.nodes)
     within("data.validation", plan.data.validation, 1, MAX_HELD)
     within("data.test", plan.data.test, 1, MAX_HELD)
@@ -56,8 +57,8 @@ def check(plan: Plan) -> None:
         )
     elif plan.chain != NO_CHAIN.profile:
         _need(
-            plan.nodes <= market.MAX_SEATS,
-            f"nodes is {plan.nodes}, and a label market on a chain has {market.MAX_SEATS} seats",
+            plan.seats <= market.MAX_SEATS,
+            f"there are to be {plan.seats} nodes, and a label market on a chain has {market.MAX_SEATS} seats",
             f"take {market.MAX_SEATS} nodes, or settle on no chain (--chain none)",
         )
         _need(
@@ -102,7 +103,7 @@ def check_data(plan: Plan) -> DataFacts:
     task = plan.task(facts)
     for name in {plan.data.name, *([elsewhere] if facts.public_sha256 else [])}:
         check_here(name)
-    dealt = data.deal(task.data, plan.nodes)
+    dealt = data.deal(task.data, plan.seats)
     common = True
     if plan.meets:
         _check_meets(plan)

@@ -18,8 +18,8 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str, pau
     settings = config.NodeConfig(
         name=name,
         home=str(home),
-        shard=cast.owners[shard],
-        shards=plan.nodes,
+        shard=cast.owners[shard] if shard < plan.nodes else shard,
+        shards=plan.seats,
         seed=plan.seed,
         listen="/ip4/127.0.0.1/tcp/0",
         bootstrap=(),
@@ -28,8 +28,9 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str, pau
         data_dir="",
         metrics=plan.metrics,
         learner=plan.learners[shard % len(plan.learners)] if plan.learners else "",
-        behaviour=cast.kinds[shard],
+        behaviour=cast.kinds[shard] if shard < plan.nodes else "",
         paused=paused,
+        chaos=True,
     )
     settings.save(home / config.FILE)
     return home / config.FILE

@@ -18,7 +18,9 @@ from p2pfd.errors import P2pfdError
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import load_task, save_task
 from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
-from p2pfd_localnet.launch import Job
+from p2pfd_localnet.control import FILE as CONTROL_FILE
+from p2pfd_localnet.control import Control
+from p2pfd_localnet.launch import ANY_PORT, Job
 from p2pfd_localnet.onlookers import Onlookers, catch_up, onlookers
 from p2pfd_localnet.past import Past, mark, save
 from p2pfd_localnet.report import render
@@ -26,6 +28,7 @@ from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.start import found, late, start_nodes
 from p2pfd_localnet.state import Lock, write
 from p2pfd_localnet.summary import Summary, summarise
+from p2pfd_localnet.timeline import begin
 from p2pfd_localnet.watch import Watch
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
@@ -48,6 +51,7 @@ class Mesh:
     """Where the page is served; empty, nowhere."""
     watch: Watch = field(init=False)
     _onlookers: Onlookers | None = field(init=False, default=None)
+    _control: Control = field(init=False, default_factory=Control)
     _spawner: Spawner | None = field(init=False, default=None)
     _ledger: Ledger = field(init=False, default_factory=NoLedger)
     _interrupted: bool = field(init=False, default=False)
@@ -67,11 +71,10 @@ class Mesh:
             nursery.start_soon(self._signals, work, armed)
             await armed.wait()
             try:
-                if not self.serve:
+                place, page = self.serve or ANY_PORT, bool(self.serve)
+                async with onlookers(self.watch.picture, place, self._control, page=page) as self._onlookers:
+                    self._control.save(self.job.home.home / CONTROL_FILE, self._onlookers.url)
                     summary = await self._to_the_end(work)
-                else:
-                    async with onlookers(self.watch.picture, self.serve) as self._onlookers:
-                        summary = await self._to_the_end(work)
             except P2pfdError:
                 self._mark("failed")
                 raise
@@ -126,14 +129,16 @@ class Mesh:
                     if patience.cancelled_caught:
                         raise late(watch.view, self.start_timeout)
                     url = ""
-                    if self._onlookers is not None:
+                    if self._onlookers is not None and self.serve:
                         nursery.start_soon(self._onlookers.follow, job.plan, task, self._ledger)
                         url = self._onlookers.url
                         write(state.supervisor, {**state.read(state.supervisor), "watch": url})
                     self.words.ready(watch.view, job.plan, trio.current_time() - began, url)
                     self._mark("running")
                     self.on_ready()
+                    havoc = begin(watch, spawner, self._ledger, self._control, nursery, past.paused)
                     await watch.to_the_end()
+                    await havoc.calm()
                     after = await self._ledger.totals(accounts(job.plan))
                     audit, ends = await self._ledger.audit(task)
                     await catch_up(watch.picture, watch.plan, task, self._ledger.history)

@@ -17,6 +17,7 @@ from p2pfd.node.scrape import address_of, open_listener
 from p2pfd.settlement.encounter_history import Entry
 from p2pfd_localnet.chain import History, Ledger, Tell, accounts
 from p2pfd_localnet.chainview import ChainView
+from p2pfd_localnet.control import Control
 from p2pfd_localnet.encounterview import EncounterView
 from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.plan import Plan
@@ -75,12 +76,17 @@ def _teller(picture: Picture, plan: Plan, task: TaskSpec, names: Mapping[Account
 
 
 @asynccontextmanager
-async def onlookers(picture: Picture, endpoint: str) -> AsyncIterator[Onlookers]:
-    """Serve the page as long as the mesh runs, and then until those who watch have seen the end, for a moment."""
+async def onlookers(
+    picture: Picture, endpoint: str, control: Control | None = None, *, page: bool = True
+) -> AsyncIterator[Onlookers]:
+    """Serve the page as long as the mesh runs, and then until those who watch have seen the end, for a moment.
+
+    Without a page, whoever may act can do so here all the same.
+    """
     listener = await open_listener(endpoint, "the mesh's page")
     crowd = Onlookers(picture, address_of(listener, ""))
     picture.on_watched = crowd._came.set
-    web = Web(picture)
+    web = Web(picture, control, page=page)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(web.serve, listener)
         try:

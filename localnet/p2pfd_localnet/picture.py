@@ -70,6 +70,8 @@ class Picture:
     def take(self, event: NodeEvent) -> None:
         """An event, once the view has taken it: from a node's file, or without a time from its status pipe."""
         if event.node not in self._view.nodes:
+            if event.name.startswith("chaos."):  # of the whole mesh
+                self._line(event, event.name)
             return
         self._nodes.add(event.node)
         name = event.name.removeprefix("node.")
@@ -85,9 +87,21 @@ class Picture:
         elif "part" in event.fields:
             self._meet(event, name)
         if (event.t or name in _TROUBLE) and self._is_new(event, name):
-            at = (event.t or self._clock.now()) // 1000
-            self._board.log({"t": at, "node": event.node, "event": name, "fields": _trimmed(event.fields)})
+            self._line(event, name)
         self._board.touch()
+
+    def _line(self, event: NodeEvent, name: str) -> None:
+        at = (event.t or self._clock.now()) // 1000
+        self._board.log({"t": at, "node": event.node, "event": name, "fields": _trimmed(event.fields)})
+
+    def join(self, name: str) -> None:
+        """There is one more node in the view."""
+        self._network[name] = {}
+        self._nodes.add(name)
+
+    def chaos(self, state: Mapping[str, Any]) -> None:
+        """What is wrong with the mesh at present, on purpose."""
+        self._board.put("about", "chaos", state)
 
     def _meet(self, event: NodeEvent, name: str) -> None:
         key = self._encounters.take(event, self._accounts())
@@ -240,7 +254,7 @@ class Picture:
         network = self._network[node.name]
         last = max(node.accuracy, default=-1)
         return {
-            "life": node.life.value,
+            "life": "paused" if node.paused else node.life.value,
             "peer": node.peer,
             "account": node.account,
             "address": node.addresses[0].split("/p2p/")[0][:TEXT] if node.addresses else "",

@@ -21,6 +21,8 @@ CHAINS = ("embedded", "anvil", "ganache", "none")
 DEFAULT_ADAPTER = "cfd"
 UNIT = 10**6
 """The smallest units in a token, for people to read."""
+GATHER_SECONDS = 20
+"""How long a mesh with seats to spare waits for the nodes that it begins with."""
 _OPTIONS = {"nodes": "-n"}
 """The options whose name is not the key's."""
 
@@ -77,6 +79,8 @@ class Plan:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     attack: Mapping[str, int | str] = field(default_factory=dict)
     """How many nodes misbehave how: a number, or a share of all such as "40%"."""
+    spare: int = 0
+    """Seats that are kept free for nodes that join late."""
     chaos: tuple[Act, ...] = ()
     """What is done to the mesh while it runs, and when."""
     data: DataPlan = field(default_factory=DataPlan)
@@ -95,6 +99,15 @@ class Plan:
     def names(self) -> tuple[str, ...]:
         """The nodes' names."""
         return tuple(f"node-{place}" for place in range(self.nodes))
+
+    @property
+    def seats(self) -> int:
+        """How many nodes there is room for, and money and data."""
+        return self.nodes + self.spare
+
+    def everybody(self) -> tuple[str, ...]:
+        """The names of the nodes and of those that may join late."""
+        return tuple(f"node-{place}" for place in range(self.seats))
 
     @property
     def meets(self) -> bool:
@@ -142,14 +155,19 @@ class Plan:
             aggregator=self.aggregator,
             codecs=self.codecs,
             rounds=self.rounds,
-            seats=self.nodes,
+            seats=self.seats,
             quorum=self.quorum or self.nodes // 2 + 1,
-            phases=self.phases,
+            phases=self._phases(),
             money=self.money,
             chain=chain,
             partners=self.partners,
             encounters=NO_ENCOUNTERS if chain == NO_CHAIN else self.encounters,
         )
+
+    def _phases(self) -> PhaseSpec:
+        """Nobody waits long for those who are to come late."""
+        enrol = min(self.phases.enrol_seconds, GATHER_SECONDS)
+        return dataclasses.replace(self.phases, enrol_seconds=enrol) if self.spare else self.phases
 
     def command(self) -> str:
         """What to type for this very plan: its source, and what options made of it."""
@@ -157,7 +175,7 @@ class Plan:
 
         base = next((preset for preset in PRESETS if preset.name == self.source), None)  # a file may change meanwhile
         words = ["localnet up"] if base is not None and base.name == DEFAULT else ["localnet up", _typed(self.source)]
-        for key in ("nodes", "rounds", "seed", "adapter", "partners", "chain"):
+        for key in ("nodes", "rounds", "seed", "adapter", "partners", "chain", *(["spare"] if self.spare else [])):
             if base is None or getattr(self, key) != getattr(base, key):
                 words += [_OPTIONS.get(key, f"--{key}"), str(getattr(self, key))]
         if base is None or self.data.name != base.data.name:

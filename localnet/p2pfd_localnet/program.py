@@ -7,6 +7,7 @@ from p2pfd.cli.completion import completion
 from p2pfd_localnet.commands import LOGS, PRESETS_COMMAND
 from p2pfd_localnet.gate import WAIT
 from p2pfd_localnet.life import DOWN, START, STOP
+from p2pfd_localnet.nouns import NOUNS
 from p2pfd_localnet.status import STATUS
 from p2pfd_localnet.up import UP
 
@@ -14,5 +15,9 @@ PROGRAM: Program = Program(
     name="localnet",
     summary="Local meshes: real nodes, real sockets, a real chain, on one machine.",
     example="localnet up",
-    commands=(UP, STATUS, LOGS, WAIT, STOP, START, DOWN, PRESETS_COMMAND, completion("localnet", lambda: PROGRAM)),
+    commands=(
+        *(UP, STATUS, LOGS, WAIT, STOP, START, DOWN),
+        *NOUNS,
+        *(PRESETS_COMMAND, completion("localnet", lambda: PROGRAM)),
+    ),
 )

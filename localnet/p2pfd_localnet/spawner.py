@@ -84,6 +84,14 @@ class Spawner:
         """End a node's process at once."""
         await self._order({"kill": name})
 
+    async def signal(self, name: str, number: int) -> None:
+        """Send a node's process a signal."""
+        await self._order({"signal": name, "number": int(number)})
+
+    async def hold(self, pid: int, *, down: bool) -> None:
+        """Let a process that is no node stand still, until it is told to go on, or all of this ends."""
+        await self._order({"hold": pid, "down": down})
+
     async def close(self) -> None:
         """End the zygote and its nodes: by asking, and after a while by force. All are gone when this returns."""
         process = self._process

@@ -24,7 +24,7 @@ async def found(watch: Watch, ledger: Ledger, facts: DataFacts) -> TaskSpec:
 
 async def start_nodes(watch: Watch, spawner: Spawner, chain_url: str, paused: int = 0) -> None:
     """Give every node its directory, start it, and tell it whom to dial; all of them are ready when this returns."""
-    names = watch.plan.names()
+    names = tuple(watch.view.nodes)
     for place, name in enumerate(names):
         await spawner.spawn(name, furnish(watch.plan, watch.state, name, place, chain_url, paused))
     await watch.until(Life.LISTENING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from p2pfd import plugins
 from p2pfd.cli import exits
@@ -11,7 +12,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.core.spec import MOST_NODES
-from p2pfd_localnet import attack, checks, launch, plan, presets, state
+from p2pfd_localnet import attack, chaos, checks, launch, plan, presets, script, state
 from p2pfd_localnet.planfile import blaming
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
@@ -52,6 +53,15 @@ def _options(parser: Parser) -> None:
         metavar="CHAIN",
         help="where the task settles: " + ", ".join(plan.CHAINS) + ", or the address of an anvil or ganache that runs",
     )
+    parser.add_argument(
+        "--chaos", type=Path, metavar="FILE", help="what is done to the mesh while it runs: a file of [[chaos]] tables"
+    )
+    parser.add_argument(
+        "--spare",
+        type=number(0, checks.MOST_NODES - 1),
+        metavar="K",
+        help="seats that are kept free for nodes that join late (0): localnet add",
+    )
     launch.add_running(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
     parser.add_argument("--dry-run", action="store_true", help="check the whole plan, print it, and stop")
@@ -74,9 +84,13 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         adapter=args.adapter,
         partners=args.partners,
         chain=args.chain,
+        spare=args.spare,
     )
+    if args.chaos is not None:
+        chosen = plan.change(chosen, chaos=chosen.chaos + chaos.read(args.chaos, chosen.nodes))
     with blaming(chosen):
         checks.check(chosen)
+        script.check(chosen)
     home = state.State(args.state)
     launch.check_machine(chosen, args, args.port)
     with blaming(chosen):

@@ -55,6 +55,8 @@ class NodeView:
     kind: str = ""
     """Which class of `p2pfd.errors` its failure was."""
     exit: int | None = None
+    paused: bool = False
+    """Its process stands still, because somebody wanted it so."""
     since: int = 0
     """When its present process said that it runs; what was said before was said by another one."""
     earlier: Mapping[str, int] = field(default_factory=dict)
@@ -167,6 +169,7 @@ class MeshView:
     def _again(node: NodeView, since: int) -> None:
         node.since, node.life = since, Life.STARTING
         node.error, node.fix, node.kind, node.exit, node.pid, node.addresses = "", "", "", None, 0, ()
+        node.paused = False
         node.earlier = {"sent": node.sent, "received": node.received, "labels": node.label_bytes}
 
     # -- one method per event ------------------------------------------------------------------------------------------
@@ -279,7 +282,14 @@ class MeshView:
         node.error = event.text("error") or node.error
         node.fix, node.kind = event.text("fix") or node.fix, event.text("kind") or node.kind
 
+    def _paused(self, node: NodeView, _event: NodeEvent) -> None:
+        node.paused = True
+
+    def _resumed(self, node: NodeView, _event: NodeEvent) -> None:
+        node.paused = False
+
     def _exited(self, node: NodeView, event: NodeEvent) -> None:
+        node.paused = False
         code, signal = event.whole("code"), event.whole("signal")
         node.exit = -signal if signal else code
         if node.life in (Life.FINISHED, Life.FAILED):
@@ -311,6 +321,8 @@ _HANDLERS: Mapping[str, Any] = MappingProxyType(
         "finished": MeshView._finished,
         "failed": MeshView._failed,
         "exited": MeshView._exited,
+        "chaos.paused": MeshView._paused,
+        "chaos.resumed": MeshView._resumed,
     }
 )
 

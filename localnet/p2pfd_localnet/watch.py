@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -31,10 +32,19 @@ class Watch:
         self.plan = plan
         self.state = state
         self.words = words
-        self.view = MeshView(plan.names(), plan.rounds)
+        joined = [name for name in plan.everybody()[plan.nodes :] if state.node(name).exists()]  # before it was stopped
+        self.view = MeshView([*plan.names(), *joined], plan.rounds)
         self.picture = Picture(plan, self.view, SystemClock())
         self._news = trio.Event()
-        self._tails = [Tail(state.node(name) / "events.jsonl") for name in plan.names()]
+        self.held_up: Callable[[], bool] = lambda: False
+        """Whether somebody has stopped what others may be waiting for."""
+        self._tails = [Tail(state.node(name) / "events.jsonl") for name in self.view.nodes]
+
+    def join(self, name: str) -> None:
+        """There is one more node."""
+        self.view.nodes[name] = NodeView(name)
+        self.picture.join(name)
+        self._tails.append(Tail(self.state.node(name) / "events.jsonl"))
 
     def recall(self, past: Past) -> None:
         """What happened before the mesh was stopped."""
@@ -98,8 +108,9 @@ class Watch:
                 self._news = trio.Event()
             heard = self._read() or heard
             now = trio.current_time()
-            if heard:
+            if heard or self.held_up():
                 quiet_since = now
+            if heard:
                 self.words.progress(self.view)
             if self.view.over():
                 over_since = now if over_since is None else over_since

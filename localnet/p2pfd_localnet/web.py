@@ -1,4 +1,5 @@
-"""The page of a mesh over HTTP: its files, and its news as server-sent events. It answers GET and changes nothing.
+"""The page of a mesh over HTTP: its files, and its news as server-sent events. Whoever may GET these changes nothing;
+what changes something is `p2pfd_localnet.control`, which takes a POST and a token.
 
 Whoever asks must name this server by an address or as localhost: a name of the DNS can be made to lead here by
 anybody, and a page that was opened under it could read what this one shows. A page of another origin gets nothing.
@@ -19,6 +20,8 @@ import h11
 import trio
 
 from p2pfd.node.scrape import HEAD_BYTES, SECONDS, linger, read_request, receive
+from p2pfd_localnet import control
+from p2pfd_localnet.control import Control
 from p2pfd_localnet.picture import Picture
 
 NEWS = "/news"
@@ -65,6 +68,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """Something is to be done to the mesh; what it is stands in the body."""
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """All that is new from a version on comes back, until the mesh is over."""
 
@@ -82,11 +90,16 @@ def load_files() -> Mapping[str, Answer]:
 
 
 class Web:
-    """Serves one picture. ``viewers`` are those who hear news now; who was too slow is counted in ``dropped``."""
+    """Serves one picture, if there is to be a page, and lets those act who may.
 
-    def __init__(self, picture: Picture) -> None:
+    ``viewers`` are those who hear news now; who was too slow is counted in ``dropped``.
+    """
+
+    def __init__(self, picture: Picture, control: Control | None = None, *, page: bool = True) -> None:
         self._picture = picture
-        self._files = load_files()
+        self._control = control
+        self._page = page
+        self._files = load_files() if page else {}
         self.viewers = 0
         self.dropped = 0
         self._left = trio.Event()
@@ -104,28 +117,41 @@ class Web:
 
     async def _attend(self, stream: trio.SocketStream) -> None:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
-        answer: Answer | News
+        answer: Answer | News | Wish
+        body: bytes | None = None
         with trio.move_on_after(SECONDS) as patience:
             try:
                 request = await read_request(stream, http)
                 if request is None:
                     return
                 answer = self._answer(request)
+                if isinstance(answer, Wish):
+                    body = await control.read_body(stream, http)
             except h11.RemoteProtocolError as error:
                 answer = _plain(error.error_status_hint, str(error))
             if isinstance(answer, Answer):
                 await _send(stream, http, answer)
                 return
-        if not patience.cancelled_caught:
+        if patience.cancelled_caught:
+            return
+        if isinstance(answer, News):
             await self._show(stream, http, answer.since)
+        elif self._control is not None:  # what is done may take longer than a stranger may
+            said = control.TOO_LARGE if body is None else await self._control.carry_out(body)
+            with trio.move_on_after(SECONDS):
+                await _send(stream, http, _told(said))
 
-    def _answer(self, request: h11.Request) -> Answer | News:
+    def _answer(self, request: h11.Request) -> Answer | News | Wish:
         heads: dict[bytes, bytes] = dict(request.headers)
-        refusal = _refusal(request, heads)
+        path = request.target.split(b"?")[0].decode("latin-1")
+        acts = path == control.PATH and self._control is not None
+        refusal = _refusal(request, heads, b"POST" if acts else b"GET")
         if refusal is not None:
             return refusal
-        path = request.target.split(b"?")[0].decode("latin-1")
-        if path == NEWS:
+        if acts and self._control is not None:
+            said = self._control.refuses(heads)
+            return Wish() if said is None else _told(said)
+        if path == NEWS and self._page:
             if self.viewers >= MAX_VIEWERS:
                 return _plain(503, f"{self.viewers} are watching, and more may not: close another page of this mesh")
             return News(self._known(heads.get(b"last-event-id", b"")))
@@ -210,7 +236,9 @@ async def _send(stream: trio.SocketStream, http: h11.Connection, answer: Answer)
     length = ("content-length", str(len(answer.body)))
     headers = [("content-type", answer.kind), length, *_HEADERS]
     if answer.status == 405:
-        headers.append(("allow", "GET"))
+        headers.append(("allow", "POST" if answer.body == _POST_IT else "GET"))
+    if answer.status == 401:
+        headers.append(("www-authenticate", "Bearer"))
     if answer.status == 503:
         headers.append(("retry-after", "10"))
     out = http.send(h11.Response(status_code=answer.status, headers=headers)) or b""
@@ -221,14 +249,23 @@ async def _send(stream: trio.SocketStream, http: h11.Connection, answer: Answer)
     await linger(stream)
 
 
+def _told(said: control.Reply) -> Answer:
+    status, value = said
+    return Answer(status, control.JSON, json.dumps(value).encode())
+
+
 def _plain(status: int, text: str) -> Answer:
     return Answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
 
 
-def _refusal(request: h11.Request, heads: Mapping[bytes, bytes]) -> Answer | None:
+_POST_IT = b"POST it\n"
+
+
+def _refusal(request: h11.Request, heads: Mapping[bytes, bytes], method: bytes = b"GET") -> Answer | None:
     """What is wrong with a request before its target is looked at."""
-    if request.method != b"GET":
-        return Answer(405, "text/plain; charset=utf-8", b"" if request.method == b"HEAD" else b"GET it\n")
+    if request.method != method:
+        wrong = b"" if request.method == b"HEAD" else _POST_IT if method == b"POST" else b"GET it\n"
+        return Answer(405, "text/plain; charset=utf-8", wrong)
     host = heads.get(b"host", b"")
     if not is_own_host(host):
         return _plain(421, "name this server by its address, or as localhost")

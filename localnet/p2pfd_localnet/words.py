@@ -207,6 +207,10 @@ class Words:
         without = f", {len(met.ended)} without votes" if met.ended else ""
         return f"{count(met.over, 'encounter')} ({len(met.accepted)} accepted, {len(met.refused)} refused{without})"
 
+    def returned(self, name: str) -> None:
+        """A node that was lost is back, and may be lost again."""
+        self._gone.discard(name)
+
     def interrupted(self) -> None:
         """The end was asked for twice."""
         self.screen.interrupted()

@@ -4,7 +4,8 @@ A node forked from here shares the interpreter, the libraries and their tables w
 milliseconds. The zygote reads orders as JSON lines on stdin and its children write theirs on the common stdout, each
 line at most `LINE` bytes, which a pipe takes in one piece.
 
-    in   {"spawn": name, "config": path} · {"to": name, "line": {…}} · {"kill": name}
+    in   {"spawn": name, "config": path} · {"to": name, "line": {…}} · {"kill": name} · {"signal": name, "number": …}
+         · {"hold": pid, "down": true}: a process that is no child, such as the chain, stands still, or goes on
     out  {"event": "zygote.ready", "pid": …} · {"node": name, "event": "exited", "code": …, "signal": …}
          · what the nodes say
 
@@ -55,6 +56,7 @@ class Zygote:
         self.entry = entry
         self.children: dict[str, Child] = {}
         self._rest = b""
+        self._held: set[int] = set()
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)
@@ -101,6 +103,11 @@ class Zygote:
             case {"kill": str(name)}:
                 if name in self.children:
                     os.kill(self.children[name].pid, signal.SIGKILL)
+            case {"signal": str(name), "number": int(number)}:
+                if name in self.children:
+                    os.kill(self.children[name].pid, number)
+            case {"hold": int(pid), "down": bool(down)}:
+                self._hold(pid, down=down)
             case _:
                 raise ValueError(f"not an order: {order}")
 
@@ -160,8 +167,16 @@ class Zygote:
             code = os.waitstatus_to_exitcode(status)
             say({"node": child.name, "event": "exited", "code": max(code, 0), "signal": max(-code, 0)})
 
+    def _hold(self, pid: int, *, down: bool) -> None:
+        (self._held.add if down else self._held.discard)(pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP if down else signal.SIGCONT)
+
     def _end(self) -> None:
+        for pid in tuple(self._held):
+            self._hold(pid, down=False)
         for child in self.children.values():
+            os.kill(child.pid, signal.SIGCONT)  # who stands still does not hear that it is to end
             os.close(child.control)
             child.control = os.open(os.devnull, os.O_WRONLY)
         deadline = time.monotonic() + GRACE

@@ -25,6 +25,8 @@ class Cut:
     """These peers, and nobody else, are out of reach."""
 
     peers: tuple[PeerId, ...]
+    also: bool = False
+    """They are out of reach beside those who were before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ def trouble_of(line: Mapping[str, object]) -> Trouble | None:
         case {"cut": list(peers), **rest} if not rest:
             names = [PeerId(peer) for peer in peers if isinstance(peer, str)]
             return Cut(tuple(names)) if len(names) == len(peers) <= MOST_PEERS else None
+        case {"cut-also": list(peers), **rest} if not rest:
+            names = [PeerId(peer) for peer in peers if isinstance(peer, str)]
+            return Cut(tuple(names), also=True) if len(names) == len(peers) <= MOST_PEERS else None
         case {"lose": int(share), **rest} if not rest and not isinstance(share, bool):
             return Lose(share) if 0 <= share <= WHOLE else None
         case {"late": [least, most], **rest} if not rest:
@@ -103,13 +108,15 @@ class Suffering:
         self._store = store
         self._emit = emit
         self._wait = wait
+        self._away: frozenset[PeerId] = frozenset()
 
     def take(self, line: Mapping[str, object]) -> None:
         """Do what a line asks for, and say so in the node's own stream of events."""
         match trouble_of(line):
-            case Cut(peers):
-                self._faults.cut(peers)
-                self._emit("chaos.cut", {"peers": len(peers)})
+            case Cut(peers, also):
+                self._away = (self._away if also else frozenset()) | frozenset(peers)
+                self._faults.cut(self._away)
+                self._emit("chaos.cut", {"peers": len(self._away)})
             case Lose(share):
                 self._faults.lose(share)
                 self._emit("chaos.loss", {"share": share / WHOLE})

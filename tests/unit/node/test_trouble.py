@@ -29,6 +29,8 @@ TASK = TaskId(b"\1" * 32)
     [
         ({"cut": []}, Cut(())),
         ({"cut": ["a", "b"]}, Cut(("a", "b"))),
+        ({"cut-also": ["a"]}, Cut(("a",), also=True)),
+        ({"cut-also": [1]}, None),
         ({"lose": 200_000}, Lose(200_000)),
         ({"late": [0, 0.5]}, Late(0.0, 0.5)),
         ({"slow-disk": 0.1}, SlowDisk(0.1)),
@@ -96,6 +98,7 @@ async def test_a_slow_disk_holds_up_each_write_and_no_read(tmp_path: Path, nurse
             sick.take({"late": [0.1, 0.2]})
             sick.take({"lose": 500_000})
             sick.take({"cut": ["somebody"]})
+            sick.take({"cut-also": ["somebody else"]})
             sick.take({"cut": 5})
             assert told == [
                 ("chaos.disk", {"seconds": 0.25}),
@@ -103,6 +106,7 @@ async def test_a_slow_disk_holds_up_each_write_and_no_read(tmp_path: Path, nurse
                 ("chaos.delay", {"least": 0.1, "most": 0.2}),
                 ("chaos.loss", {"share": 0.5}),
                 ("chaos.cut", {"peers": 1}),
+                ("chaos.cut", {"peers": 2}),
                 ("control.garbled", {"line": "{'cut': 5}"}),
             ]
 
