@@ -12,6 +12,8 @@ from p2pfd.cli import consent, passphrase
 from p2pfd.cli.money import tokens
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.task import say_cost, say_state
+from p2pfd.core.canonical import digest_of
+from p2pfd.core.ids import Account
 from p2pfd.core.manifest import Manifest
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import ChainError, PlanError, UsageError
@@ -40,6 +42,16 @@ def chain_url(manifest: Manifest, named: str, given: str, screen: Screen) -> str
     url = trio.run(find_chain, spec, (given,) if given else (*manifest.rpc, *PUBLIC_RPC.get(spec.profile, ())))
     screen.say(f"chain   answers at {url}")
     return url
+
+
+def shard_by_lot(task: TaskSpec, who: Account, screen: Screen) -> int:
+    """Which part of a divided set a stranger has; where everybody has files of their own, it is of no matter."""
+    shard = int.from_bytes(digest_of("shard", [task.id, who])[:8], "big") % task.seats
+    if task.data.partition != "files":
+        screen.say(
+            f"data    part {shard} of {task.seats} of {task.data.name}, by lot; --shard I/{task.seats} takes another"
+        )
+    return shard
 
 
 def new_keys(task: TaskSpec, home: Path, passphrase_file: Path | None, screen: Screen) -> None:

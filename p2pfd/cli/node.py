@@ -127,7 +127,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     manifest = None if args.invitation is None else invitation(args.invitation)
     task = load_task(args.task) if manifest is None else manifest.task
     home = args.home.absolute()
-    shard, shards = args.shard or (0, task.seats)
+    shard, shards = args.shard or (0, task.seats)  # of strangers each gets one by lot, below
     network = mesh.settings_of(args)
     config.network_settings(network, home)
     url = args.chain_url if manifest is None else accept.chain_url(manifest, named, args.chain_url, screen)
@@ -144,6 +144,8 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
             screen.result({"id": task.id.hex(), "home": str(home), "begun": begun})
             return exits.OK.code
     mine = _keys(home, task, args.passphrase_file)
+    if manifest is not None and args.shard is None:
+        shard = accept.shard_by_lot(task, mine.account.account, screen)
     config.save_task(task, home / "task.json")
     settings = config.NodeConfig(
         name=home.name,

@@ -16,6 +16,7 @@ from p2pfd import __version__
 from p2pfd.core.ids import PeerId
 from p2pfd.network.api import Traffic
 from p2pfd.network.counters import OTHER, Counters, Flow, PeerFlow
+from p2pfd.node.scrape import PATH, TEXT, Page
 from p2pfd.node.telemetry import Emitter
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -132,6 +133,24 @@ FAMILIES = (
     PEER_MESSAGES, PEER_BYTES, PEER_DUPLICATES, PEER_VERDICTS, PEER_OFFENCES, PEER_REQUESTS, PEER_SERVED, PEER_DROPS,
     EVENTS, CPU, MEMORY,
 )  # fmt: skip
+
+
+ALIVE_PATH, READY_PATH = "/healthz", "/readyz"
+
+
+def pages(watch: Watch) -> dict[str, Page]:
+    """What a node serves: its metrics, that it lives, and whether it takes part."""
+    return {
+        PATH: lambda: (200, CONTENT_TYPE, exposition(watch)),
+        ALIVE_PATH: lambda: (200, TEXT, "alive\n"),  # who answers has a loop that turns
+        READY_PATH: lambda: _ready(watch),
+    }
+
+
+def _ready(watch: Watch) -> tuple[int, str, str]:
+    if not watch.events["node.ready"]:
+        return 503, TEXT, "not ready: it has not met its peers and its chain yet\n"
+    return 200, TEXT, "ready\n"
 
 
 def exposition(watch: Watch) -> str:

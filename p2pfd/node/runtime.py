@@ -35,7 +35,7 @@ from p2pfd.node.fittings import PLAIN, Fittings
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
-from p2pfd.node.metrics import CONTENT_TYPE, Watch, exposition
+from p2pfd.node.metrics import Watch, pages
 from p2pfd.node.neighbours import Neighbours
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
 from p2pfd.node.scrape import address_of, open_listener, serve
@@ -131,7 +131,7 @@ async def _take_part(
             if config.metrics:
                 page = await open_listener(config.metrics)
                 told["metrics"] = address_of(page)
-                nursery.start_soon(serve, page, CONTENT_TYPE, partial(exposition, watch))
+                nursery.start_soon(serve, page, pages(watch))
             emit("node.listening", told)
             report("listening", told)
             neighbours = Neighbours(transport, emit, lambda: _bytes(bench, ports))

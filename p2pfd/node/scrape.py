@@ -1,4 +1,4 @@
-"""A web server of one page: what a node tells a monitoring system, under ``/metrics``.
+"""A web server of a few pages: what a node tells a monitoring system, and whoever has to keep it running.
 
 It answers GET and nothing else, one request a connection, and ends whatever is too long, too slow or too much.
 """
@@ -6,7 +6,7 @@ It answers GET and nothing else, one request a connection, and ends whatever is 
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 
 import h11
@@ -15,6 +15,9 @@ import trio
 from p2pfd.errors import EnvironmentProblem, PlanError
 
 PATH = "/metrics"
+TEXT = "text/plain; charset=utf-8"
+Page = Callable[[], tuple[int, str, str]]
+"""A status, a content type and a body, as they are now."""
 HEAD_BYTES = 8 * 1024
 SECONDS = 5.0
 AT_ONCE = 8
@@ -66,12 +69,12 @@ def address_of(listener: trio.SocketListener, path: str = PATH) -> str:
     return f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
 
 
-async def serve(listener: trio.SocketListener, content_type: str, page: Callable[[], str]) -> None:
+async def serve(listener: trio.SocketListener, pages: Mapping[str, Page]) -> None:
     """Answer until cancelled. Whoever comes while `AT_ONCE` others are served is hung up on."""
 
     async def attend(stream: trio.SocketStream) -> None:
         with trio.move_on_after(SECONDS):
-            await _answer(stream, content_type, page)
+            await _answer(stream, pages)
 
     await receive(listener, attend, AT_ONCE)
 
@@ -106,15 +109,15 @@ async def receive(
             nursery.start_soon(host, stream)
 
 
-async def _answer(stream: trio.SocketStream, content_type: str, page: Callable[[], str]) -> None:
+async def _answer(stream: trio.SocketStream, pages: Mapping[str, Page]) -> None:
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
         request = await read_request(stream, http)
         if request is None:
             return
-        status, kind, body = _page(request, content_type, page)
+        status, kind, body = _page(request, pages)
     except h11.RemoteProtocolError as error:
-        status, kind, body = error.error_status_hint, "text/plain", f"{error}\n"
+        status, kind, body = error.error_status_hint, TEXT, f"{error}\n"
     headers = [("content-type", kind), ("content-length", str(len(body.encode()))), ("connection", "close")]
     if status == 405:
         headers.append(("allow", "GET"))
@@ -143,9 +146,10 @@ async def read_request(stream: trio.SocketStream, http: h11.Connection) -> h11.R
         http.receive_data(await stream.receive_some(HEAD_BYTES))
 
 
-def _page(request: h11.Request, content_type: str, page: Callable[[], str]) -> tuple[int, str, str]:
+def _page(request: h11.Request, pages: Mapping[str, Page]) -> tuple[int, str, str]:
     if request.method != b"GET":
-        return 405, "text/plain", "" if request.method == b"HEAD" else "GET it\n"
-    if request.target.split(b"?")[0] != PATH.encode():
-        return 404, "text/plain", f"there is {PATH}, and nothing else\n"
-    return 200, content_type, page()
+        return 405, TEXT, "" if request.method == b"HEAD" else "GET it\n"
+    page = pages.get(request.target.split(b"?")[0].decode("latin-1"))
+    if page is None:
+        return 404, TEXT, f"there is {', '.join(pages)}, and nothing else\n"
+    return page()

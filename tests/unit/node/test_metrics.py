@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from p2pfd.errors import EnvironmentProblem, PlanError
 from p2pfd.network.api import Traffic
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.node import scrape
-from p2pfd.node.metrics import CONTENT_TYPE, FAMILIES, Watch, exposition
+from p2pfd.node.metrics import FAMILIES, Watch, exposition, pages
 from p2pfd.node.scrape import AT_ONCE, HEAD_BYTES, address_of, open_listener, parse_endpoint, serve
 
 from .exposition import read
@@ -118,11 +117,11 @@ def test_anything_else_is_none(text: str) -> None:
         parse_endpoint(text)
 
 
-async def listening(nursery: trio.Nursery) -> int:
+async def listening(nursery: trio.Nursery, watch: Watch | None = None) -> int:
     listener = await open_listener(LOOPBACK)
     port: int = listener.socket.getsockname()[1]
     assert address_of(listener) == f"http://127.0.0.1:{port}/metrics"
-    nursery.start_soon(serve, listener, CONTENT_TYPE, partial(exposition, Watch(Quiet())))
+    nursery.start_soon(serve, listener, pages(watch or Watch(Quiet())))
     return port
 
 
@@ -151,6 +150,18 @@ async def test_a_page_over_http(nursery: trio.Nursery) -> None:
     assert b"text/plain; version=0.0.4; charset=utf-8" in head
     assert f"content-length: {len(body)}".encode() in head.lower()
     assert read(body.decode())["p2pfd_network_peers", ()] == 1
+
+
+async def test_whoever_keeps_a_node_running_asks_whether_it_lives_and_whether_it_takes_part(
+    nursery: trio.Nursery,
+) -> None:
+    watch = Watch(Quiet())
+    port = await listening(nursery, watch)
+    alive, ready = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert (await ask(port, alive)).startswith(b"HTTP/1.1 200")
+    assert (await ask(port, ready)).startswith(b"HTTP/1.1 503")
+    watch.counting(lambda name, fields: None)("node.ready", {})
+    assert (await ask(port, ready)).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
