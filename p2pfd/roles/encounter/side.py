@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from p2pfd.core.canonical import Plain
+from p2pfd.core.claims import Receipt, Unknown
 from p2pfd.core.effects import Send
 from p2pfd.core.encounter_claims import EncounterClaim
 from p2pfd.core.encounter_events import EncounterEvent
@@ -136,12 +137,21 @@ class Side(Part):
         """Take the timed exit."""
         if self.case.standing in (Standing.NONE, Standing.ENDED):
             return []
+        again = self.wait("close", after(now, (self.office.habits.slack_seconds + self.closes + 1) * SECOND))
+        if "close" in self.pending:  # the chain has not answered yet
+            return [again]
         self.closes += 1
         if self.closes > CLOSES:
             self.stage = OVER
             return [self.tell("stuck")]
-        again = self.wait("close", after(now, (self.office.habits.slack_seconds + self.closes) * SECOND))
         return [*self.submit("close"), again]
+
+    def receipt(self, now: Tick, intent: str, receipt: Receipt) -> Effects:
+        """What became of a claim. A chain that is away has refused no close: it is the same one the next time."""
+        if isinstance(receipt, Unknown) and self.pending.get("close") == intent:
+            self.closes -= 1
+            self.attempts["close"] -= 1
+        return super().receipt(now, intent, receipt)
 
     def on_noted(self, now: Tick, event: EncounterEvent) -> Effects:
         """The case has taken it in."""
