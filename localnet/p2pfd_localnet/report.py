@@ -17,10 +17,11 @@ from p2pfd_localnet.words import percent, tokens
 
 _OF_ITS_OWN = """
 .mesh, .chart { display: block; width: 100%; height: auto; margin-top: 4px }
-.mesh { max-height: 520px } .chart { aspect-ratio: auto; font-size: 12px }
+.mesh { max-height: 520px } .chart { aspect-ratio: auto; font-size: 12px } .half .chart { font-size: 15px }
+.brand svg { flex: none }
 .state { display: block; white-space: normal }
 details.why { min-width: 7em; white-space: normal } details.why table { width: auto; font-size: .95em }
-details.why .sums { margin: .4em 0 } td { vertical-align: top } td code, p code { overflow-wrap: anywhere }
+details.why .sums { margin: .4em 0 } th, td { vertical-align: baseline } td code, p code { overflow-wrap: anywhere }
 main > .card { grid-column: 1 / -1 } main > .half { grid-column: auto }
 @media (max-width: 860px) { main > .half { grid-column: 1 / -1 } }
 @media print {
@@ -139,7 +140,10 @@ def _accuracy(summary: Summary, *, half: bool) -> str:
     low = max(0.0, (int(10 * min(values)) - 1) / 10) if values else 0.0
     unit = "encounter of its own that was accepted" if summary.plan.meets else "round"
     last = f"{percent(summary.curve[-1][1])} at last. " if summary.curve else ""
-    chart = svg.lines(series, low=low, high=1.0, x_label=unit, what=f"Mean accuracy by {unit}. {last}")
+    what = f"Mean accuracy by {unit}. {last}"
+    chart = svg.lines(
+        series, low=low, high=1.0, x_label=unit, what=what, height=svg.GRAPH_HEIGHT if half else svg.HEIGHT
+    )
     text = f'<p class="note">On the validation samples: {last}{words}</p>'
     return card(
         f"Accuracy after each {'encounter' if summary.plan.meets else 'round'}", text + chart, kind="half" * half

@@ -26,7 +26,7 @@ class Line:
     """A class of its own besides ``line``, such as ``mean``."""
 
 
-def lines(series: Sequence[Line], *, low: float, high: float, x_label: str, what: str) -> str:
+def lines(series: Sequence[Line], *, low: float, high: float, x_label: str, what: str, height: int = HEIGHT) -> str:
     """Series of points over a common axis; ``what`` it shows, for whoever does not see it."""
     xs = [x for line in series for x, _ in line.points]
     first, last = (min(xs), max(xs)) if xs else (0.0, 1.0)
@@ -34,16 +34,16 @@ def lines(series: Sequence[Line], *, low: float, high: float, x_label: str, what
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (x - first) / span * (WIDTH - LEFT - RIGHT)
-        return across, HEIGHT - BOTTOM - (y - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return across, height - BOTTOM - (y - low) / (high - low) * (height - TOP - BOTTOM)
 
-    out = [_open(WIDTH, HEIGHT, "chart", what)]
+    out = [_open(WIDTH, height, "chart", what)]
     for step in range(6):
         value = low + (high - low) * step / 5
         _, y = place(first, value)
         out.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         out.append(_text(LEFT - 8, y + 4, f"{100 * value:.0f} %", "end"))
     ticks = sorted(set(xs)) if len(set(xs)) <= _MOST_TICKS else [round(first + span * step / 10) for step in range(11)]
-    out += [_text(place(x, low)[0], HEIGHT - BOTTOM + 16, f"{x:.0f}", "middle") for x in ticks]
+    out += [_text(place(x, low)[0], height - BOTTOM + 16, f"{x:.0f}", "middle") for x in ticks]
     for line in series:
         spots = [place(x, y) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
@@ -54,7 +54,7 @@ def lines(series: Sequence[Line], *, low: float, high: float, x_label: str, what
             + "".join(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="3.4"/>' for x, y in spots if marks)
             + "</g>"
         )
-    out.append(_text(WIDTH / 2, HEIGHT - 4, x_label, "middle"))
+    out.append(_text(WIDTH / 2, height - 4, x_label, "middle"))
     return "\n".join([*out, "</svg>"])
 
 
