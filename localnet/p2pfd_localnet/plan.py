@@ -17,7 +17,7 @@ from p2pfd.core.spec import NO_CHAIN, ChainSpec, DataSpec, MoneySpec, PhaseSpec,
 from p2pfd.core.tables import Text
 from p2pfd_localnet.chaos import Act
 
-CHAINS = ("embedded", "anvil", "ganache", "none")
+CHAINS = ("embedded", "anvil", "ganache", "amoy-like", "none")
 DEFAULT_ADAPTER = "cfd"
 UNIT = 10**6
 """The smallest units in a token, for people to read."""
