@@ -31,6 +31,7 @@ from p2pfd.settlement.kinds import ENCOUNTERS, Contract
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
 from p2pfd.settlement.profiles import PROFILES, open_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
+from p2pfd_localnet.amoylike import amoy_like
 from p2pfd_localnet.plan import DataFacts, Plan, is_url
 from p2pfd_localnet.spawner import last_line
 from p2pfd_localnet.state import State
@@ -299,5 +300,9 @@ async def open_ledger(plan: Plan, state: State, port: int, behind: int = 0) -> A
         profile, chain = await running_chain(plan.chain, everybody)
         yield kind(chain, requester, state.chain / LOG_FILE, profile)
         return
-    async with local_chain(plan.chain, state.chain, everybody, port, behind) as chain:
+    if plan.chain == "amoy-like":
+        opening = amoy_like(state.chain, everybody, plan.seed, port, behind)
+    else:
+        opening = local_chain(plan.chain, state.chain, everybody, port, behind)
+    async with opening as chain:
         yield kind(chain, requester, state.chain / LOG_FILE, plan.chain)

@@ -18,6 +18,7 @@ from p2pfd.errors import PlanError
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.scrape import parse_endpoint
 from p2pfd_localnet import detach, machine, state
+from p2pfd_localnet.cost import Cost
 from p2pfd_localnet.past import Past, mark
 from p2pfd_localnet.plan import DataFacts, Plan
 from p2pfd_localnet.summary import Summary
@@ -66,12 +67,13 @@ def _endpoint(text: str) -> str:
     return text
 
 
-def check_machine(plan: Plan, args: argparse.Namespace, port: int) -> None:
-    """Whether this machine can carry the mesh, and its ports are free."""
-    machine.check(plan.nodes, args.state, chain=plan.chain != "none", port=port)
+def check_machine(plan: Plan, args: argparse.Namespace, port: int) -> Cost:
+    """Whether this machine can carry the mesh, and its ports are free; and what the mesh will take of it."""
+    cost = machine.check(plan, args.state, port)
     if args.serve:
         host, page = parse_endpoint(args.serve)
         machine.check_port(page, host, "--serve")
+    return cost
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,14 @@ PRESETS: tuple[Plan, ...] = (
         rounds=3,
         chain="ganache",
     ),
+    Plan(
+        name="amoy-like",
+        summary="small, on an anvil that is slow, charges fees, reorganises and loses answers, as a public network",
+        nodes=4,
+        rounds=3,
+        chain="amoy-like",
+        phases=PhaseSpec(120, 60, 60),
+    ),
 )
 
 

@@ -58,13 +58,17 @@ def _options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--spare",
-        type=number(0, checks.MOST_NODES - 1),
+        type=number(0, MOST_NODES - 1),
         metavar="K",
         help="seats that are kept free for nodes that join late (0): localnet add",
     )
     launch.add_running(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
-    parser.add_argument("--dry-run", action="store_true", help="check the whole plan, print it, and stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the whole plan, print it and what it will take of this machine, and stop",
+    )
 
 
 def _chain(text: str) -> str:
@@ -92,13 +96,14 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         checks.check(chosen)
         script.check(chosen)
     home = state.State(args.state)
-    launch.check_machine(chosen, args, args.port)
+    cost = launch.check_machine(chosen, args, args.port)
     with blaming(chosen):
         facts = checks.check_data(chosen)
     words = Words(screen, args.state)
     if args.dry_run:
-        words.plan(chosen, dry=True)
-        screen.result({"plan": chosen.to_plain(), "task": chosen.task(facts).id.hex(), "state": str(args.state)})
+        words.plan(chosen, cost)
+        told = {"plan": chosen.to_plain(), "task": chosen.task(facts).id.hex(), "cost": cost.to_plain()}
+        screen.result({**told, "state": str(args.state)})
         return exits.OK.code
     lock = state.claim(home, fresh=args.fresh)
     return launch.launch(launch.Job(chosen, home, facts, entry=entry, port=args.port), lock, args, screen)

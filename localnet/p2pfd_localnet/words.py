@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from p2pfd.cli.screen import Screen, shorten, size
+from p2pfd_localnet.cost import Cost
 from p2pfd_localnet.plan import UNIT, Plan
 from p2pfd_localnet.state import option
 from p2pfd_localnet.summary import Summary
@@ -46,8 +47,8 @@ class Words:
         self._gone: set[str] = set()
         self._open = False
 
-    def plan(self, plan: Plan, *, dry: bool = False) -> None:
-        """What is about to happen."""
+    def plan(self, plan: Plan, dry: Cost | None = None) -> None:
+        """What is about to happen; in full, with what it will take, where nothing is to be started."""
         chain = "no chain" if plan.chain == "none" else f"{plan.chain} chain"
         bad = len(plan.dishonest())
         parts = [
@@ -63,7 +64,7 @@ class Words:
             self._line(
                 "", "one node has nobody to learn from: it trains alone, and with nobody to compare it is not paid"
             )
-        if dry:
+        if dry is not None:
             data, phases, money = plan.data, plan.phases, plan.money
             kept = f"{data.public} public samples, {data.validation} validation, {data.test} test"
             self._line("data", f"{data.name}, {data.partition} · {kept}")
@@ -77,6 +78,8 @@ class Words:
                 pay = f"pot {tokens(money.pot)} a round · {tokens(money.rate)} for a score of one"
                 risk = f"bond {tokens(money.bond)}, of which a missing reveal costs {tokens(money.forfeit)}"
                 self._line("money", f"{pay} · {risk}")
+            memory = f"{dry.memory_mb:,} MB of memory, {dry.disk_mb:,} MB of disk"
+            self._line("cost", f"about {length(dry.seconds)} on {count(dry.cores, 'free core')} · {memory} (estimates)")
             self._line("", "the plan can be carried out; nothing was started")
 
     def _terms(self, plan: Plan) -> None:

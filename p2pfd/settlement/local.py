@@ -73,7 +73,7 @@ async def embedded_chain(
     command += ["--state", str(state_dir), "--port", str(port), "--behind", str(behind)]
     for who in fund:
         command += ["--fund", who]
-    async with _running(command, state_dir / LOG_FILE) as (line, said):
+    async with running(command, state_dir / LOG_FILE) as (line, said):
         try:
             value = json.loads(line)
             chain = LocalChain(str(value["url"]), int(value["chain_id"]), int(value["pid"]))
@@ -168,7 +168,7 @@ async def foreign_chain(
         chosen = port or _free_port()
         words = [*command, *program.arguments(chosen, chain_id, state_dir, extra)]
         guarded = [sys.executable, "-I", guard.__file__, *words]
-        async with _running(guarded, state_dir / LOG_FILE) as (line, said):
+        async with running(guarded, state_dir / LOG_FILE) as (line, said):
             if not line.strip().isdigit():
                 raise said(repr(line))
             chain = LocalChain(f"http://127.0.0.1:{chosen}", chain_id, int(line))
@@ -253,7 +253,7 @@ Said = Callable[[str], EnvironmentProblem]
 
 
 @asynccontextmanager
-async def _running(command: Sequence[str], log_path: Path) -> AsyncIterator[tuple[bytes, Said]]:
+async def running(command: Sequence[str], log_path: Path) -> AsyncIterator[tuple[bytes, Said]]:
     """A process, the line that it says when it is ready, and the error that tells why it is not."""
     with _log(log_path) as log:
         start = log.tell()

@@ -5,6 +5,9 @@ from collections import namedtuple
 
 import pytest
 from p2pfd_localnet import machine
+from p2pfd_localnet.cost import estimate
+from p2pfd_localnet.plan import change
+from p2pfd_localnet.presets import find
 from p2pfd_localnet.program import PROGRAM
 
 from p2pfd.cli.program import PROGRAM as P2PFD
@@ -22,20 +25,59 @@ def test_a_port_that_is_taken(capsys, tmp_path):
     machine.check_port(port)
 
 
+SMALL = find("small")
+
+
 def test_too_little_memory_names_how_many_nodes_would_do(monkeypatch):
-    monkeypatch.setattr(machine, "available_mb", lambda: machine.BASE_MB + 5 * machine.NODE_MB)
-    machine.check_memory(5)
+    five, six = (change(SMALL, nodes=nodes) for nodes in (5, 6))
+    monkeypatch.setattr(machine, "available_mb", lambda: estimate(five).memory_mb)
+    machine.check_memory(five, estimate(five))
     with pytest.raises(EnvironmentProblem, match="-n 5"):
-        machine.check_memory(6)
+        machine.check_memory(six, estimate(six))
     monkeypatch.setattr(machine, "available_mb", lambda: None)
-    machine.check_memory(64)
+    machine.check_memory(six, estimate(six))
+    monkeypatch.setattr(machine, "available_mb", lambda: 10)
+    with pytest.raises(EnvironmentProblem, match="10 MB are free") as caught:
+        machine.check_memory(six, estimate(six))
+    assert caught.value.fix == "close some programs"
+
+
+def test_a_container_may_have_less_than_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    whole = machine.available_mb()
+    (tmp_path / "memory.current").write_text("50000000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.available_mb() in (whole, pytest.approx(whole, rel=0.2))
+    (tmp_path / "memory.max").write_text("80000000\n")
+    assert machine.available_mb() == 30
 
 
 def test_too_little_disk(monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 10, 5_000_000))
-    with pytest.raises(EnvironmentProblem, match="5 MB are free"):
-        machine.check_disk(tmp_path / "not" / "there" / "yet")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 10, 70_000_000))
+    machine.check_disk(tmp_path / "not" / "there" / "yet", estimate(SMALL))
+    with pytest.raises(EnvironmentProblem, match=r"70 MB are free .* wants \d+ MB"):
+        machine.check_disk(tmp_path / "not" / "there" / "yet", estimate(change(SMALL, nodes=60, rounds=100)))
+
+
+def test_limits_of_the_system_are_told_with_what_to_raise(monkeypatch, tmp_path):
+    plan = change(SMALL, nodes=60)
+    machine.check_limits(plan)
+    monkeypatch.setattr(machine, "PORT_RANGE", tmp_path / "range")
+    monkeypatch.setattr(machine, "PIDS", tmp_path / "pids")
+    (tmp_path / "range").write_text("32768\t32999\n")
+    with pytest.raises(EnvironmentProblem, match="ports for connections, and the limit is 232") as caught:
+        machine.check_limits(plan)
+    assert "ip_local_port_range" in caught.value.fix
+    (tmp_path / "range").unlink()
+    (tmp_path / "pids").write_text("300\n")
+    with pytest.raises(EnvironmentProblem, match="processes and threads, and the limit is 300"):
+        machine.check_limits(plan)
+    (tmp_path / "pids").write_text("max\n")
+    monkeypatch.setattr("resource.getrlimit", lambda name: (100, 100))
+    with pytest.raises(EnvironmentProblem, match="open files of a process, and the limit is 100") as caught:
+        machine.check_limits(plan)
+    assert "ulimit -n 184" in caught.value.fix
 
 
 def test_a_package_that_is_not_installed():

@@ -74,9 +74,10 @@ def test_what_nodes_mean(said: str, meant: Meaning) -> None:
 
 
 def test_profiles_differ_where_chains_do() -> None:
-    assert set(PROFILES) == {"embedded", "anvil", "ganache", "amoy"}
+    assert set(PROFILES) == {"embedded", "anvil", "ganache", "amoy", "amoy-like"}
     assert [name for name, profile in PROFILES.items() if profile.live] == ["amoy"]
     assert AMOY.chain_id == 80_002
     assert AMOY.habits.fees.floor == 25 * GWEI
-    assert AMOY.habits.finality > 0
+    assert AMOY.habits.finality > PROFILES["amoy-like"].habits.finality > 0
+    assert PROFILES["amoy-like"].habits.fees == AMOY.habits.fees
     assert PROFILES["embedded"].habits.fees == FREE
