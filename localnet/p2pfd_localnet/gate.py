@@ -23,7 +23,7 @@ from p2pfd_localnet.state import State, option
 from p2pfd_localnet.view import GONE, Life, mean
 
 TIMEOUT = 60.0
-_EXAMPLE = "localnet wait 'round>=3 && accuracy>=90%' --timeout 60"
+_EXAMPLE = "localnet wait 'round>=3&&accuracy>=90%' --timeout 60"
 _TERM = re.compile(r"\s*([a-z]+)\s*(>=|<=|==|!=|>|<|=)\s*([^\s&<>=!]+)\s*")
 Value = float | str | None
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(

@@ -140,7 +140,7 @@ def check_whole(home: State, plan: Plan) -> None:
         if (node / "peers").exists():  # it has been up
             needed.append(node / STORE_FILE)
     if plan.chain != "none" and not is_url(plan.chain):
-        needed.append(home.chain / _CHAIN_FILES[plan.chain])
+        needed.append(home.chain / _CHAIN_FILES.get(plan.chain, "anvil.json"))
     for path in needed:
         if not path.exists():
             raise StorageError(f"{path} is missing: this mesh cannot go on as the same", home.anew)

@@ -6,6 +6,7 @@ from p2pfd.cli.app import Program
 from p2pfd.cli.completion import completion
 from p2pfd_localnet.commands import LOGS, PRESETS_COMMAND
 from p2pfd_localnet.gate import WAIT
+from p2pfd_localnet.keeping import KEEPING
 from p2pfd_localnet.life import DOWN, START, STOP
 from p2pfd_localnet.nouns import NOUNS
 from p2pfd_localnet.status import STATUS
@@ -17,6 +18,7 @@ PROGRAM: Program = Program(
     example="localnet up",
     commands=(
         *(UP, STATUS, LOGS, WAIT, STOP, START, DOWN),
+        *KEEPING,
         *NOUNS,
         *(PRESETS_COMMAND, completion("localnet", lambda: PROGRAM)),
     ),
