@@ -12,11 +12,14 @@ from p2pfd.core.agenda import Kind
 from p2pfd.core.effects import SetTimer
 from p2pfd.core.events import Started, TimerFired
 from p2pfd.core.ticks import SECOND, Tick
-from p2pfd.node.clock import ASTRAY, LOOK_SECONDS, SystemClock, steady, watch_wall
+from p2pfd.node.clock import ASTRAY, LOOK_SECONDS, SystemClock, TrioClock, steady, watch_wall
 from p2pfd.node.driver import LONGEST_WAIT, Driver
 
+from . import test_ports
 from .test_driver import Notes, Script
+from .test_ports import world
 
+__all__ = ["world"]
 HOUR = 3_600 * SECOND
 
 
@@ -92,3 +95,29 @@ async def test_a_timer_that_came_due_while_the_machine_slept_fires_soon_after(au
         await trio.sleep(LONGEST_WAIT)
         nursery.cancel_scope.cancel()
     assert [event for _, event in script.lived] == [Started(), TimerFired("deadline")]
+
+
+@pytest.fixture
+def noon(autojump_clock: MockClock) -> None:
+    """It is not the beginning of all time."""
+    autojump_clock.jump(12 * HOUR / SECOND)
+
+
+@pytest.mark.parametrize("by", [HOUR, -HOUR], ids=["ahead", "behind"])
+async def test_a_node_whose_clock_is_an_hour_off_takes_part_all_the_same(
+    noon: None, world, monkeypatch: pytest.MonkeyPatch, by: int
+) -> None:
+    class Off(TrioClock):
+        def now(self) -> Tick:
+            return Tick(super().now() + by)
+
+    one, two = world
+    async with two.life() as second:
+        monkeypatch.setattr(test_ports, "TrioClock", Off)
+        async with one.life() as first:
+            with trio.fail_after(120):
+                await first.finished.wait()
+                await second.finished.wait()
+            assert abs(first.driver.clock.now() - second.driver.clock.now() - by) < SECOND
+            assert first.figures["weights"] == second.figures["weights"]
+    assert one.names().count("claim.refused") <= 8, "a deadline that has come here only is asked for in vain, seldom"
