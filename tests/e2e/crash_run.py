@@ -47,7 +47,7 @@ Tell = Callable[[str], None]
 def plan_of(seed: int) -> plans.Plan:
     """Odd seeds are rounds of distillation, even ones are encounters."""
     if seed % 2:
-        return plans.Plan("crashes", nodes=NODES, rounds=24, seed=seed, phases=PhaseSpec(60, 120, 60))
+        return plans.Plan("crashes", nodes=NODES, rounds=24, seed=seed, phases=PhaseSpec(900, 300, 300))
     tokens = [Amount(plans.UNIT * count) for count in (10, 60, 100, 20)]
     terms = EncounterSpec(4, *tokens, longest=1_200, unbond_seconds=1_200)
     return plans.Plan("crashes", nodes=NODES, rounds=4, seed=seed, adapter="gossip", encounters=terms)
