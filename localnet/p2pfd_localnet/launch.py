@@ -22,6 +22,7 @@ from p2pfd_localnet.cost import Cost
 from p2pfd_localnet.past import Past, mark
 from p2pfd_localnet.plan import DataFacts, Plan
 from p2pfd_localnet.summary import Summary
+from p2pfd_localnet.tensorboard import Scalars
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
 
@@ -50,6 +51,7 @@ def add_running(parser: Parser) -> None:
         help="where the page to watch the mesh on is served, as long as the mesh runs (any free port of this machine)",
     )
     serve.add_argument("--no-serve", action="store_const", const="", dest="serve", help="serve no page")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write event files for TensorBoard there")
     parser.add_argument(
         "--start-timeout",
         type=seconds(0.1, 3600),
@@ -119,7 +121,15 @@ def _supervise(
     words.plan(job.plan)
     from p2pfd_localnet.mesh import Mesh  # with it come the chain's libraries, which no other command needs
 
-    return trio.run(Mesh(job, lock, words, args.start_timeout, ready, args.serve).run)
+    mesh = Mesh(job, lock, words, args.start_timeout, ready, args.serve)
+    if args.tensorboard is None:
+        return trio.run(mesh.run)
+    drawn = Scalars(args.tensorboard / job.plan.name, mesh.watch.view, SystemClock())
+    mesh.watch.listeners.append(drawn.take)
+    try:
+        return trio.run(mesh.run)
+    finally:
+        drawn.close()
 
 
 def _in_front() -> None:

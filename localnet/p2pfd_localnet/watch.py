@@ -36,6 +36,8 @@ class Watch:
         self.view = MeshView([*plan.names(), *joined], plan.rounds)
         self.picture = Picture(plan, self.view, SystemClock())
         self._news = trio.Event()
+        self.listeners: list[Callable[[NodeEvent], None]] = []
+        """Who else is told of each event, once the view has taken it."""
         self.held_up: Callable[[], bool] = lambda: False
         """Whether somebody has stopped what others may be waiting for."""
         self._tails = [Tail(state.node(name) / "events.jsonl") for name in self.view.nodes]
@@ -80,6 +82,8 @@ class Watch:
     def _see(self, event: NodeEvent) -> None:
         self.view.take(event)
         self.picture.take(event)
+        for hear in self.listeners:
+            hear(event)
 
     # -- how far they are ----------------------------------------------------------------------------------------------
 
