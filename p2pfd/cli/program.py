@@ -16,6 +16,7 @@ from p2pfd.cli.keys import KEYS
 from p2pfd.cli.leave import LEAVE
 from p2pfd.cli.money import BALANCE, STAKE, UNSTAKE, WITHDRAW
 from p2pfd.cli.node import JOIN, RUN
+from p2pfd.cli.relay import RELAY
 from p2pfd.cli.sim import SIM
 from p2pfd.cli.task import TASK
 from p2pfd.cli.version import VERSION
@@ -28,6 +29,7 @@ PROGRAM: Program = Program(
         KEYS,
         JOIN,
         RUN,
+        RELAY,
         SIM,
         EXPERIMENT,
         INCENTIVES,

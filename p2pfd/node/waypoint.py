@@ -1,0 +1,61 @@
+"""A node without a task: others find one another through it, and reach one another through it where they must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from p2pfd.core.rng import Rng
+from p2pfd.core.ticks import Clock
+from p2pfd.network.libp2p import Libp2pTransport, open_transport
+from p2pfd.network.settings import NetworkSettings
+from p2pfd.node.keys import NodeKeys
+from p2pfd.node.keys import secret as secret_of
+from p2pfd.node.metrics import Watch, pages
+from p2pfd.node.scrape import address_of, open_listener, serve
+
+LOOK_SECONDS = 1.0
+Tell = Callable[[str, dict[str, object]], None]
+
+
+async def run_waypoint(
+    keys: NodeKeys,
+    listen: str,
+    settings: NetworkSettings,
+    bootstrap: tuple[str, ...],
+    metrics: str,
+    clock: Clock,
+    tell: Tell,
+) -> None:
+    """Serve until cancelled. Who is connected, and what is carried, is told whenever it changes."""
+    rng = Rng(secret_of(keys)).split("network", int(clock.now()))
+    async with open_transport(keys.peer_private, listen, settings, bootstrap, rng=rng, clock=clock) as transport:
+        watch = Watch(transport)
+        told: dict[str, object] = {"peer": keys.peer, "addresses": list(transport.addresses)}
+        async with trio.open_nursery() as nursery:
+            if metrics:
+                page = await open_listener(metrics)
+                told["metrics"] = address_of(page)
+                nursery.start_soon(serve, page, pages(watch))
+            watch.events["node.ready"] += 1  # it waits for nobody
+            tell("listening", told)
+            nursery.start_soon(_look, transport, tell)
+
+
+async def _look(transport: Libp2pTransport, tell: Tell) -> None:
+    last: dict[str, object] = {}
+    while True:
+        now = figures(transport)
+        if now != last:
+            tell("serving", now)
+            last = now
+        await trio.sleep(LOOK_SECONDS)
+
+
+def figures(transport: Libp2pTransport) -> dict[str, object]:
+    """Who is here now, who can be reached through this node, and how many circuits are open."""
+    relay = transport.relay
+    if relay is None:
+        return {"peers": len(transport.peers()), "places": 0, "circuits": 0}
+    return {"peers": len(transport.peers()), "places": len(relay.places), "circuits": relay.circuits}
