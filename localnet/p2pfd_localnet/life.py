@@ -13,9 +13,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import DeadlineError, NotRunningError, PlanError, StorageError
-from p2pfd.node import keys
 from p2pfd.node.clock import SystemClock
-from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd_localnet import launch, past
 from p2pfd_localnet.plan import Plan, is_url
 from p2pfd_localnet.state import Lock, State, option, running_pid, write
@@ -105,7 +103,7 @@ def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     if lock is None:
         raise PlanError(f"the mesh in {home.home} runs", f"watch it with localnet status{option(home.home)}")
     try:
-        job = _job(home, plan, str(status), entry, args.port)
+        job = job_of(home, plan, str(status), entry, args.port)
         launch.check_machine(plan, args, job.port)
     except BaseException:
         lock.release()
@@ -113,40 +111,27 @@ def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     return launch.launch(job, lock, args, screen)
 
 
-def _job(home: State, plan: Plan, status: str, entry: str, port: int) -> launch.Job:
+def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> launch.Job:
+    """What there is to run in a directory whose mesh was stopped; the error says why there is nothing."""
     if status == "done":
         raise PlanError(
             f"the mesh in {home.home} is done: there is nothing to go on with",
             f"its report is {home.report}; again: {plan.command()} --fresh{option(home.home)}",
         )
     known = past.load(home)
+    if known is None and home.names():
+        raise StorageError(f"{home.past} is missing: this mesh cannot go on as the same", home.anew)
     if known is None:  # it was cut off before its task was open: nobody has anything to lose
         from p2pfd_localnet import checks
 
         home.empty()
         return launch.Job(plan, home, checks.check_data(plan), entry=entry, port=port)
-    check_whole(home, plan)
+    from p2pfd_localnet import whole  # with it come libraries that `stop` and `down` need not wait for
+
+    whole.check(home, plan)
     still = not is_url(plan.chain)
     again = known.again(SystemClock().now(), past.last_word(home), still=still)
     return launch.Job(plan, home, None, again, entry, port or known.port)
-
-
-def check_whole(home: State, plan: Plan) -> None:
-    """StorageError for the first file that is gone without which the mesh cannot be the same again."""
-    needed = [home.task]
-    for name in plan.names():
-        node = home.node(name)
-        needed.append(node / "keys" / keys.FILE)
-        if (node / "peers").exists():  # it has been up
-            needed.append(node / STORE_FILE)
-    if plan.chain != "none" and not is_url(plan.chain):
-        needed.append(home.chain / _CHAIN_FILES.get(plan.chain, "anvil.json"))
-    for path in needed:
-        if not path.exists():
-            raise StorageError(f"{path} is missing: this mesh cannot go on as the same", home.anew)
-
-
-_CHAIN_FILES = {"embedded": "chain.sqlite", "anvil": "anvil.json", "ganache": "ganache"}
 
 
 # -- down --------------------------------------------------------------------------------------------------------------

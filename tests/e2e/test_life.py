@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 
 import pytest
 
@@ -59,18 +58,6 @@ def test_a_mesh_that_was_stopped_in_mid_round_goes_on_and_pays_once(bench):
     assert "is done" in over.stderr
     assert bench.localnet("down").returncode == 0
     assert not (bench.home / ".localnet").exists()
-
-
-def test_a_mesh_that_was_cut_off_before_its_task_was_open_begins_anew(bench):
-    process = bench.start("fakes", "up", "--chain", "none", "-n", "2", "--rounds", "2", FAKE_FAULTS="node-1:mute")
-    bench.wait_for(lambda: bench.events("node-0"))
-    (bench.state / "past.json").unlink()
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    bench.wait_gone(5)
-    done = bench.run("fakes", "start", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rounds"] == 2
 
 
 def test_a_mesh_that_runs_or_is_none_is_not_started(bench):

@@ -1,0 +1,64 @@
+"""Whether a stopped mesh is whole: every file without which it cannot go on as the same is there and can be read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from p2pfd.errors import P2pfdError, StorageError
+from p2pfd.node import keys
+from p2pfd.node.config import load_task
+from p2pfd.node.store import FILE as STORE_FILE
+from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
+from p2pfd_localnet.plan import Plan, is_url
+from p2pfd_localnet.state import State
+
+_CHAIN_DATABASE = "chain.sqlite"
+_CHAIN_FILES = {"embedded": _CHAIN_DATABASE, "ganache": "ganache"}
+Look = Callable[[Path], object]
+
+
+def check(home: State, plan: Plan) -> None:
+    """StorageError for the first file that is missing or damaged."""
+    for path, look in _needed(home, plan):
+        if not path.exists():
+            raise StorageError(f"{path} is missing: this mesh cannot go on as the same", home.anew)
+        try:
+            look(path)
+        except (P2pfdError, sqlite3.DatabaseError) as error:
+            told = error.what if isinstance(error, P2pfdError) else str(error)
+            what = told if str(path) in told else f"{path} is damaged: {told}"
+            raise StorageError(f"{what}: this mesh cannot go on as the same", home.anew) from error
+
+
+def _needed(home: State, plan: Plan) -> Iterator[tuple[Path, Look]]:
+    yield home.task, load_task
+    for name in (name for name in plan.everybody() if home.node(name).exists()):
+        node = home.node(name)
+        yield node / "keys" / keys.FILE, lambda path: keys.load(path.parent)
+        if (node / "peers").exists():  # it has been up
+            yield node / STORE_FILE, _database
+        if (node / OUTBOX_FILE).exists():
+            yield node / OUTBOX_FILE, _database
+    missing = next((name for name in plan.names() if not home.node(name).exists()), None)
+    if missing is not None:
+        yield home.node(missing), load_task
+    if plan.chain != "none" and not is_url(plan.chain):
+        file = home.chain / _CHAIN_FILES.get(plan.chain, "anvil.json")
+        yield file, _database if file.name == _CHAIN_DATABASE else _anything
+
+
+def _database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        found = db.execute("pragma quick_check").fetchone()
+        tables = db.execute("select count(*) from sqlite_master").fetchone()
+    if found != ("ok",) or tables == (0,):
+        raise sqlite3.DatabaseError("its pages do not fit together" if tables != (0,) else "it is empty")
+
+
+def _anything(path: Path) -> None:
+    """A file or a directory of another maker's, who knows what is wrong with it."""
+    if path.is_file() and not path.stat().st_size:
+        raise StorageError(f"{path} is empty", "")
