@@ -50,6 +50,7 @@ class Picture:
         self._met: set[str] = set()
         self._encounters = Encounters(plan.encounters.size)
         self._earned: dict[str, int] = {}
+        self._metrics: dict[str, str] = {}
         self._paid_for: set[str] = set()
         self._network: dict[str, dict[str, Any]] = {name: {} for name in view.nodes}
         self._began: dict[int, dict[str, int]] = {}
@@ -77,6 +78,8 @@ class Picture:
         name = event.name.removeprefix("node.")
         if name == "network":
             self._hear(event)
+        elif name == "listening":
+            self._metrics[event.node] = event.text("metrics")[:TEXT] or self._metrics.get(event.node, "")
         elif name.startswith("round."):
             rnd = event.whole("round")
             self._rounds.add(rnd)
@@ -271,6 +274,7 @@ class Picture:
             "heard": network.get("heard", {}),
             "offences": network.get("offences", {}),
             "refuses": network.get("refuses", []),
+            "metrics": self._metrics.get(node.name, ""),
             "paid": sum(node.paid.values()) + self._earned.get(node.name, 0),
             "error": node.error[:TEXT],
             "fix": node.fix[:TEXT],

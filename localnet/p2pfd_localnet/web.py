@@ -20,7 +20,7 @@ import h11
 import trio
 
 from p2pfd.node.scrape import HEAD_BYTES, SECONDS, linger, read_request, receive
-from p2pfd_localnet import control
+from p2pfd_localnet import control, meshmetrics
 from p2pfd_localnet.control import Control
 from p2pfd_localnet.picture import Picture
 
@@ -155,6 +155,11 @@ class Web:
             if self.viewers >= MAX_VIEWERS:
                 return _plain(503, f"{self.viewers} are watching, and more may not: close another page of this mesh")
             return News(self._known(heads.get(b"last-event-id", b"")))
+        if path == meshmetrics.PATH and self._page:
+            told = meshmetrics.exposition(self._picture.since(0)[1])
+            return Answer(200, meshmetrics.CONTENT_TYPE, told.encode())
+        if path == meshmetrics.TARGETS and self._page:
+            return Answer(200, "application/json", meshmetrics.targets(self._picture.since(0)[1]).encode())
         return self._files.get(path) or _plain(404, "there is no such page here")
 
     def _known(self, last: bytes) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -155,8 +155,13 @@ def _ready(watch: Watch) -> tuple[int, str, str]:
 
 def exposition(watch: Watch) -> str:
     """Every metric as it is now."""
-    found: dict[Family, list[Sample]] = {family: [] for family in FAMILIES}
-    for family, labels, value in _samples(watch):
+    return written(FAMILIES, _samples(watch))
+
+
+def written(families: Iterable[Family], samples: Iterable[tuple[Family, tuple[str, ...], float]]) -> str:
+    """Samples in Prometheus's text format, in the order of the families."""
+    found: dict[Family, list[Sample]] = {family: [] for family in families}
+    for family, labels, value in samples:
         found[family].append((labels, value))
     return "".join(line for family, samples in found.items() for line in _lines(family, samples))
 

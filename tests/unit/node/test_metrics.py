@@ -89,7 +89,7 @@ def test_whatever_a_topic_is_called_the_page_can_be_read(first: str, second: str
 
 def test_the_page_lists_every_metric_and_every_reason() -> None:
     rows = re.findall(r"^\| `([a-z0-9_]+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", PAGE.read_text(), re.MULTILINE)
-    assert rows == [
+    assert [each for each in rows if not each[0].startswith("localnet_")] == [  # a mesh's are another test's
         (family.name, family.kind, ", ".join(f"`{label}`" for label in family.labels), family.meaning)
         for family in FAMILIES
     ]
