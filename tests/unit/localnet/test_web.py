@@ -320,12 +320,11 @@ async def test_a_port_in_use_is_said_with_what_it_was_for() -> None:
             await open_listener(f"127.0.0.1:{taken.getsockname()[1]}", "the mesh's page")
 
 
-async def test_a_monitoring_system_is_told_of_the_mesh_and_of_its_nodes(nursery: trio.Nursery) -> None:
-    there = await site(nursery)
-    there.happen("node.listening", metrics="http://127.0.0.1:1/metrics")
-    there.happen("node.network", bytes_sent=700)
-    told = await there.get("/metrics")
+async def test_a_monitoring_system_is_told_of_the_mesh_and_of_its_nodes(site: Site) -> None:
+    site.happen("node.listening", metrics="http://127.0.0.1:1/metrics")
+    site.happen("node.network", bytes_sent=700)
+    told = await site.get("/metrics")
     assert b"content-type: text/plain; version=0.0.4" in told.lower()
     assert b'\nlocalnet_node_sent_bytes{node="node-0"} 700\n' in told
-    found = await there.get("/targets")
+    found = await site.get("/targets")
     assert found.endswith(b'[{"targets": ["127.0.0.1:1"], "labels": {"node": "node-0", "mesh": "digits"}}]\n')
