@@ -16,13 +16,13 @@ from typing import Any
 
 from p2pfd_localnet.plan import Plan
 
-START_CPU = 10.0
+START_CPU = 9.0
 """Seconds of work until the supervisor, the chain and the process that forks the nodes are there."""
-NODE_CPU = 0.65
+NODE_CPU = 0.5
 """Of each node until it is ready, and for its last figures."""
-ROUND_CPU = 0.12
+ROUND_CPU = 0.15
 """Of each node in a round, but for learning and for hearing others."""
-PAIR_CPU = 0.004
+PAIR_CPU = 0.006
 """Of each node in a round for each other node."""
 MEETING_CPU = 1.2
 """Of each encounter, all that take part together, but for learning."""
@@ -49,10 +49,13 @@ _ANY_NET = 2e-5
 _SHAPES: Mapping[str, int] = MappingProxyType({"8": 64, "28": 784, "32": 3072})
 FOREST_CPU = 0.35
 """Of growing one forest."""
-BASE_MB, NODE_MB, CHAIN_MB = 420, 46, 160
+BASE_MB, NODE_MB, CHAIN_MB = 280, 46, 90
 """Memory of the supervisor with the process that forks nodes, of a node, and of a chain."""
 FOREST_MB = 70
-BASE_DISK_MB, NODE_DISK_MB, NODE_ROUND_DISK_MB = 1.0, 0.25, 0.02
+NODE_DISK_MB, SETTLED_DISK_MB, PAIR_DISK_MB, ROUND_DISK_MB = 0.07, 0.08, 0.002, 0.008
+"""Disk of a node: in any case, more where it settles, for each other node, and for each round."""
+CHAIN_DISK_MB = 0.003
+"""Of a node in a round, on the chain."""
 NODE_FILES = 24
 SLOW = MappingProxyType({"amoy-like": 14.0})
 """Seconds that a round takes longer on a chain that makes a mesh wait."""
@@ -66,7 +69,7 @@ class Cost:
     seconds: float
     cores: int
     memory_mb: int
-    disk_mb: int
+    disk_mb: float
     files: int
 
     def to_plain(self) -> dict[str, Any]:
@@ -96,12 +99,14 @@ def estimate(plan: Plan, samples: int = 0, cores: int = 0) -> Cost:
     forests = sum(plan.learners[place % len(plan.learners)] == "forest" for place in range(n)) if plan.learners else 0
     memory = BASE_MB + n * NODE_MB + (CHAIN_MB if plan.chain != "none" else 0) + forests * FOREST_MB
     memory += round(n * sample_mb * (data.public + data.validation + data.test + shard) * 1.5)
+    disk = n * (NODE_DISK_MB + PAIR_DISK_MB * n + ROUND_DISK_MB * rounds)
+    disk += n * (SETTLED_DISK_MB + CHAIN_DISK_MB * rounds) if plan.chain != "none" else 0.0
     return Cost(
         work=work,
         seconds=work / min(free, n + 1) + rounds * SLOW.get(plan.chain, 0.0),
         cores=free,
         memory_mb=memory,
-        disk_mb=math.ceil(BASE_DISK_MB + n * (NODE_DISK_MB + rounds * NODE_ROUND_DISK_MB)),
+        disk_mb=round(disk, 1),
         files=n * NODE_FILES,
     )
 

@@ -151,7 +151,7 @@ def check_disk(home: Path, cost: Cost) -> None:
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free // 1_000_000
-    want = max(DISK_MB, 2 * cost.disk_mb)
+    want = max(DISK_MB, round(2 * cost.disk_mb))
     if free < want:
         raise EnvironmentProblem(
             f"{free} MB are free on the disk of {home}, and this mesh wants {want} MB",

@@ -78,7 +78,7 @@ class Words:
                 pay = f"pot {tokens(money.pot)} a round · {tokens(money.rate)} for a score of one"
                 risk = f"bond {tokens(money.bond)}, of which a missing reveal costs {tokens(money.forfeit)}"
                 self._line("money", f"{pay} · {risk}")
-            memory = f"{dry.memory_mb:,} MB of memory, {dry.disk_mb:,} MB of disk"
+            memory = f"{dry.memory_mb:,} MB of memory, {dry.disk_mb:,.0f} MB of disk"
             self._line("cost", f"about {length(dry.seconds)} on {count(dry.cores, 'free core')} · {memory} (estimates)")
             self._line("", "the plan can be carried out; nothing was started")
 
@@ -288,4 +288,6 @@ def status_rows(view: MeshView, *, running: bool) -> list[tuple[str, ...]]:
 
 def life(node: NodeView, *, running: bool) -> str:
     """How a node is; one that was in the midst of things when its mesh ended has stopped."""
+    if running and node.paused:
+        return "paused"
     return node.life.value if running or node.life in (Life.FINISHED, *GONE) else "stopped"

@@ -57,7 +57,7 @@ def test_too_little_disk(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 10, 70_000_000))
     machine.check_disk(tmp_path / "not" / "there" / "yet", estimate(SMALL))
     with pytest.raises(EnvironmentProblem, match=r"70 MB are free .* wants \d+ MB"):
-        machine.check_disk(tmp_path / "not" / "there" / "yet", estimate(change(SMALL, nodes=60, rounds=100)))
+        machine.check_disk(tmp_path / "not" / "there" / "yet", estimate(change(SMALL, nodes=60, rounds=1000)))
 
 
 def test_limits_of_the_system_are_told_with_what_to_raise(monkeypatch, tmp_path):
