@@ -14,6 +14,7 @@ from p2pfd.cli.screen import Screen
 from p2pfd.errors import UsageError
 from p2pfd_localnet import presets
 from p2pfd_localnet.events import NodeEvent, Tail
+from p2pfd_localnet.cost import estimate
 from p2pfd_localnet.launch import add_state
 from p2pfd_localnet.state import State
 
@@ -33,10 +34,11 @@ def _logs(args: argparse.Namespace, screen: Screen) -> int:
             f"--match {args.match!r} is no regular expression: {error}", "for example: --match 'round'"
         ) from None
     tails = {name: Tail(state.node(name) / "events.jsonl") for name in names if args.node in (None, name)}
+    tails[""] = Tail(state.events)
     while True:
         alive = args.follow and state.running()  # asked first, so that nothing written before the end is missed
         fresh = sorted((event for tail in tails.values() for event in tail.new()), key=lambda event: event.t)
-        for line in _rendered(fresh, screen):
+        for line in _rendered([event for event in fresh if args.node in (None, event.node)], screen):
             if pattern.search(line):
                 screen.out.write(line + "\n")
         screen.out.flush()
@@ -69,9 +71,16 @@ def _short(value: object) -> str:
 
 
 def _presets(args: argparse.Namespace, screen: Screen) -> int:
-    rows = [(preset.name, str(preset.nodes), str(preset.rounds), preset.summary) for preset in presets.PRESETS]
-    screen.table(("PRESET", "NODES", "ROUNDS", ""), rows)
-    screen.result({"presets": [preset.to_plain() for preset in presets.PRESETS]})
+    costs = {preset.name: estimate(preset) for preset in presets.PRESETS}
+    rows = [
+        (preset.name, str(preset.nodes), str(preset.rounds), words.length(costs[preset.name].seconds), preset.summary)
+        for preset in presets.PRESETS
+    ]
+    screen.table(("PRESET", "NODES", "ROUNDS", "ABOUT", ""), rows)
+    screen.say()
+    screen.say(f"times are estimates for {words.count(estimate(presets.PRESETS[0]).cores, 'free core')}")
+    told = [{**preset.to_plain(), "cost": costs[preset.name].to_plain()} for preset in presets.PRESETS]
+    screen.result({"presets": told})
     return exits.OK.code
 
 

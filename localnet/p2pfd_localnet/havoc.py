@@ -45,8 +45,6 @@ from p2pfd_localnet.watch import Watch
 
 MESH = "mesh"
 """Whose event it is when it is nobody's in particular."""
-EVENTS = "events.jsonl"
-"""What was done to a mesh, in its own directory."""
 PEERS_AT_ONCE = 60
 """So many peers fit on one line of control."""
 READY_SECONDS = 60.0
@@ -161,7 +159,7 @@ class Havoc:
         told = {**fields, **({"by": by} if by else {})}
         event = NodeEvent(int(self._clock.now()), node, f"chaos.{what}", told)
         line = json.dumps({"t": event.t, "node": node, "event": event.name, **told})
-        with (self._watch.state.home / EVENTS).open("a", encoding="utf-8") as file:
+        with self._watch.state.events.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         self._watch.view.take(event)
         self._watch.picture.take(event)
@@ -182,10 +180,10 @@ class Havoc:
         before = {name: self._node(name).since for name in names}
         for name in names:
             self.tell(name, "revived", {}, by)
-            self._watch.words.returned(name)
             await self._spawner.spawn(name, self._watch.state.node(name) / CONFIG_FILE)
         for name in names:
             await self.introduce(name, before[name])
+            self._watch.words.returned(name)
         return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} back"
 
     async def introduce(self, name: str, since: int) -> None:

@@ -21,8 +21,6 @@ CHAINS = ("embedded", "anvil", "ganache", "amoy-like", "none")
 DEFAULT_ADAPTER = "cfd"
 UNIT = 10**6
 """The smallest units in a token, for people to read."""
-GATHER_SECONDS = 20
-"""How long a mesh with seats to spare waits for the nodes that it begins with."""
 _OPTIONS = {"nodes": "-n"}
 """The options whose name is not the key's."""
 
@@ -157,17 +155,12 @@ class Plan:
             rounds=self.rounds,
             seats=self.seats,
             quorum=self.quorum or self.nodes // 2 + 1,
-            phases=self._phases(),
+            phases=self.phases,
             money=self.money,
             chain=chain,
             partners=self.partners,
             encounters=NO_ENCOUNTERS if chain == NO_CHAIN else self.encounters,
         )
-
-    def _phases(self) -> PhaseSpec:
-        """Nobody waits long for those who are to come late."""
-        enrol = min(self.phases.enrol_seconds, GATHER_SECONDS)
-        return dataclasses.replace(self.phases, enrol_seconds=enrol) if self.spare else self.phases
 
     def command(self) -> str:
         """What to type for this very plan: its source, and what options made of it."""

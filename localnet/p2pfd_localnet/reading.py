@@ -25,7 +25,7 @@ class Reader:
         rounds = self.plan.get("rounds")
         self.view = MeshView((), rounds if isinstance(rounds, int) else 0)
         self.running = False
-        self._tails: dict[str, Tail] = {}
+        self._tails = {"": Tail(state.events)}
 
     def look(self) -> list[NodeEvent]:
         """Bring the view up to date; the events that are new, in the order of time."""

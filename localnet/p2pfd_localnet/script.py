@@ -60,6 +60,10 @@ def _check(act: Act, plan: Plan, names: Sequence[str]) -> None:
             open_end = act.until is None and act.hold is None
             if isinstance(deed, ChainDown) and open_end and not _comes_up(plan):
                 raise PlanError("nobody lets the chain go on", "say until when: `for = 10`, or `to`")
+            if isinstance(deed, ChainReorg):
+                from p2pfd_localnet.reorg import check_reorg  # which knows the chains, and they take their time
+
+                check_reorg(plan.chain, deed.depth)
         case Add(count) if count > plan.spare:
             raise PlanError(f"{count} are to join, and {plan.spare} seats are kept", f"write spare = {count}")
         case _:

@@ -49,6 +49,11 @@ class State:
         return self.home / "past.json"
 
     @property
+    def events(self) -> Path:
+        """What was done to it on purpose."""
+        return self.home / "events.jsonl"
+
+    @property
     def chain(self) -> Path:
         """The embedded chain's own files."""
         return self.home / "chain"

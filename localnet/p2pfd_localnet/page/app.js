@@ -9,6 +9,7 @@ import "./bytes.js";
 import "./nodes.js";
 import "./met.js";
 import "./chain.js";
+import "./chaos.js";
 import "./events.js";
 
 const AGAIN_MS = 3000;
