@@ -53,6 +53,9 @@ def add_running(parser: Parser) -> None:
     serve.add_argument("--no-serve", action="store_const", const="", dest="serve", help="serve no page")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write event files for TensorBoard there")
     parser.add_argument(
+        "--isolate", action="store_true", help="an interpreter of its own for each node: slower, and takes more memory"
+    )
+    parser.add_argument(
         "--start-timeout",
         type=seconds(0.1, 3600),
         default=START_TIMEOUT,
@@ -121,7 +124,7 @@ def _supervise(
     words.plan(job.plan)
     from p2pfd_localnet.mesh import Mesh  # with it come the chain's libraries, which no other command needs
 
-    mesh = Mesh(job, lock, words, args.start_timeout, ready, args.serve)
+    mesh = Mesh(job, lock, words, args.start_timeout, ready, args.serve, isolate=args.isolate)
     if args.tensorboard is None:
         return trio.run(mesh.run)
     drawn = Scalars(args.tensorboard / job.plan.name, mesh.watch.view, SystemClock())

@@ -49,6 +49,8 @@ class Mesh:
     on_ready: Callable[[], None] = lambda: None
     serve: str = ""
     """Where the page is served; empty, nowhere."""
+    isolate: bool = False
+    """Whether each node has an interpreter of its own."""
     watch: Watch = field(init=False)
     _onlookers: Onlookers | None = field(init=False, default=None)
     _control: Control = field(init=False, default_factory=Control)
@@ -111,7 +113,7 @@ class Mesh:
             save_task(job.plan.task(job.facts), state.task)  # as long as nobody knows its chain, to warm up with
         warm = (str(state.task),) if job.entry == ENTRY else ()
         paused = 0 if job.past is None else job.past.paused
-        self._spawner = spawner = Spawner(state.zygote_log, (self.lock.fd,), job.entry, warm)
+        self._spawner = spawner = Spawner(state.zygote_log, (self.lock.fd,), job.entry, warm, isolate=self.isolate)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(spawner)
             with trio.move_on_after(self.start_timeout) as patience:

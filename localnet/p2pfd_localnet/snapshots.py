@@ -19,7 +19,7 @@ from p2pfd.core.ticks import SECOND
 from p2pfd.errors import PlanError, UsageError
 from p2pfd.node.clock import SystemClock
 from p2pfd_localnet import life
-from p2pfd_localnet.launch import ANY_PORT, START_TIMEOUT, add_state
+from p2pfd_localnet.launch import add_state
 from p2pfd_localnet.reading import Reader
 from p2pfd_localnet.state import Lock, State, option, write
 
@@ -139,13 +139,10 @@ def _snapshot(args: argparse.Namespace, screen: Screen) -> int:
         screen.result(plain)
         return exits.OK.code
     quiet = Screen(as_json=screen.as_json, plain=True, out=screen.err, err=screen.err)  # one object is enough
-    code = life.start(_start_words(args), quiet)
+    words = life.START.parser("localnet").read(["--detach", "--state", str(args.state)])
+    code = life.start(words, quiet)
     screen.result({**plain, "running": code == exits.OK.code})
     return code
-
-
-def _start_words(args: argparse.Namespace) -> argparse.Namespace:
-    return argparse.Namespace(state=args.state, port=0, detach=True, serve=ANY_PORT, start_timeout=START_TIMEOUT)
 
 
 def _restore(args: argparse.Namespace, screen: Screen) -> int:

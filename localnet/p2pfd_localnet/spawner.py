@@ -17,7 +17,7 @@ import trio
 from p2pfd.cli import exits
 from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd_localnet.events import NodeEvent, parse
-from p2pfd_localnet.zygote import ENTRY, GRACE, LINE
+from p2pfd_localnet.zygote import ENTRY, GRACE, ISOLATE, LINE
 
 # One thread for each node: the nodes share the cores among themselves, and a pool of threads would not survive a fork.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -26,10 +26,20 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 class Spawner:
     """A running zygote."""
 
-    def __init__(self, log: Path, keep: tuple[int, ...] = (), entry: str = ENTRY, warm: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        log: Path,
+        keep: tuple[int, ...] = (),
+        entry: str = ENTRY,
+        warm: tuple[str, ...] = (),
+        *,
+        isolate: bool = False,
+    ) -> None:
+        """``isolate``: each node imports everything for itself, and shares no memory with the others."""
         self._log = log
         self._keep = keep
-        self._command = [sys.executable, "-m", "p2pfd_localnet.zygote", entry, *warm]
+        words = [ISOLATE, entry] if isolate else [entry, *warm]
+        self._command = [sys.executable, "-m", "p2pfd_localnet.zygote", *words]
         self._process: trio.Process | None = None
 
     async def __aenter__(self) -> Spawner:

@@ -36,6 +36,7 @@ LINE = 4096
 GRACE = 3.0
 ENTRY = "p2pfd.node.process:run"
 KIND = "EnvironmentProblem"
+ISOLATE, SOLO = "--isolate", "--solo"
 
 Entry = Callable[[Path, int, int], int]
 
@@ -229,8 +230,26 @@ def warm_up(task: Path) -> None:
     adapter().init(Task(spec, deal(spec.data, spec.seats).public), Rng(0))
 
 
+def alone(entry: str) -> Entry:
+    """The child becomes a process with an interpreter of its own, which imports everything anew."""
+
+    def become(config: Path, control: int, status: int) -> int:
+        for fd in (control, status):
+            os.set_inheritable(fd, True)
+        words = [sys.executable, "-m", __spec__.name, SOLO, entry, str(config), str(control), str(status)]
+        os.execv(words[0], words)  # noqa: S606 - this very program
+
+    return become
+
+
 def main() -> int:
-    """Import, report, serve: ``zygote ENTRY [TASK]``."""
+    """Import, report, serve: ``zygote ENTRY [TASK]``, or with ``--isolate`` before them, import nothing."""
+    if sys.argv[1] == SOLO:
+        entry, config, control, status = sys.argv[2:]
+        return load(entry)(Path(config), int(control), int(status))
+    if sys.argv[1] == ISOLATE:
+        Zygote(alone(sys.argv[2])).serve()
+        return 0
     entry, *task = sys.argv[1:]
     try:
         run = load(entry)

@@ -70,3 +70,13 @@ def test_a_mesh_that_runs_or_is_none_is_not_started(bench):
     assert "runs" in second.stderr
     assert bench.localnet("stop").returncode == 0
     assert bench.localnet("stop").returncode == 6
+
+
+def test_isolated_nodes_have_an_interpreter_each_and_end_like_others(bench):
+    words = ("up", "--chain", "none", "-n", "2", "--rounds", "1", "--isolate")
+    process = bench.start("fakes", *words, FAKE_FAULTS="node-0:endless")
+    bench.wait_status("running")
+    assert sum("--solo" in line for line in bench.processes().values()) == 2
+    assert bench.localnet("stop").returncode == 0
+    process.communicate()
+    assert not bench.processes()
