@@ -34,8 +34,11 @@ class FlipLabels(Behaviour):
         self._now = now
         return (event,)
 
+    @property
+    def begun(self) -> bool:
+        """Whether its time has come."""
+        return self._now >= self._begins
+
     def teaches(self, shard: Split) -> Split:
         """The same samples, each with the next class's label; honest ones until its time has come."""
-        if self._now < self._begins:
-            return shard
-        return Split(shard.x, (shard.y + 1) % self.scene.classes)
+        return Split(shard.x, (shard.y + 1) % self.scene.classes) if self.begun else shard

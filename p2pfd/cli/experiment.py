@@ -131,13 +131,17 @@ def _teller(screen: Screen) -> Callable[[Progress], None]:
 def _report(
     screen: Screen, experiment: Experiment, found: Found, folder: Path, command: str, ran: int, seconds: float
 ) -> int:
-    from p2pfd.experiment.report import accuracies, figures, lines, pays
+    from p2pfd.experiment.report import accuracies, fares, figures, lines, pays
 
     made = lines(experiment, found)
     files = _write(folder, experiment, found, made, command)
     learnt = accuracies(experiment, made)
     screen.say()
     screen.table(learnt.head, learnt.rows)
+    fared = fares(experiment, made)
+    if fared is not None:
+        screen.say()
+        screen.table(fared.head, fared.rows)
     for line, row in zip(made, experiment.rows, strict=True):
         paid = pays(line, row.plan)
         screen.say()
@@ -154,14 +158,22 @@ def _report(
 def _write(folder: Path, experiment: Experiment, found: Found, made: list[Line], command: str) -> dict[str, str]:
     """The files of results; a path for each."""
     from p2pfd.experiment.page import curves, page, payments
-    from p2pfd.experiment.report import to_csv, to_markdown
+    from p2pfd.experiment.panels import MEASURES, panels, stacked
+    from p2pfd.experiment.report import course_csv, to_csv, to_markdown
 
     texts = {
         "report": ("report.html", page(experiment, made, command, _machine())),
         "csv": ("results.csv", to_csv(experiment, found)),
         "markdown": ("tables.md", to_markdown(experiment, made)),
-        "accuracy": ("accuracy.svg", curves(made, alone=True)),
     }
+    if any(line.faring is not None for line in made):
+        texts["course"] = ("course.csv", course_csv(experiment, found))
+        for measure in MEASURES:
+            drawn = panels(experiment, made, measure)
+            if drawn:
+                texts[measure.name] = (f"{measure.name}.svg", stacked(drawn))
+    else:
+        texts["accuracy"] = ("accuracy.svg", curves(made, alone=True))
     for place, line in enumerate(made, start=1):
         if any(group.by_round for group in line.groups):
             texts[f"pay-{place}"] = (f"pay-{place}.svg", payments(line, alone=True))

@@ -7,25 +7,14 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from p2pfd.experiment.encounters import PREPAYMENT
+from p2pfd.experiment.faring import Faring, faring_of
 from p2pfd.experiment.plan import ENCOUNTERS, UNIT, Plan
 from p2pfd.experiment.result import HONEST, Member, Result
-from p2pfd.learning.bench.tables import mean_sd
+from p2pfd.experiment.spread import Spread, spread
 
 PARTS = ("honest, most data", "honest, middle", "honest, least data")
 _FEWEST = 6
 """So many honest nodes are divided into three by their data, where it differs much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A mean over the seeds, and the standard deviation from one to the next; None of one seed."""
-
-    mean: float
-    sd: float | None
-
-    def __format__(self, spec: str) -> str:
-        told = format(self.mean, spec or ".3f")
-        return told if self.sd is None else f"{told} ± {format(self.sd, spec or '.3f')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +52,22 @@ class Line:
     short: float
     seconds: float
     seeds: int
+    faring: Faring | None = None
+    """Where nodes meet in encounters."""
 
 
 def line_of(title: str, plan: Plan, found: Sequence[Result]) -> Line:
     """The figures of one row's results, one for each seed."""
     return Line(
         title=title,
-        accuracy=_spread([result.accuracy[-1] for result in found]),
+        accuracy=spread([result.accuracy[-1] for result in found]),
         first=fmean(result.accuracy[0] for result in found),
         curve=tuple(fmean(values) for values in zip(*(result.accuracy for result in found), strict=True)),
         groups=tuple(groups_of(plan, found)),
         short=fmean(result.short for result in found),
         seconds=fmean(result.seconds for result in found),
         seeds=len(found),
+        faring=faring_of(found) if plan.kind == ENCOUNTERS else None,
     )
 
 
@@ -105,7 +97,7 @@ def _thirds(members: Sequence[Member]) -> tuple[list[Member], list[Member], list
 def _told(seeds: Sequence[Sequence[Member]], value: Callable[[Member], Sequence[float]]) -> Spread | None:
     """The mean over all nodes of a seed, and its spread over the seeds."""
     each = [[one for member in members for one in value(member)] for members in seeds]
-    return _spread([fmean(values) for values in each if values]) if any(each) else None
+    return spread([fmean(values) for values in each if values]) if any(each) else None
 
 
 def _ratio(seeds: Sequence[Sequence[Member]], what: int, by: Callable[[Member], int]) -> Spread | None:
@@ -113,7 +105,7 @@ def _ratio(seeds: Sequence[Sequence[Member]], what: int, by: Callable[[Member], 
     times = [sum(by(one) for one in members) for members in seeds]
     sums = [sum(one.parts[what] for one in members) / PREPAYMENT for members in seeds]
     found = [total / count for total, count in zip(sums, times, strict=True) if count]
-    return _spread(found) if found else None
+    return spread(found) if found else None
 
 
 def _group(plan: Plan, kind: str, seeds: Sequence[Sequence[Member]]) -> Group:
@@ -151,8 +143,3 @@ def _in_market(plan: Plan, kind: str, seeds: Sequence[Sequence[Member]]) -> Grou
         passed=_told(seeds, lambda one: [turn.vote for turn in one.turns if turn.vote is not None]),
         by_round=tuple(by_round),
     )
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    mean, sd = mean_sd(values)
-    return Spread(mean, sd if len(values) > 1 else None)

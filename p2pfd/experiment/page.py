@@ -7,8 +7,9 @@ from html import escape
 
 from p2pfd.experiment.figures import Line
 from p2pfd.experiment.grid import Experiment
+from p2pfd.experiment.panels import MEASURES, panels
 from p2pfd.experiment.picture import Series, plot, style
-from p2pfd.experiment.report import Sheet, accuracies, budget, pays
+from p2pfd.experiment.report import Sheet, accuracies, budget, fares, pays
 
 _CSS = """
 :root{color-scheme:light dark}
@@ -39,7 +40,7 @@ def page(experiment: Experiment, lines: Sequence[Line], command: str, machine: s
         f"the next; {escape(machine)}</p>",
         "<h2>What was learnt</h2>",
         _table(accuracies(experiment, lines)),
-        f"<figure>{curves(lines)}</figure>",
+        *_over_time(experiment, lines),
     ]
     for line, row in zip(lines, experiment.rows, strict=True):
         parts.append(f"<h2>{escape(line.title or 'The mesh')}</h2>")
@@ -56,6 +57,14 @@ def page(experiment: Experiment, lines: Sequence[Line], command: str, machine: s
     body = "\n".join(part for part in parts if part)
     top = f"<!doctype html>\n<html lang=en><head>{head}<style>{_CSS}{style()}</style></head>"
     return f"{top}\n<body>\n{body}\n</body></html>\n"
+
+
+def _over_time(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
+    fared = fares(experiment, lines)
+    if fared is None:
+        return [f"<figure>{curves(lines)}</figure>"]
+    drawn = [one for measure in MEASURES for one in panels(experiment, lines, measure)]
+    return ["<h2>Votes and stakes</h2>", _table(fared), *(f"<figure>{one}</figure>" for one in drawn)]
 
 
 def curves(lines: Sequence[Line], *, alone: bool = False) -> str:

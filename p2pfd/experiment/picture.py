@@ -12,6 +12,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 190, 34, 44
 _LIGHT = ("#0b6e99", "#c2571a", "#4c8c2b", "#7a4fa3", "#8a6d00", "#a3324f", "#b5179e", "#5c6670")
 _DARK = ("#5cc3ec", "#f09a62", "#93cf70", "#c19be6", "#d6b83f", "#ee8aa4", "#f07bd8", "#aab4be")
 _GAP = 15
+_LETTER = 6
+"""How wide a letter is, about."""
+_MANY = 20
+"""Of more than so many rounds or seconds, only round numbers are marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ def style(scope: str = "") -> str:
 
 def plot(series: Sequence[Series], title: str, across: str, *, percent: bool = False, alone: bool = False) -> str:
     """Lines, each with its name beside its end. ``alone`` is for a file of its own, which brings its colours."""
+    margin = max([_RIGHT, *(_LETTER * len(one.name) + 16 for one in series)])
     drawn = [one for one in series if one.points]
     xs = [x for one in drawn for x, _ in one.points] or [0.0, 1.0]
     ys = [y for one in drawn for _, y in one.points] or [0.0, 1.0]
@@ -46,7 +51,7 @@ def plot(series: Sequence[Series], title: str, across: str, *, percent: bool = F
     low, high = math.floor(min(0.0, *ys) / step) * step, math.ceil(max(ys) / step) * step or step
 
     def place(x: float, y: float) -> tuple[float, float]:
-        right = _LEFT + (x - first) / (last - first) * (WIDTH - _LEFT - _RIGHT)
+        right = _LEFT + (x - first) / (last - first) * (WIDTH - _LEFT - margin)
         return right, HEIGHT - _BOTTOM - (y - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
     colours = f"<style>{style()}</style>" if alone else ""
@@ -59,12 +64,12 @@ def plot(series: Sequence[Series], title: str, across: str, *, percent: bool = F
     for mark in range(round((high - low) / step) + 1):
         value = low + mark * step
         _, y = place(first, value)
-        out.append(f'<line class="rule" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        out.append(f'<line class="rule" x1="{_LEFT}" x2="{WIDTH - margin}" y1="{y:.1f}" y2="{y:.1f}"/>')
         out.append(_text(_LEFT - 8, y + 4, f"{value:.0%}" if percent else f"{value:g}", "end"))
-    every = max(1, math.ceil((last - first) / 10))
-    ticks = range(math.ceil(first), math.floor(last) + 1, every)
+    every = max(1, math.ceil((last - first) / 10)) if last - first <= _MANY else round(_step(last - first))
+    ticks = range(math.ceil(first / every) * every, math.floor(last) + 1, every)
     out += [_text(place(x, low)[0], HEIGHT - _BOTTOM + 18, str(x), "middle") for x in ticks]
-    out.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 8, across, "middle"))
+    out.append(_text((_LEFT + WIDTH - margin) / 2, HEIGHT - 8, across, "middle"))
     ends = _apart([place(*one.points[-1])[1] for one in drawn])
     for number, (one, height) in enumerate(zip(drawn, ends, strict=True)):
         colour = number % len(_LIGHT)
@@ -76,7 +81,7 @@ def plot(series: Sequence[Series], title: str, across: str, *, percent: bool = F
             f"<g><title>{escape(one.name)}</title>"
             f'<polyline class="l{colour}" points="{path}" stroke-width="2"{dashed}/>{dots}</g>'
         )
-        out.append(_text(WIDTH - _RIGHT + 10, height + 4, one.name, "start", f"f{colour}"))
+        out.append(_text(WIDTH - margin + 10, height + 4, one.name, "start", f"f{colour}"))
     return "\n".join([*out, "</svg>", ""])
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 
-from p2pfd.experiment.figures import Group, Line, Spread, line_of
+from p2pfd.experiment.course import Point
+from p2pfd.experiment.figures import Group, Line, line_of
 from p2pfd.experiment.grid import Experiment
-from p2pfd.experiment.plan import ENCOUNTERS, Plan
+from p2pfd.experiment.plan import COMMON, ENCOUNTERS, Plan
 from p2pfd.experiment.result import Result
+from p2pfd.experiment.spread import Spread
 from p2pfd.learning.bench.tables import grid
 
 Found = dict[str, list[Result]]
@@ -42,6 +44,31 @@ def accuracies(experiment: Experiment, lines: Sequence[Line]) -> Sheet:
         for line in lines
     ]
     return Sheet(head, tuple(rows))
+
+
+def fares(experiment: Experiment, lines: Sequence[Line]) -> Sheet | None:
+    """What became of votes and stakes, where nodes meet in encounters."""
+    head = (
+        *("mesh", "right votes", "on unaltered answers", "on altered ones", "altered answers"),
+        *("accepted", "misbehave", "below the threshold in the end", "fell in second", "encounters after that"),
+        "honest below",
+    )
+    rows = [
+        (
+            _title(line),
+            *(_or_none(part, ".3f") for part in (one.right, one.valid, one.caught)),
+            f"{one.altered:.0f}",
+            _or_none(one.passed, ".2f"),
+            f"{one.others:g}",
+            _or_none(one.out, ".1f") if one.others else "–",
+            "–" if one.fell is None else f"{one.fell:.0f}",
+            f"{one.begun:g}",
+            format(one.honest_out, ".1f"),
+        )
+        for line in lines
+        if (one := line.faring) is not None
+    ]
+    return Sheet(head, tuple(rows)) if rows else None
 
 
 def pays(line: Line, plan: Plan) -> Sheet:
@@ -87,6 +114,8 @@ def to_markdown(experiment: Experiment, lines: Sequence[Line]) -> str:
     """All tables in Markdown."""
     learnt = accuracies(experiment, lines)
     parts = [grid(learnt.head, learnt.rows)]
+    fared = fares(experiment, lines)
+    parts += [grid(fared.head, fared.rows)] if fared else []
     for line, row in zip(lines, experiment.rows, strict=True):
         paid = pays(line, row.plan)
         parts += [f"**{line.title or 'The mesh'}**: {budget(row.plan)}", grid(paid.head, paid.rows)]
@@ -110,6 +139,19 @@ def to_csv(experiment: Experiment, found: Found) -> str:
     return out.getvalue()
 
 
+def course_csv(experiment: Experiment, found: Found) -> str:
+    """A line for each point of each mesh's course, where nodes meet in encounters; amounts are in prepayments."""
+    axes = [key for key, _ in experiment.rows[0].axes]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["case", *axes, "seed", *(entry.name for entry in fields(Point))])
+    for row in experiment.rows:
+        for seed, result in zip(experiment.seeds, found[row.title], strict=True):
+            for point in result.course:
+                writer.writerow([row.case, *(value for _, value in row.axes), seed, *astuple(point)])
+    return out.getvalue()
+
+
 def figures(experiment: Experiment, lines: Sequence[Line]) -> dict[str, object]:
     """The same as plain values, for a machine to read."""
     rows = []
@@ -124,6 +166,7 @@ def figures(experiment: Experiment, lines: Sequence[Line]) -> dict[str, object]:
                 "curve": [round(value, 4) for value in line.curve],
                 "short_rounds": line.short,
                 "groups": groups,
+                **({} if line.faring is None else {"faring": asdict(line.faring)}),
             }
         )
     return {"experiment": experiment.name, "seeds": list(experiment.seeds), "rows": rows}
@@ -136,6 +179,8 @@ def budget(plan: Plan) -> str:
     if plan.kind == ENCOUNTERS:
         met = plan.meetings
         what = f"{met.each} encounters each, {met.validators} validators, rule {met.rule}, tolerance {met.tolerance:g}"
+        if met.probe == COMMON:
+            what += f", judged by {data.validation} samples that all have"
     else:
         what = f"{plan.rounds} rounds, chain {plan.chain}"
     settings = ", ".join(
