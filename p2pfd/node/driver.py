@@ -38,6 +38,8 @@ _BURST = 64
 """So many events are handled before other tasks get their turn."""
 LONGEST_WAIT = 30.0
 """It looks at its clock again after so long, for that goes on while the machine sleeps, and trio's does not."""
+LATE = 1 * SECOND
+"""An event that comes later than this happens when it comes."""
 Observer = Callable[[Tick, Event, tuple[Effect, ...]], None]
 
 
@@ -83,6 +85,7 @@ class Driver:
         self._observe = observe
         self._agenda = Agenda()
         self._wake = trio.Event()
+        self._latest = Tick(0)
 
     def post(
         self, kind: Kind, event: Event, at: Tick | None = None, source: int = 0, number: int | None = None
@@ -96,12 +99,16 @@ class Driver:
         """Handle events until cancelled."""
         burst = 0
         while True:
-            due = self._agenda.pop(self.clock.now())
+            now = self.clock.now()
+            due = self._agenda.pop(now)
             if due is None:
                 await self._wait()
                 burst = 0
                 continue
-            at, event = due
+            planned, event = due
+            # What comes late comes now. A machine that slept, or whose clock is ahead of a deadline that it was told,
+            # would else live through the time between in a moment: one timer after the other, and no answer to any.
+            at = self._latest = max(planned, self._latest, Tick(now - LATE))
             effects = self.machine.handle(at, event)
             if self._observe is not None:
                 self._observe(at, event, effects)

@@ -48,9 +48,10 @@ SLACK = 1 * SECOND
 """How long after a deadline the first node asks for the timed exit: the chain's clock may lag a little."""
 STAGGER = 2 * SECOND
 """Anyone may settle and advance. Nodes take turns, so far apart, so that one transaction does and nobody is needed."""
-PATIENCE = 64
-"""A timed exit that the chain has refused so often is asked for again, but rarely."""
+PATIENCE = 8
+"""A timed exit that the chain has refused so often is told of."""
 RARELY = 600 * SECOND
+"""It is asked for again after twice as long each time, for a refusal may cost gas; but never later than this."""
 
 
 class SettledDistill(DistillRound):
@@ -275,7 +276,7 @@ class SettledDistill(DistillRound):
         told = [self.tell("chain.stuck", stage=self.stage)] if stuck else []
         # The same name until the chain has answered: while it is away, this is one claim, however often it is made.
         claim = Advance(self.seat.task) if event.name == ADVANCE else SettleRound(self.seat.task, self.round)
-        pause = RARELY if stuck else STAGGER * max(1, len(self.workers))
+        pause = min(RARELY, STAGGER * max(1, len(self.workers)) << min(self.attempts, PATIENCE))
         return [*told, Submit(self._exit(event.name), claim), SetTimer(event.name, after(now, pause))]
 
     def _exit(self, kind: str) -> str:

