@@ -12,9 +12,9 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, did_you_mean
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import UsageError
-from p2pfd_localnet import presets
-from p2pfd_localnet.events import NodeEvent, Tail
+from p2pfd_localnet import presets, words
 from p2pfd_localnet.cost import estimate
+from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.launch import add_state
 from p2pfd_localnet.state import State
 
