@@ -7,6 +7,8 @@ fifteen classes fit, and a contract reads the same words that a node hashes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from p2pfd.core.ids import DIGEST_BYTES, Account, Digest, RoundId, TaskId, account_bytes
@@ -64,6 +66,28 @@ def commitment(task: TaskId, rnd: RoundId, who: Account, salt: bytes, packed: by
         raise ValueError(f"a task's id is {DIGEST_BYTES} bytes, not {len(task)}")
     bound = b"".join((_DOMAIN, task, rnd.to_bytes(32, "big"), _word(who), salt, packed))
     return Digest(hashlib.sha256(bound).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What somebody is bound to who shows this, and the labels; where they are none, why."""
+
+    commitment: Digest
+    labels: bytes
+    wrong: str = ""
+
+
+Opener = Callable[[TaskId, RoundId, Account, bytes, bytes, int, int], Opened]
+"""Opens labels of a task, a round and an account: a salt and packed labels, for so many samples and classes."""
+
+
+def opened(task: TaskId, rnd: RoundId, who: Account, salt: bytes, packed: bytes, samples: int, classes: int) -> Opened:
+    """What an account shows in a round."""
+    bound = commitment(task, rnd, who, salt, packed)
+    try:
+        return Opened(bound, unpack(packed, samples, classes))
+    except DecodeError as error:
+        return Opened(bound, b"", error.what)
 
 
 @lru_cache(maxsize=4096)

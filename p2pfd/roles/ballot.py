@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from p2pfd.core.canonical import Plain
 from p2pfd.core.ids import Account, Digest, RoundId, TaskId
-from p2pfd.core.labels import commitment as commitment_of
-from p2pfd.core.labels import unpack
+from p2pfd.core.labels import Opener, opened, unpack
 from p2pfd.core.verdict import ACCEPT, Ignore, Reject, Verdict
 from p2pfd.errors import DecodeError
 from p2pfd.wire.messages import Commit, Reveal
@@ -39,9 +38,11 @@ class RoundBook:
 class Ballot:
     """The books of the present round and the few after it."""
 
-    __slots__ = ("_books", "classes", "current", "present", "samples", "task")
+    __slots__ = ("_books", "_open", "classes", "current", "present", "samples", "task")
 
-    def __init__(self, task: TaskId, samples: int, classes: int) -> None:
+    def __init__(self, task: TaskId, samples: int, classes: int, opener: Opener = opened) -> None:
+        """``opener`` may be one that remembers: where many nodes share a process, each of them hears the same."""
+        self._open = opener
         self.task = task
         self.samples = samples
         self.classes = classes
@@ -69,7 +70,7 @@ class Ballot:
             book = self._books[rnd] = RoundBook()
         return book
 
-    def bound(self, rnd: int) -> Iterable[Account]:
+    def committed(self, rnd: int) -> Iterable[Account]:
         """Who is known to be bound in a round; no book is opened to find out."""
         book = self._books.get(rnd)
         return () if book is None else book.commitments.keys()
@@ -123,15 +124,19 @@ class Ballot:
         if held is None:
             book.parked.setdefault(who, (salt, packed, raw))
             return _UNKNOWN
-        if commitment_of(self.task, rnd, who, salt, packed) != held[0]:
+        shown = self._open(self.task, rnd, who, salt, packed, self.samples, self.classes)
+        if shown.commitment != held[0]:
             if not held[1]:
                 return Ignore("not what the chain holds")
             return Reject("labels that contradict the commitment", (held[1], raw))
-        try:
-            book.labels[who] = unpack(packed, self.samples, self.classes)
-        except DecodeError as error:
-            return Reject(f"labels that are none: {error.what}", (raw,))
+        if shown.wrong:
+            return Reject(f"labels that are none: {shown.wrong}", (raw,))
+        book.labels[who] = shown.labels
         return ACCEPT
+
+    def bound(self, who: Account, mine: Reveal) -> Digest:
+        """What an account is bound to that will show this."""
+        return self._open(self.task, mine.round, who, mine.salt, mine.labels, self.samples, self.classes).commitment
 
     def chain_commit(self, who: Account, rnd: RoundId, commitment: Digest) -> None:
         """The chain says that an account is bound: that is what counts."""

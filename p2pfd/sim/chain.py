@@ -74,8 +74,10 @@ class LedgerChain:
         self.refused: list[tuple[str, str]] = []
         self._requester = requester
         self._terms = terms
-        self._away = sorted(away, key=lambda fault: fault.begin)
-        self._absences = absences or {}
+        self.wallets = wallets
+        """What everybody had at the beginning."""
+        self.away = sorted(away, key=lambda fault: fault.begin)
+        self.absences = absences or {}
         self._receipts: dict[tuple[int, str], Receipt] = {}
         self._blocks = 0
 
@@ -89,7 +91,7 @@ class LedgerChain:
         """When a claim reaches the chain; or when the node gives it up, and hears so. None if it dies with the node."""
         for wait in TRIES:
             at = Tick(now + wait)
-            if any(now < begin <= at for begin, _ in self._absences.get(node, ())):
+            if any(now < begin <= at for begin, _ in self.absences.get(node, ())):
                 return None
             if not self.is_away(at):
                 return Tick(at + CLAIM_TICKS), claimed
@@ -98,14 +100,14 @@ class LedgerChain:
     def news_at(self, now: Tick) -> Tick:
         """When nodes see what happens on the chain now."""
         at = now + NEWS_TICKS
-        for fault in self._away:
+        for fault in self.away:
             if fault.begin <= at < fault.end:
                 at = fault.end
         return Tick(at)
 
     def is_away(self, now: Tick) -> bool:
         """Whether nobody reaches the chain."""
-        return any(fault.begin <= now < fault.end for fault in self._away)
+        return any(fault.begin <= now < fault.end for fault in self.away)
 
     def take(self, now: Tick, claimed: Claimed) -> News:
         """Carry out a claim, or refuse it, or say again what became of it; the books must balance after every one."""

@@ -9,12 +9,11 @@ and to reach the chain for longer than the longest pause between two of its trie
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p2pfd.core.claims import (
     BondForfeited,
-    MarketTerms,
     RevealsOpened,
     RoundOpened,
     RoundSettled,
@@ -28,7 +27,7 @@ from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import Accept, Ignore, Reject
 from p2pfd.sim.chain import Claimed, LedgerChain, News
-from p2pfd.sim.faults import ChainAway, Span
+from p2pfd.sim.faults import Span
 from p2pfd.sim.heap import HeapDriver
 from p2pfd.sim.run import Cast, SimPlan
 from p2pfd.sim.schedules import Schedule
@@ -55,24 +54,15 @@ class _EndlessError(Exception):
     """The simulation does not come to an end."""
 
 
-class Ledger(LedgerChain):
-    """A chain whose every step is looked at."""
+class Audited:
+    """A ledger whose every step is looked at."""
 
-    def __init__(
-        self,
-        wallets: Mapping[Account, int],
-        requester: Account,
-        terms: MarketTerms,
-        away: Sequence[ChainAway] = (),
-        absences: Mapping[int, Sequence[Span]] | None = None,
-    ) -> None:
-        super().__init__(wallets, requester, terms, away, absences)
+    def __init__(self, chain: LedgerChain) -> None:
+        self._chain = chain
         self.wrong: list[Wrong] = []
         self.forfeits = self.suspensions = 0
-        self._all = sum(wallets.values())
-        self._everyone = tuple(wallets)
-        self._outages = tuple((Tick(fault.begin), Tick(fault.end)) for fault in away)
-        self._spans = absences or {}
+        self._all = sum(chain.wallets.values())
+        self._outages = tuple((Tick(fault.begin), Tick(fault.end)) for fault in chain.away)
         self._numbers: dict[Account, int] = {}
         self._paid: set[tuple[int, Account]] = set()
         self._bound: set[tuple[int, Account]] = set()
@@ -81,16 +71,29 @@ class Ledger(LedgerChain):
         self._reveals: dict[int, tuple[Tick, Tick]] = {}
         """From when until when the chain took commitments, or reveals, of a round."""
 
+    def open(self, now: Tick) -> News:
+        """What is on the chain from the start."""
+        return self._chain.open(now)
+
+    def send(self, now: Tick, node: int, claimed: Claimed) -> tuple[Tick, Event] | None:
+        """When a claim reaches the chain, or what the node hears instead."""
+        return self._chain.send(now, node, claimed)
+
+    def news_at(self, now: Tick) -> Tick:
+        """When nodes see what happens on the chain now."""
+        return self._chain.news_at(now)
+
     def take(self, now: Tick, claimed: Claimed) -> News:
         """The claim, and then the books."""
         self._numbers[claimed.sender] = claimed.node
-        news = super().take(now, claimed)
+        news = self._chain.take(now, claimed)
         for to, event in news:
             if to is None and isinstance(event, ChainSaw):
                 self._look(now, event)
-        wallets = sum(self.market.balances(who).wallet for who in self._everyone)
-        if wallets + self.market.staking.held != self._all:
-            self._tell("value", f"after {claimed.intent}: {wallets} in wallets, {self.market.staking.held} held")
+        market = self._chain.market
+        wallets = sum(market.balances(who).wallet for who in self._chain.wallets)
+        if wallets + market.staking.held != self._all:
+            self._tell("value", f"after {claimed.intent}: {wallets} in wallets, {market.staking.held} held")
         return news
 
     def _look(self, now: Tick, saw: ChainSaw) -> None:
@@ -121,7 +124,7 @@ class Ledger(LedgerChain):
                     self._tell("suspended", f"{self._name(worker)} in round {rnd}, though it could have bound itself")
 
     def _had_chance(self, worker: Account, begin: Tick, end: Tick) -> bool:
-        spans = self._spans.get(self._numbers[worker], ())
+        spans = self._chain.absences.get(self._numbers[worker], ())
         return had_chance(begin, end, (*spans, *self._outages))
 
     def _name(self, worker: Account) -> str:
@@ -204,7 +207,7 @@ def play(plan: SimPlan, cast: Cast) -> Played:
             raise _EndlessError
 
     machines = [_Witness(machine, node, verdicts, wrong) for node, machine in enumerate(cast.machines)]
-    chain = cast.ledger(Ledger) if plan.settled else None
+    chain = Audited(cast.ledger()) if plan.settled else None
     driver = HeapDriver(machines, cast.peers, cast.world, cast.work, watch, None, chain, cast.accounts)
     for at, node, event in cast.lives():
         driver.post(at, node, event)
@@ -220,7 +223,7 @@ def play(plan: SimPlan, cast: Cast) -> Played:
             if not times and not gone:
                 wrong.append(Wrong("unfinished", f"node {node} is alive and never finished"))
     forfeits = suspensions = 0
-    if isinstance(chain, Ledger):
+    if chain is not None:
         wrong += chain.wrong
         forfeits, suspensions = chain.forfeits, chain.suspensions
     return Played(

@@ -76,7 +76,6 @@ class HeapDriver:
         self._order: list[int] = []
         self._present = -1
         self._entries: list[Entry] = []
-        self._at = 0
         self._timers: list[dict[str, tuple[int, Tick]]] = [{} for _ in machines]
         """Each timer's number, and when it is due."""
         self._posted: list[dict[str, Tick]] = [{} for _ in machines]
@@ -105,11 +104,7 @@ class HeapDriver:
             self._present = heappop(self._order)
             entries = self._entries = self._waiting.pop(self._present)
             entries.sort()
-            place = 0
-            while place < len(entries):
-                node, at, kind, source, number, event = entries[place]
-                place += 1
-                self._at = place
+            for node, at, kind, source, number, event in entries:  # more may be put in behind, while it lasts
                 if kind == heard:
                     pass  # most of what happens
                 elif node == self._chain_at:
@@ -155,7 +150,7 @@ class HeapDriver:
     def _post(self, entry: Entry) -> None:
         window = entry[1] // self._window
         if window == self._present:
-            insort(self._entries, entry, lo=self._at)  # only ever the present node's own: a timer, a quick computation
+            insort(self._entries, entry)  # only ever the present node's own, and later: a timer, a quick computation
             return
         waiting = self._waiting.get(window)
         if waiting is None:
@@ -165,11 +160,14 @@ class HeapDriver:
             waiting.append(entry)
 
     def _publish(self, now: Tick, node: int, message: Message) -> None:
-        """Most of what is posted is posted here; it is never for the present window, which is shorter than any way."""
         number = self._sent[node] = self._sent[node] + 1
         heard = Heard(number, self._peers[node], message, SIGNED)
         arrivals = self._world.carry(node, now)
         self.deliveries += len(arrivals)
+        self._deliver(node, number, heard, arrivals)
+
+    def _deliver(self, node: int, number: int, heard: Heard, arrivals: Sequence[tuple[int, Tick]]) -> None:
+        """Most of what is posted is posted here; it is never for the present window, which is shorter than any way."""
         waiting, length = self._waiting, self._window
         for neighbour, at in arrivals:
             window = at // length

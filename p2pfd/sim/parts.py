@@ -12,10 +12,8 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
-from heapq import heappush
 from multiprocessing.connection import Connection
 
-from p2pfd.core.agenda import Kind
 from p2pfd.core.effects import Emit
 from p2pfd.core.events import Heard, Message
 from p2pfd.core.ids import Digest, RoundId
@@ -29,11 +27,9 @@ from p2pfd.wire.messages import Commit, Reveal
 
 MOST = 8
 _NEVER = 1 << 62
-_HEARD = int(Kind.HEARD)
-Short = tuple[int, bytes, bytes, bool] | Message
-"""A commitment or labels as plain values, which travel faster than the message itself; anything else as it is."""
-Crossing = tuple[int, int, Short, list[tuple[int, int]]]
-"""Who says something, under which number, what, and who of another process hears it when."""
+Crossing = tuple[int, int, bool, int, bytes, bytes, list[tuple[int, Tick]]]
+"""Who says something, under which number, whether it is a commitment, its three fields; and who of another process
+hears it when. Plain values travel faster than a message would."""
 Progress = Callable[[float, int, int], None]
 
 
@@ -161,36 +157,18 @@ class PartDriver(HeapDriver):
         return least
 
     def _take(self, crossing: list[Crossing]) -> None:
-        waiting, length = self._waiting, self._window
-        for node, number, short, hearers in crossing:
-            heard = Heard(number, self._peers[node], _long(short), SIGNED)
-            for neighbour, at in hearers:
-                entry = (neighbour, Tick(at), _HEARD, node, number, heard)
-                entries = waiting.get(at // length)
-                if entries is None:
-                    waiting[at // length] = [entry]
-                    heappush(self._order, at // length)
-                else:
-                    entries.append(entry)
+        for node, number, binds, rnd, first, second, hearers in crossing:
+            message = Commit(RoundId(rnd), Digest(first), second) if binds else Reveal(RoundId(rnd), first, second)
+            super()._deliver(node, number, Heard(number, self._peers[node], message, SIGNED), hearers)
 
-    def _publish(self, now: Tick, node: int, message: Message) -> None:
-        number = self._sent[node] = self._sent[node] + 1
-        heard = Heard(number, self._peers[node], message, SIGNED)
-        arrivals = self._world.carry(node, now)
-        self.deliveries += len(arrivals)
-        waiting, length, here = self._waiting, self._window, self._here
-        first, last = here.start, here.stop
-        for neighbour, at in arrivals:
-            if not first <= neighbour < last:
-                self._cross(node, number, message, neighbour, at)
-                continue
-            window = at // length
-            entries = waiting.get(window)
-            if entries is None:
-                waiting[window] = [(neighbour, at, _HEARD, node, number, heard)]
-                heappush(self._order, window)
-            else:
-                entries.append((neighbour, at, _HEARD, node, number, heard))
+    def _deliver(self, node: int, number: int, heard: Heard, arrivals: Sequence[tuple[int, Tick]]) -> None:
+        first, last = self._here.start, self._here.stop
+        near = [arrival for arrival in arrivals if first <= arrival[0] < last]
+        super()._deliver(node, number, heard, near)
+        if len(near) < len(arrivals):
+            for neighbour, at in arrivals:
+                if not first <= neighbour < last:
+                    self._cross(node, number, heard.message, neighbour, at)
 
     def _cross(self, node: int, number: int, message: Message, neighbour: int, at: Tick) -> None:
         part = 0
@@ -198,22 +176,11 @@ class PartDriver(HeapDriver):
             part += 1
         crossing = self._crossing[part]
         if crossing and crossing[-1][:2] == (node, number):
-            crossing[-1][3].append((neighbour, at))
+            crossing[-1][6].append((neighbour, at))
+        elif isinstance(message, Commit):
+            crossing.append((node, number, True, message.round, message.commitment, message.student, [(neighbour, at)]))
+        elif isinstance(message, Reveal):
+            crossing.append((node, number, False, message.round, message.salt, message.labels, [(neighbour, at)]))
         else:
-            crossing.append((node, number, _short(message), [(neighbour, at)]))
+            raise RuntimeError(f"a {type(message).__name__} to a node of another process: nobody is greeted here")
         self._first_crossing = min(self._first_crossing, at // self._window)
-
-
-def _short(message: Message) -> Short:
-    if isinstance(message, Commit):
-        return message.round, message.commitment, message.student, True
-    if isinstance(message, Reveal):
-        return message.round, message.salt, message.labels, False
-    return message
-
-
-def _long(short: Short) -> Message:
-    if isinstance(short, Message):
-        return short
-    rnd, first, second, binds = short
-    return Commit(RoundId(rnd), Digest(first), second) if binds else Reveal(RoundId(rnd), first, second)

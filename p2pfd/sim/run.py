@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from p2pfd.core.claims import MarketTerms
 from p2pfd.core.effects import Compute, Effect, Emit, Work
 from p2pfd.core.events import Event, Outcome, Started
 from p2pfd.core.ids import Account, Amount, PeerId, TaskId, peer_id_of
+from p2pfd.core.labels import opened
 from p2pfd.core.machine import Machine
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import MAX_SEATS
@@ -26,6 +28,8 @@ from p2pfd.sim.trace import Trace, digest_of
 from p2pfd.sim.world import World, WorldPlan
 
 _STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
+_OPENED = 1 << 13
+"""Of so many labels it is remembered what is in them: at any time, fewer are on their way."""
 _POT, _RATE, _BOND = Amount(1_000_000), Amount(500_000), Amount(4_000_000)
 
 
@@ -135,6 +139,7 @@ class Cast:
         degrees = [len(heard) for heard in self.world.neighbours]
         self.away = spans(plan.world.all_faults, root.split("faults"), degrees, self.data)
         """When which nodes are away."""
+        self.opener = lru_cache(maxsize=_OPENED)(opened)  # what is said is checked once, not by each who hears it
         self.here = range(nodes) if here is None else here
         elsewhere = _Elsewhere()
         self.machines: list[Machine] = [self._mortal(node) if node in self.here else elsewhere for node in range(nodes)]
@@ -160,7 +165,7 @@ class Cast:
         """How many labels make a round."""
         return min(2, self.plan.world.nodes)
 
-    def ledger(self, kind: type[LedgerChain] = LedgerChain) -> LedgerChain:
+    def ledger(self) -> LedgerChain:
         """A chain on which every node can pay its bond."""
         phase = self.plan.phase_seconds
         requester = Account("0x" + "ee" * 20)
@@ -181,7 +186,7 @@ class Cast:
         )
         wallets = dict.fromkeys(self.accounts, 2 * _BOND)
         outages = [fault for fault in self.plan.world.faults if isinstance(fault, ChainAway)]
-        return kind({**wallets, requester: _POT * self.plan.rounds}, requester, terms, outages, self.away)
+        return LedgerChain({**wallets, requester: _POT * self.plan.rounds}, requester, terms, outages, self.away)
 
     def role(self, node: int) -> type[DistillRound]:
         """Which machine a node runs."""
@@ -209,6 +214,7 @@ class Cast:
                 chatty=False,
                 announce=self.plan.settled,
                 members={self.peers[other]: self.accounts[other] for other in heard},
+                opener=self.opener,
             )
         )
 

@@ -73,7 +73,8 @@ class World:
         self._seeds = [rng.split("link", node).seed for node in range(plan.nodes)]
         self._sendings = [0] * plan.nodes
         self._span = plan.latency_high - plan.latency_low + 1
-        self._busy_until = [dict.fromkeys(neighbours, 0) for neighbours in self.neighbours]
+        self._busy_until = [[0] * len(neighbours) for neighbours in self.neighbours]
+        """For each neighbour, in their order: a connection keeps the order of what is sent over it."""
         self._lost_below = plan.loss * _LOSS_PARTS // 1_000_000
         self._troubles = tuple(fault for fault in plan.all_faults if isinstance(fault, Trouble))
 
@@ -92,17 +93,17 @@ class World:
         draws = int.from_bytes(hashed, "big")
         low, span, lost_below = now + self.plan.latency_low, self._span, self._lost_below
         busy = self._busy_until[sender]
-        arrivals = []
-        for neighbour in neighbours:
+        arrivals: list[tuple[int, Tick]] = []
+        for place, neighbour in enumerate(neighbours):
             at = low + ((draws & 0xFFFFFFF) * span >> 28)
             lost = lost_below and (draws >> 28 & 0xFFFFF) < lost_below
             draws >>= 48
             if lost:
                 continue
-            if at < busy[neighbour]:
-                at = busy[neighbour]  # a connection keeps the order of what is sent over it
-            busy[neighbour] = at
-            arrivals.append((neighbour, Tick(at)))
+            if at < busy[place]:
+                at = busy[place]
+            busy[place] = at
+            arrivals.append((neighbour, at))  # type: ignore[arg-type] # a tick; naming it costs a call
         return arrivals
 
     def _carry_through(
@@ -128,7 +129,7 @@ class World:
             at = low + ((draws >> 20 & 0xFFFFFFF) * span >> 28)
             for delay in delays:
                 at += delay.least + ((draws >> 48 & 0xFFFFF) * (delay.most - delay.least + 1) >> 20)
-            at = busy[neighbour] = max(at, busy[neighbour])
+            at = busy[place] = max(at, busy[place])
             arrivals.append((neighbour, Tick(at)))
             if draws >> 68 & 0xFFFFF < twice_below:
                 arrivals.append((neighbour, Tick(at + 1 + ((draws >> 88 & 0xFFFFFFF) * span >> 28))))

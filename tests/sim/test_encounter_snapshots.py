@@ -7,33 +7,12 @@ import pytest
 from p2pfd.core.canonical import decode, encode
 from p2pfd.core.effects import Effect
 from p2pfd.core.events import Event, Started
-from p2pfd.core.machine import Machine
 from p2pfd.core.ticks import Tick
 from p2pfd.errors import DecodeError
 from p2pfd.roles.encounter import Device
 from p2pfd.sim.encounters import EncounterCast, EncounterPlan, simulate_encounters, with_habits
 from p2pfd.sim.world import WorldPlan
-
-
-class Reborn:
-    """Before each event, a new device takes the old one's place through its snapshot."""
-
-    def __init__(self, cast: EncounterCast, node: int) -> None:
-        self.cast, self.node = cast, node
-        self.machine: Machine = cast.device(node)
-
-    def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
-        raw = self.machine.snapshot()
-        self.machine = self.cast.device(self.node)
-        self.machine.restore(raw)
-        assert self.machine.snapshot() == raw
-        return self.machine.handle(now, event)
-
-    def snapshot(self) -> bytes:
-        return self.machine.snapshot()
-
-    def restore(self, raw: bytes) -> None:
-        self.machine.restore(raw)
+from tests.sim.reborn import Reborn
 
 
 @pytest.mark.parametrize(
@@ -57,7 +36,7 @@ class Reborn:
 def test_a_reborn_device_lives_the_same_life(plan: EncounterPlan):
     expected = simulate_encounters(plan)
     cast = EncounterCast(plan)
-    cast.machines = [Reborn(cast, node) for node in range(plan.world.nodes)]
+    cast.machines = [Reborn(cast.device, node) for node in range(plan.world.nodes)]
     assert simulate_encounters(plan, cast=cast) == expected
     assert expected.learnt > 0
 
@@ -76,7 +55,7 @@ def snapshots() -> list[bytes]:
             kept.setdefault(stages, self.machine.snapshot())
             return effects
 
-    cast.machines[0] = Watched(cast, 0)
+    cast.machines[0] = Watched(cast.device, 0)
     simulate_encounters(plan, cast=cast)
     assert len(kept) > 10
     return list(kept.values())

@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from p2pfd.core.effects import Effect
-from p2pfd.core.events import Event
-from p2pfd.core.machine import Machine
-from p2pfd.core.ticks import Tick
 from p2pfd.errors import DecodeError
 from p2pfd.roles.distill import GossipDistill, SettledDistill
 from p2pfd.sim import run
 from p2pfd.sim.run import Cast, SimPlan, simulate
 from p2pfd.sim.world import WorldPlan
-
-
-class Reborn:
-    """Before each event, a new machine takes the old one's place through its snapshot."""
-
-    def __init__(self, cast: Cast, node: int) -> None:
-        self.cast, self.node = cast, node
-        self.machine: Machine = cast._machine(node)
-
-    def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
-        raw = self.machine.snapshot()
-        self.machine = self.cast._machine(self.node)
-        self.machine.restore(raw)
-        assert self.machine.snapshot() == raw
-        return self.machine.handle(now, event)
-
-    def snapshot(self) -> bytes:
-        return self.machine.snapshot()
-
-    def restore(self, raw: bytes) -> None:
-        self.machine.restore(raw)
+from tests.sim.reborn import Reborn
 
 
 class RebornCast(Cast):
     def __init__(self, plan: SimPlan) -> None:
         super().__init__(plan)
-        self.machines = [Reborn(self, node) for node in range(plan.world.nodes)]
+        self.machines = [Reborn(self._machine, node) for node in range(plan.world.nodes)]
 
 
 @pytest.mark.parametrize("settled", [False, True])

@@ -140,3 +140,12 @@ def test_a_chain_that_is_away_for_a_while_stops_nobody():
 def test_a_fault_that_cannot_be_is_refused(fault: Fault):
     with pytest.raises(PlanError, match=fault.kind):
         world(fault)
+
+
+def test_what_many_hear_is_checked_once():
+    cast = Cast(SimPlan(WorldPlan(nodes=12), rounds=3))
+    report = simulate(cast.plan, cast=cast)
+    shown = 12 * 3
+    assert report.deliveries == 2 * 3 * shown  # each says two things a round, to three neighbours
+    opened = cast.opener.cache_info()
+    assert (opened.misses, opened.hits) == (shown, 3 * shown)

@@ -113,7 +113,7 @@ class GossipDistill(DistillRound):
         others = len(self.workers) - 1
         far = {who: rnd for who, rnd in self.ahead.items() if rnd > self.round} if self.ahead else {}
         for rnd in range(self.round + 1, self.round + LOOKAHEAD + 1):
-            for who in self.ballot.bound(rnd):
+            for who in self.ballot.committed(rnd):
                 far[who] = max(rnd, far.get(who, 0))
         if others < 1 or 2 * len(far) <= others:
             return self.round

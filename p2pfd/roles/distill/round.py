@@ -10,7 +10,7 @@ from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer, accepted
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Restored, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, RoundId
-from p2pfd.core.labels import commitment, pack
+from p2pfd.core.labels import pack
 from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.errors import DecodeError
@@ -56,7 +56,7 @@ class DistillRound:
         self.labels = b""
         self.student: Digest | None = None
         self.circle = Circle({**seat.members, seat.peer: seat.account}, self._room())
-        self.ballot = Ballot(seat.task, seat.samples, seat.classes)
+        self.ballot = Ballot(seat.task, seat.samples, seat.classes, seat.opener)
         self.greeting = False
         self._ready: Reveal | None = None
 
@@ -64,9 +64,32 @@ class DistillRound:
 
     def handle(self, now: Tick, event: Event) -> tuple[Effect, ...]:
         """What follows from this event."""
-        if isinstance(event, Heard):
-            return self._on_heard(now, event)
-        return tuple(self._react(now, event))
+        if type(event) is not Heard:
+            return tuple(self._react(now, event))
+        # What peers say is most of what happens: this path is kept short.
+        message = event.message
+        who = self.circle.accounts.get(event.sender)
+        verdict: Verdict
+        if isinstance(message, Hello):
+            return self._heard_hello(now, event, message)
+        if who is None:
+            self.circle.keep(event.sender, message, event.raw)
+            verdict = _STRANGER
+        elif isinstance(message, Commit):
+            verdict = self.ballot.hear_commit(who, message, event.raw)
+            if verdict is ACCEPT:
+                followed = self._took(now, who, message.round)
+                return (accepted(event.delivery), *followed) if followed else (accepted(event.delivery),)
+            if verdict is EARLY:
+                return (Answer(event.delivery, verdict), *self._outrun(now, who, message.round))
+        elif isinstance(message, Reveal):
+            verdict = self.ballot.hear_reveal(who, message.round, message.salt, message.labels, event.raw)
+            if verdict is ACCEPT:
+                followed = self._took(now, who, message.round)
+                return (accepted(event.delivery), *followed) if followed else (accepted(event.delivery),)
+        else:
+            verdict = Ignore(f"a {type(message).__name__} means nothing to this role")
+        return (Answer(event.delivery, verdict),)
 
     def _react(self, now: Tick, event: Event) -> list[Effect]:
         match event:
@@ -85,7 +108,7 @@ class DistillRound:
             case Restored():
                 return self._on_restored(now, event)
             case Heard():
-                return list(self._on_heard(now, event))
+                return list(self.handle(now, event))
 
     def snapshot(self) -> bytes:
         """The whole state as canonical bytes."""
@@ -153,15 +176,14 @@ class DistillRound:
         self._ready = Reveal(self.round, self._salt(), pack(labels))
         bound = self.bound()
         self.ballot.present.commitments[self.seat.account] = (bound, b"")
-        return bound, [Persist(), Publish(self._commit())]
+        return bound, [Persist(), Publish(self._commit(bound))]
 
     def bound(self) -> Digest:
         """What this node is bound to in this round."""
-        mine = self._reveal()
-        return commitment(self.seat.task, self.round, self.seat.account, mine.salt, mine.labels)
+        return self.ballot.bound(self.seat.account, self._reveal())
 
-    def _commit(self) -> Commit:
-        return Commit(self.round, self.bound(), self.student or b"" if self.seat.announce else b"")
+    def _commit(self, bound: Digest) -> Commit:
+        return Commit(self.round, bound, self.student or b"" if self.seat.announce else b"")
 
     def show(self) -> Reveal:
         """Show this node's labels."""
@@ -212,30 +234,6 @@ class DistillRound:
         return [self.tell("student.astray", agreed=agreed), Compute(f"{job}/{self.round}", work)]
 
     # -- events --------------------------------------------------------------------------------------------------------
-
-    def _on_heard(self, now: Tick, event: Heard) -> tuple[Effect, ...]:
-        """What peers say is most of what happens: this path is kept short."""
-        message = event.message
-        who = self.circle.accounts.get(event.sender)
-        verdict: Verdict
-        if isinstance(message, Hello):
-            return self._heard_hello(now, event, message)
-        if who is None:
-            self.circle.keep(event.sender, message, event.raw)
-            verdict = _STRANGER
-        elif isinstance(message, Commit):
-            verdict = self.ballot.hear_commit(who, message, event.raw)
-            if verdict is ACCEPT:
-                return (accepted(event.delivery), *self._took(now, who, message.round))
-            if verdict is EARLY:
-                return (Answer(event.delivery, verdict), *self._outrun(now, who, message.round))
-        elif isinstance(message, Reveal):
-            verdict = self.ballot.hear_reveal(who, message.round, message.salt, message.labels, event.raw)
-            if verdict is ACCEPT:
-                return (accepted(event.delivery), *self._took(now, who, message.round))
-        else:
-            verdict = Ignore(f"a {type(message).__name__} means nothing to this role")
-        return (Answer(event.delivery, verdict),)
 
     def _heard_hello(self, now: Tick, event: Heard, hello: Hello) -> tuple[Effect, ...]:
         verdict, is_new = self.circle.hear(hello, self.workers)
@@ -307,7 +305,7 @@ class DistillRound:
             case Phase.STUDY:
                 return [Compute(f"study/{self.round}", Study(self.round))]
             case Phase.COMMIT | Phase.REVEAL:
-                again: list[Effect] = [Publish(self._commit())]
+                again: list[Effect] = [Publish(self._commit(self.bound()))]
                 if self.phase is Phase.REVEAL:
                     again.append(Publish(self.show()))
                 return again

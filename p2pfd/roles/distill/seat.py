@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from p2pfd.core.ids import Account, PeerId, TaskId
+from p2pfd.core.labels import Opener, opened
 from p2pfd.wire.messages import Hello
 
 
@@ -59,3 +60,5 @@ class Seat:
     """Tell the others which student this node reached. Where each node hears other peers there is no common student."""
     hello: Hello | None = None
     members: Mapping[PeerId, Account] = field(default_factory=dict)
+    opener: Opener = opened
+    """Opens the labels that are heard."""
