@@ -117,7 +117,9 @@ def test_tables_say_what_is_asked_of_encounters(small: Experiment, met: Result):
     served = sum(len(one.turns) for one in met.members)
     assert len(to_csv(small, {row.title: [met]}).splitlines()) == 1 + served
     assert "2 encounters each, 3 validators, rule serum" in to_markdown(small, made)
-    assert page(small, made, "p2pfd experiment", "a machine").count("<svg") == 2, "accuracy and votes over time; there is no pay by round"
+    assert page(small, made, "p2pfd experiment", "a machine").count("<svg") == 2, (
+        "accuracy and votes over time; there is no pay by round"
+    )
 
 
 def test_a_plan_of_encounters_is_checked_before_it_is_run(small: Experiment):
