@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from p2pfd.node.telemetry import older
 
 CHUNK = 1 << 20
 
@@ -52,10 +55,15 @@ def parse(line: bytes | str) -> NodeEvent | None:
 
 
 class Tail:
-    """Reads a growing file of events from where it stopped last time; only lines that are finished."""
+    """Reads a growing file of events from where it stopped last time; only lines that are finished.
+
+    A file that has become too long is put aside and begun anew: what was put aside last is read first, and to its end.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._older = older(path)
+        self._inode = 0
         self._at = 0
         self._rest = b""
 
@@ -69,11 +77,20 @@ class Tail:
                     yield event
 
     def _read(self) -> bytes:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._at)
-                raw = file.read(CHUNK)
-        except FileNotFoundError:
-            return b""
-        self._at += len(raw)
-        return raw
+        """The next piece; of the file that is read now, or of the one after it."""
+        for path in (self._older, self.path):
+            try:
+                with path.open("rb") as file:
+                    inode = os.fstat(file.fileno()).st_ino
+                    if self._inode not in (0, inode) and path == self._older:
+                        continue  # it was read before the present one was begun
+                    if inode != self._inode:
+                        self._inode, self._at, self._rest = inode, 0, b""
+                    file.seek(self._at)
+                    raw = file.read(CHUNK)
+            except FileNotFoundError:
+                continue
+            self._at += len(raw)
+            if raw:
+                return raw
+        return b""

@@ -21,6 +21,7 @@ from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
 from p2pfd_localnet.control import FILE as CONTROL_FILE
 from p2pfd_localnet.control import Control
 from p2pfd_localnet.launch import ANY_PORT, Job
+from p2pfd_localnet.logs import keep_short
 from p2pfd_localnet.onlookers import Onlookers, catch_up, onlookers
 from p2pfd_localnet.past import Past, mark, save
 from p2pfd_localnet.report import render
@@ -125,6 +126,7 @@ class Mesh:
                     nursery.start_soon(watch.listen, spawner)
                     nursery.start_soon(spawner.ended)
                     nursery.start_soon(self._ledger.watch)
+                    nursery.start_soon(keep_short, state, watch.view.nodes)
                     with trio.CancelScope(deadline=patience.deadline) as patience:
                         task, past = await self._founded()
                         await start_nodes(watch, spawner, self._ledger.url, past.paused)

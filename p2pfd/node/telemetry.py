@@ -16,6 +16,8 @@ from p2pfd.core.ticks import Clock
 from p2pfd.errors import EnvironmentProblem
 
 FILE = "events.jsonl"
+MOST_BYTES = 32 * 1024 * 1024
+"""Of events a node keeps between once and twice as much."""
 Emitter = Callable[[str, Mapping[str, object]], None]
 
 
@@ -31,28 +33,44 @@ def _render(_: object, __: str, fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, default=_text, separators=(",", ":"), ensure_ascii=False)
 
 
+def older(path: Path) -> Path:
+    """Where the lines are that came before those in a file."""
+    return path.with_name(f"{path.stem}.1{path.suffix}")
+
+
 class Lines(AbstractContextManager["Lines"]):
     """A file to which whole lines are added. Each is one write, so that a process that is killed leaves no half of one.
 
     A full disk may take a part of one; what is written next, by this process or a later one, begins a line of its own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most: int = MOST_BYTES) -> None:
+        """With ``most`` bytes in it the file is put aside as `older`, over the one before, and begun anew."""
         self._path = path
-        self._file = path.open("a+b", buffering=0)
-        size = self._file.seek(0, os.SEEK_END)
+        self._most = most
+        self._open()
+
+    def _open(self) -> None:
+        self._file = self._path.open("a+b", buffering=0)
+        self._size = self._file.seek(0, os.SEEK_END)
         self._torn = False
-        if size:
-            self._file.seek(size - 1)
+        if self._size:
+            self._file.seek(self._size - 1)
             self._torn = self._file.read(1) != b"\n"
 
     def write(self, text: str) -> None:
         """Add a line, which brings its own end; EnvironmentProblem where it cannot be written."""
         raw = (b"\n" if self._torn else b"") + text.encode(errors="replace")
         try:
+            if self._size and self._size + len(raw) > self._most:
+                full = self._file
+                self._path.replace(older(self._path))
+                self._open()
+                full.close()
             written = self._file.write(raw)
         except OSError as error:
             raise self._problem(error.strerror or "it fails") from error
+        self._size += written
         if written < len(raw):
             self._torn = self._torn or written > 0
             raise self._problem(os.strerror(errno.ENOSPC))

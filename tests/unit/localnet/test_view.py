@@ -4,6 +4,8 @@ import pytest
 from p2pfd_localnet.events import NodeEvent, Tail, parse
 from p2pfd_localnet.view import Life, MeshView
 
+from p2pfd.node.telemetry import Lines
+
 WEIGHTS = "ab" * 32
 
 
@@ -155,3 +157,19 @@ def test_before_its_nodes_run_again_a_mesh_is_at_the_start_and_no_old_word_count
     view.take(NodeEvent(0, "node-0", "ready", {}))
     lives(view, LIFE_TWO[0])
     assert (node.life, node.sent) == (Life.READY, 100), "what came by the pipe was of the new process"
+
+
+def test_a_file_that_was_put_aside_is_read_to_its_end_and_then_the_new_one(tmp_path):
+    path = tmp_path / "events.jsonl"
+    tail = Tail(path)
+    heard = []
+    with Lines(path, most=300) as lines:
+        for number in range(40):
+            lines.write(json.dumps({"t": number, "node": "a", "event": "x"}) + "\n")
+            if number % 3 == 0:
+                heard += [event.t for event in tail.new()]
+    heard += [event.t for event in tail.new()]
+    assert heard == list(range(40)), "whoever reads along misses nothing"
+    late = [event.t for event in Tail(path).new()]
+    assert late == list(range(late[0], 40)), "whoever comes late reads what was kept, in its order"
+    assert 40 - late[0] > 300 // 40

@@ -11,7 +11,7 @@ import pytest
 
 from p2pfd.errors import EnvironmentProblem
 from p2pfd.node.clock import SystemClock
-from p2pfd.node.telemetry import Lines, event_stream
+from p2pfd.node.telemetry import Lines, event_stream, older
 
 
 def events(path: Path) -> list[str]:
@@ -81,3 +81,18 @@ def test_a_disk_with_no_room_at_all_is_an_error_of_the_machine(tmp_path: Path) -
         lines._file = open("/dev/full", "a+b", buffering=0)  # noqa: SIM115 - the block closes it
         with pytest.raises(EnvironmentProblem, match="No space left on device"):
             lines.write("a line\n")
+
+
+def test_a_file_that_is_long_enough_is_put_aside_and_no_line_is_torn(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for begin in (0, 10):  # opened again in between
+        with Lines(path, most=100) as lines:
+            for number in range(begin, begin + 10):
+                lines.write(f"{number:>19}\n")
+    kept = (older(path).read_text() + path.read_text()).split()
+    assert kept == [str(number) for number in range(10, 20)]
+    assert max(path.stat().st_size, older(path).stat().st_size) <= 100
+    with Lines(path, most=100) as lines:
+        lines.write("x" * 200 + "\n")
+        lines.write("y\n")
+    assert path.read_text() == "y\n", "a line that is too long has a file of its own"
