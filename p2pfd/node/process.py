@@ -18,6 +18,7 @@ from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd.node.clock import SystemClock, watch_wall
 from p2pfd.node.config import NodeConfig, load
 from p2pfd.node.fittings import fittings_of
+from p2pfd.node.hold import holding
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import load as load_keys
 from p2pfd.node.runtime import Command, run_node
@@ -40,7 +41,8 @@ def run(config_path: Path, control_fd: int, status_fd: int, keys: NodeKeys | Non
         config = load(config_path)
         config = dataclasses.replace(config, metrics=metrics or config.metrics)
         name = config.name
-        trio.run(_main, config, control_fd, status_fd, keys or load_keys(Path(config.home) / "keys"))
+        with holding(Path(config.home)):
+            trio.run(_main, config, control_fd, status_fd, keys or load_keys(Path(config.home) / "keys"))
     except P2pfdError as error:
         _say(status_fd, name, "failed", {"error": error.what, "fix": error.fix, "kind": type(error).__name__})
         return FAILED
