@@ -106,6 +106,11 @@ def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen)
                 return _left_running(job.home, side, screen)
             ready = partial(_behind, screen, side)
         summary = _supervise(job, lock, words, args, ready)
+    except KeyboardInterrupt:
+        if job.home.past.exists():
+            where = state.option(args.state)
+            words.note("kept", f"go on  localnet start{where}      remove  localnet down{where}")
+        raise
     finally:
         if not job.home.exists():
             job.home.delete()  # it was cut off before there was anything

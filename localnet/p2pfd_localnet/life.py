@@ -140,6 +140,7 @@ def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> launc
 def _down(args: argparse.Namespace, screen: Screen) -> int:
     state = State(args.state)
     if not state.exists():
+        state.delete()  # of one that was cut off before it was one, there may be a lock
         raise NotRunningError(f"there is no mesh in {args.state}", f"start one: localnet up{option(args.state)}")
     stopped = state.running()
     if stopped:

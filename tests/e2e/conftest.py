@@ -103,6 +103,11 @@ class Bench:
     def wait_status(self, status: str) -> None:
         self.wait_for(lambda: self.mesh().get("status") == status)
 
+    def names(self) -> list[str]:
+        """The nodes that have a directory."""
+        nodes = self.state / "nodes"
+        return sorted(entry.name for entry in nodes.iterdir()) if nodes.exists() else []
+
     def events(self, node: str) -> list[dict[str, Any]]:
         path = self.state / "nodes" / node / "events.jsonl"
         if not path.exists():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import signal
 
 import pytest
 
+from p2pfd.settlement.local import ANVIL, GANACHE, find
+
+PROGRAMS = {"anvil": ANVIL, "ganache": GANACHE}
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for leftovers in /proc")
 
 
@@ -80,3 +85,79 @@ def test_isolated_nodes_have_an_interpreter_each_and_end_like_others(bench):
     assert bench.localnet("stop").returncode == 0
     process.communicate()
     assert not bench.processes()
+
+
+def heard(bench, event):
+    """How often this was told, by all nodes together."""
+    return sum(told["event"] == event for name in bench.names() for told in bench.events(name))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("words", "event", "counts", "payments"),
+    [
+        (("small", "--rounds", "5"), "round.committed", (20, 50), 20),
+        (("small", "--rounds", "4", "--chain", "anvil"), "round.absorbed", (5,), 16),
+        (("small", "--rounds", "4", "--chain", "ganache"), "round.absorbed", (5,), 16),
+        (("encounters", "-n", "6", "--rounds", "2"), "learner.opened", (3, 8), 60),
+        (("small", "--rounds", "5", "--chain", "none"), "round.absorbed", (5, 12), None),
+        (("gossip", "-n", "5", "--rounds", "4"), "round.absorbed", (6,), None),
+    ],
+    ids=["embedded", "anvil", "ganache", "encounters", "no chain", "gossip"],
+)
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_whatever_it_settles_on_it_goes_on_and_pays_once(bench, words, event, counts, payments, how):
+    chain = next((word for word in words if word in ("anvil", "ganache")), "")
+    if chain and find(PROGRAMS[chain]) is None:
+        pytest.skip(f"there is no {chain} here")
+    started(bench, *words)
+    for count in counts:
+        bench.wait_for(lambda count=count: heard(bench, event) >= count, 300)
+        if how == "stopped":
+            assert bench.localnet("stop").returncode == 0
+        else:
+            os.kill(json.loads((bench.state / "supervisor.json").read_text())["pid"], signal.SIGKILL)
+        bench.wait_gone(15)
+        assert json.loads(bench.localnet("status", "--json").stdout)["status"] == how
+        if count != counts[-1]:
+            started(bench, command="start")
+    done = bench.localnet("start", "--json", patience=600)
+    assert done.returncode == 0, done.stderr + done.stdout
+    value = json.loads(done.stdout)
+    assert value["lost"] == {}
+    if payments is None:
+        assert value["audit"] is None
+    else:
+        assert value["audit"] == {"payments": payments, "problems": []}
+        assert (sum(value["payouts"].values()) > 0) == ("encounters" not in words)
+    assert not bench.processes()
+
+
+@pytest.mark.long
+def test_a_snapshot_of_a_mesh_that_runs_and_what_a_real_node_tells_and_keeps_secret(bench):
+    started(bench, "small", "-n", "3", "--rounds", "8")
+    bench.wait_for(lambda: seen(bench, "round.absorbed", 0), 300)
+    node = json.loads(bench.localnet("inspect", "node-1", "--json").stdout)
+    assert node["store"]["machine_bytes"] > 0
+    assert node["claims"]["included"] >= 2
+    assert node["peers"] == ["node-0", "node-2"]
+    kept = bench.localnet("snapshot", "one", "--json", patience=300)
+    assert kept.returncode == 0, kept.stderr
+    assert json.loads(kept.stdout)["running"] is True
+    dumped = bench.localnet("dump", "run", "--json")
+    assert dumped.returncode == 0, dumped.stdout
+    files = [path for path in (bench.home / "run").rglob("*") if path.is_file()]
+    secrets = []
+    for name in bench.names():
+        held = json.loads((bench.state / "nodes" / name / "keys" / "keys.json").read_text())
+        secrets += [bytes.fromhex(held["peer_private"]), bytes.fromhex(held["account_private"])]
+    texts = [path.read_bytes() for path in files]
+    for secret in secrets:
+        for spelt in (secret, secret.hex().encode(), base64.b64encode(secret), base64.b64encode(b"x" + secret)[4:-4]):
+            assert not any(spelt in text for text in texts)
+    so_far = json.loads(bench.localnet("report", "--json").stdout)
+    assert so_far["written"] is True
+    assert bench.localnet("stop").returncode == 0
+    assert bench.localnet("restore", "one").returncode == 0
+    done = bench.localnet("start", "--json", patience=600)
+    check_end(json.loads(done.stdout), 3, 8)
