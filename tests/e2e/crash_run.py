@@ -34,10 +34,11 @@ from tests.e2e.crash_plan import CHAIN, Blow, Volley, volleys
 
 ENTRY = "tests.e2e.crash_node:run"
 NODES = 5
-VOLLEYS = 3
-ARM_SECONDS = 6.0
+VOLLEYS = 4
+"""So many go on at once."""
+ARM_SECONDS = 15.0
 """A place that is not crossed in that time will not be: the victim is killed from outside."""
-BORN_SECONDS = 20.0
+BORN_SECONDS = 90.0
 END_SECONDS = 600.0
 FIRST_PORT, PORTS = 20_000, 12_000
 """Below those that systems give to whoever asks for any: nobody takes the chain's while it is dead."""
@@ -237,10 +238,10 @@ class Mesh:
             await self.kill(node)
             await self._dies(node, "anywhere", BORN_SECONDS)
             return
-        pid = node.config.parent / PID
-        if pid.exists() and node.address:
+        await self.until(lambda: bool(node.address) or not node.alive, BORN_SECONDS)
+        if node.address:
             self._doom(node, place, crossing, delay)
-            os.kill(int(pid.read_text()), signal.SIGUSR1)
+            os.kill(int((node.config.parent / PID).read_text()), signal.SIGUSR1)
         await self._dies(node, place, patience)
 
     async def _dies(self, node: Node, place: str, patience: float) -> None:
