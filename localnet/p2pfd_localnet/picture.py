@@ -17,6 +17,8 @@ LOG = 3_000
 LOG_AT_ONCE = 600
 ROUNDS = 400
 BLOCKS = 120
+ACTS = 500
+"""So much of what was done to the mesh is remembered."""
 WHYS = 5_000
 """So many payments are explained; those of the first rounds are forgotten first."""
 TEXT = 240
@@ -44,6 +46,7 @@ class Picture:
         """Nothing more will happen."""
         self.watched = False
         self.on_watched: Callable[[], None] = lambda: None
+        self._acts = 0
         self._board = Board(LOG, LOG_AT_ONCE)
         self._nodes = set(view.nodes)
         self._rounds: set[int] = set()
@@ -70,6 +73,11 @@ class Picture:
 
     def take(self, event: NodeEvent) -> None:
         """An event, once the view has taken it: from a node's file, or without a time from its status pipe."""
+        if event.name.startswith("chaos.") and "by" in event.fields:
+            self._acts += 1
+            self._board.put("acts", str(self._acts), {"t": event.t // 1000, "node": event.node, "event": event.name,
+                                                      "fields": _trimmed(event.fields)})  # fmt: skip
+            self._board.keep("acts", ACTS)
         if event.node not in self._view.nodes:
             if event.name.startswith("chaos."):  # of the whole mesh
                 self._line(event, event.name)

@@ -152,14 +152,15 @@ def _accuracy(summary: Summary, *, half: bool) -> str:
 
 def _chaos(told: Told) -> Iterator[str]:
     """What was done to the mesh on purpose."""
-    acts = [entry for entry in told.get("log", ()) if str(entry["event"]).startswith("chaos")]
+    acts = list(told.get("acts", {}).values())
     if not acts:
         return
-    first = told["log"][0]["t"]
+    first = told["about"]["began"]
     rows = []
     for entry in acts:
         words = " ".join(str(value) for value in entry["fields"].values())
-        rows.append(row(f"{(entry['t'] - first) / 1000:.1f} s", entry["event"], words, numbers=()))
+        what = f"{entry['node']} {entry['event'].removeprefix('chaos.')}"
+        rows.append(row(f"{(entry['t'] - first) / 1000:.1f} s", what, words, numbers=()))
     yield card("What was done to it", scroll("Chaos", head("after", "", ""), rows), kind="long")
 
 

@@ -15,7 +15,7 @@ from p2pfd_localnet.onlookers import onlookers
 from p2pfd_localnet.picture import LOG_AT_ONCE, Picture
 from p2pfd_localnet.plan import UNIT, DataFacts, change
 from p2pfd_localnet.presets import PRESETS
-from p2pfd_localnet.view import MeshView
+from p2pfd_localnet.view import MeshView, NodeView
 
 from p2pfd.core.claims import (
     BondForfeited,
@@ -256,3 +256,29 @@ async def test_the_chain_is_read_only_when_somebody_looks_and_its_silence_is_tol
         assert len(asked) > 1, "it is asked again"
         assert "nobody answers" in stage.told()["about"]["chain_note"]
         nursery.cancel_scope.cancel()
+
+
+def test_what_is_done_to_the_mesh_is_told_and_kept_apart_from_what_nodes_say_of_it() -> None:
+    stage = Stage()
+    stage.happen("chaos.partition", "mesh", 6_000_000, groups="0|rest", by="page")
+    stage.happen("chaos.paused", "node-1", 7_000_000, by="command")
+    stage.happen("chaos.cut", "node-0", 7_000_000, peers=2)
+    _, patch = stage.picture.since(0)
+    assert list(patch["acts"].values()) == [
+        {"t": 6_000, "node": "mesh", "event": "chaos.partition", "fields": {"groups": "0|rest", "by": "page"}},
+        {"t": 7_000, "node": "node-1", "event": "chaos.paused", "fields": {"by": "command"}},
+    ]
+    told = [entry["event"] for entry in patch["log"]]
+    assert told[-3:] == ["chaos.partition", "chaos.paused", "chaos.cut"]
+    assert patch["nodes"]["node-1"]["life"] == "paused"
+    stage.happen("chaos.resumed", "node-1", 8_000_000, by="command")
+    assert stage.picture.since(0)[1]["nodes"]["node-1"]["life"] == "starting"
+    assert "acts" not in stage.picture.since(stage.picture.since(0)[0])[1]
+
+
+def test_a_node_that_joins_late_is_on_the_page() -> None:
+    stage = Stage()
+    stage.view.nodes["node-3"] = NodeView("node-3")
+    stage.picture.join("node-3")
+    stage.happen("node.started", "node-3", peer="peer-3", pid=9)
+    assert stage.picture.since(0)[1]["nodes"]["node-3"]["peer"] == "peer-3"
