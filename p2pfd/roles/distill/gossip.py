@@ -63,7 +63,9 @@ class GossipDistill(DistillRound):
             return self._rested(now)
         effects = self._resume()
         if self.phase in (Phase.STUDY, Phase.COMMIT, Phase.REVEAL, Phase.WATCH):
-            effects.append(SetTimer(DEADLINE, max(now, self.waits_until)))
+            # Should the machine's clock have been set back meanwhile, no phase becomes longer than it is.
+            length = self.seat.reveal_ticks if self.revealing else self.seat.commit_ticks
+            effects.append(SetTimer(DEADLINE, min(max(now, self.waits_until), after(now, length))))
         return effects
 
     def _on_timer(self, now: Tick, event: TimerFired) -> list[Effect]:

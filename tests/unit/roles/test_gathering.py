@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pfd.core.effects import Compute, Publish, SetTimer
-from p2pfd.core.events import Heard, Started, TimerFired
+from p2pfd.core.events import Heard, Restored, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.ticks import SECOND, Tick
@@ -118,3 +118,19 @@ def test_who_hears_the_others_before_it_starts_opens_the_round_once():
     assert any(isinstance(effect, Compute) for effect in opened)
     started = node.handle(Tick(6), Started())
     assert not any(isinstance(effect, Compute) for effect in started)
+
+
+@pytest.mark.parametrize("back", [3_600, 0, -30], ids=["an hour back", "as it was", "half a minute on"])
+def test_a_clock_that_was_set_back_makes_no_phase_longer(back: int):
+    before, after = machine(seats=2), machine(seats=2)
+    noon = Tick(100 * 3_600 * SECOND)
+    before.handle(noon, Started())
+    effects = before.handle(noon, Heard(1, PEERS[1], HELLOS[1]))
+    (opened,) = [each for each in effects if isinstance(each, SetTimer) and each.name == "deadline"]
+    length = opened.at - noon
+    assert length == SECOND
+    after.restore(before.snapshot())
+    now = Tick(noon - back * SECOND)
+    effects = after.handle(now, Restored())
+    (timer,) = [each for each in effects if isinstance(each, SetTimer) and each.name == "deadline"]
+    assert timer.at == min(max(opened.at, now), now + length)
