@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-PATIENCE_MS = 60_000
+PATIENCE_MS = 240_000
 SERIOUS = ("serious", "critical")
 LARGEST_PICTURE = 300_000
 
@@ -64,7 +64,7 @@ class Watcher:
 def url_of(bench: Any) -> str:
     """Where the page of the mesh is, as the mesh's state tells."""
     path = bench.state / "supervisor.json"
-    return bench.wait_for(lambda: path.exists() and json.loads(path.read_text()).get("watch"))
+    return bench.wait_for(lambda: path.exists() and json.loads(path.read_text()).get("watch"), PATIENCE_MS / 1000)
 
 
 def test_a_mesh_is_watched_from_its_first_round_to_its_end(bench: Any, browser: Any) -> None:
@@ -187,7 +187,7 @@ def take(watcher: Watcher, name: str, folder: Path) -> None:
 def test_ten_real_nodes_their_money_and_what_people_need_to_see_it(
     bench: Any, browser: Any, axe: str, tmp_path: Path
 ) -> None:
-    mesh = bench.start("localnet_command", "up", "-n", "10", "--rounds", "6")
+    mesh = bench.start("localnet_command", "up", "-n", "10", "--rounds", "6", "--start-timeout", "240")
     url = url_of(bench)
     watcher = Watcher(browser, url)
     tested = Watcher(browser, url, bypass_csp=True)
@@ -251,7 +251,7 @@ def painted(watcher: Watcher) -> float:
 def test_ten_real_nodes_in_encounters_their_votes_and_who_was_paid_what(
     bench: Any, browser: Any, axe: str, tmp_path: Path
 ) -> None:
-    mesh = bench.start("localnet_command", "up", "encounters", "--rounds", "2")
+    mesh = bench.start("localnet_command", "up", "encounters", "--rounds", "2", "--start-timeout", "240")
     url = url_of(bench)
     watcher = Watcher(browser, url)
     narrow = Watcher(browser, url, bypass_csp=True, viewport={"width": 400, "height": 1200}, color_scheme="dark")
