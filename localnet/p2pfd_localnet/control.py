@@ -66,6 +66,10 @@ class Control:
         except P2pfdError as error:
             return _error(409, error)
 
+    def link(self, url: str) -> str:
+        """The page, opened so that one can act from it."""
+        return f"{url}#token={self.token}"
+
     def save(self, path: Path, url: str) -> None:
         """Write down where this is and how to get in, for nobody but the owner."""
         path.unlink(missing_ok=True)  # whoever had it open before gets nothing new

@@ -73,15 +73,17 @@ class Mesh:
             armed = trio.Event()
             nursery.start_soon(self._signals, work, armed)
             await armed.wait()
+            desk = self.job.home.home / CONTROL_FILE
             try:
                 place, page = self.serve or ANY_PORT, bool(self.serve)
                 async with onlookers(self.watch.picture, place, self._control, page=page) as self._onlookers:
-                    self._control.save(self.job.home.home / CONTROL_FILE, self._onlookers.url)
+                    self._control.save(desk, self._onlookers.url)
                     summary = await self._to_the_end(work)
             except P2pfdError:
                 self._mark("failed")
                 raise
             finally:
+                desk.unlink(missing_ok=True)
                 nursery.cancel_scope.cancel()
         if summary is None:
             raise Interrupted
@@ -137,7 +139,8 @@ class Mesh:
                         nursery.start_soon(self._onlookers.follow, job.plan, task, self._ledger)
                         url = self._onlookers.url
                         write(state.supervisor, {**state.read(state.supervisor), "watch": url})
-                    self.words.ready(watch.view, job.plan, trio.current_time() - began, url)
+                    act = self._control.link(url) if url else ""
+                    self.words.ready(watch.view, job.plan, trio.current_time() - began, url, act)
                     self._mark("running")
                     self.on_ready()
                     havoc = begin(watch, spawner, self._ledger, self._control, nursery, past.paused)

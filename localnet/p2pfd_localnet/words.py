@@ -98,8 +98,8 @@ class Words:
         still = f" · its time stood still for {length(paused)}" if paused else ""
         self._line("resume", f"in {view.how_far()}, after {length(ran)}{still}")
 
-    def ready(self, view: MeshView, plan: Plan, seconds: float, watch: str = "") -> None:
-        """The nodes, and what to do next."""
+    def ready(self, view: MeshView, plan: Plan, seconds: float, watch: str = "", act: str = "") -> None:
+        """The nodes, and what to do next; the link with which one can also act is for a terminal, and for no log."""
         self._line("ready", f"{seconds:.1f} s")
         self.screen.say()
         stake = "–" if plan.chain == "none" else tokens(plan.stake())
@@ -121,6 +121,8 @@ class Words:
         first = next(iter(view.nodes))
         if watch:
             self._line("", f"watch   {watch}")
+        if act and self.screen.words.isatty():
+            self._line("", f"act     {act}")
         self._line("", f"status  localnet status{where}      logs  localnet logs -f {first}{where}")
         self.screen.say()
 

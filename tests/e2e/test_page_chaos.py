@@ -16,7 +16,7 @@ SMALL = {"width": 400, "height": 2400}
 
 def link_of(bench: Any) -> str:
     """The link with the token, of a mesh that is ready."""
-    bench.wait_status("running")
+    bench.wait_for(lambda: bench.mesh().get("status") == "running", 200)
     return str(json.loads(bench.localnet("link", "--json").stdout)["link"])
 
 
