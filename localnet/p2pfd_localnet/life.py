@@ -128,6 +128,8 @@ def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> launc
         return launch.Job(plan, home, checks.check_data(plan), entry=entry, port=port)
     from p2pfd_localnet import whole  # with it come libraries that `stop` and `down` need not wait for
 
+    if entry == ENTRY and not whole.was_up(home):
+        home.empty("nodes")  # whoever was cut off while it was given its keys, has nothing to go on with, nor to lose
     whole.check(home, plan)
     still = not is_url(plan.chain)
     again = known.again(SystemClock().now(), past.last_word(home), still=still)

@@ -115,10 +115,10 @@ class State:
         self.mesh.unlink()
         self._delete_nothing()
 
-    def empty(self) -> None:
-        """Remove what a start left behind that came to nothing; what the mesh is, and its lock, stay."""
+    def empty(self, *names: str) -> None:
+        """Remove these, or all that a start left behind that came to nothing; what the mesh is, and its lock, stay."""
         for entry in _entries(self.home):
-            if entry.name not in (_MARK, "lock"):
+            if entry.name not in (_MARK, "lock") and (not names or entry.name in names):
                 _remove(entry)
 
     def _delete_nothing(self) -> None:

@@ -11,6 +11,8 @@ from p2pfd.errors import P2pfdError, StorageError
 from p2pfd.node import keys
 from p2pfd.node.config import load_task
 from p2pfd.node.store import FILE as STORE_FILE
+from p2pfd.node.telemetry import FILE as EVENTS_FILE
+from p2pfd.node.telemetry import older
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
 from p2pfd_localnet.plan import Plan, is_url
 from p2pfd_localnet.state import State
@@ -18,6 +20,26 @@ from p2pfd_localnet.state import State
 _CHAIN_DATABASE = "chain.sqlite"
 _CHAIN_FILES = {"embedded": _CHAIN_DATABASE, "ganache": "ganache"}
 Look = Callable[[Path], object]
+
+
+def was_up(home: State) -> bool:
+    """Whether any node was ever ready: before that none has done anything, and all have been given what they need."""
+    nodes = [home.node(name) for name in home.names()]
+    told = [path for node in nodes for path in (older(node / EVENTS_FILE), node / EVENTS_FILE) if path.exists()]
+    return any(b'"node.ready"' in path.read_bytes() for path in told) or any(_has_snapshot(node) for node in nodes)
+
+
+def _has_snapshot(node: Path) -> bool:
+    path = node / STORE_FILE
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return bool(db.execute("select 1 from snapshot limit 1").fetchone())
+    except sqlite3.OperationalError:
+        return False  # it has not even that table
+    except sqlite3.DatabaseError:
+        return True  # whatever was in it: that is not for throwing away
 
 
 def check(home: State, plan: Plan) -> None:
@@ -43,7 +65,7 @@ def _needed(home: State, plan: Plan) -> Iterator[tuple[Path, Look]]:
         if (node / OUTBOX_FILE).exists():
             yield node / OUTBOX_FILE, _database
     missing = next((name for name in plan.names() if not home.node(name).exists()), None)
-    if missing is not None:
+    if missing is not None and home.names():
         yield home.node(missing), load_task
     if plan.chain != "none" and not is_url(plan.chain):
         file = home.chain / _CHAIN_FILES.get(plan.chain, "anvil.json")

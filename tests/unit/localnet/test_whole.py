@@ -4,11 +4,12 @@ import json
 import shutil
 
 import pytest
-from p2pfd_localnet import life, past
+from p2pfd_localnet import life, past, whole
 from p2pfd_localnet.homes import furnish
 from p2pfd_localnet.plan import DataFacts, Plan
 from p2pfd_localnet.program import PROGRAM
 from p2pfd_localnet.state import State, claim, write
+from p2pfd_localnet.zygote import ENTRY
 
 from p2pfd.core.ids import TaskId
 from p2pfd.errors import P2pfdError, StorageError
@@ -46,8 +47,9 @@ def pattern(tmp_path_factory):
             store.save(TaskId(bytes(32)), Saved(bytes(20_000), bytes(20_000), GENESIS))
         with Outbox(home / "outbox.db"):
             pass
-        line = {"t": 5, "node": name, "event": "node.listening", "addresses": ["/a"]}
-        (home / "events.jsonl").write_text((json.dumps(line) + "\n") * 3)
+        told = [{"t": 5, "node": name, "event": "node.listening", "addresses": ["/a"]}]
+        told += [{"t": 6, "node": name, "event": "node.ready", "peers": 1}] * 3
+        (home / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
         (home / "output.log").write_text("nothing to say\n")
     return state
 
@@ -70,7 +72,7 @@ def hurt(path, how):
 
 
 def job(state):
-    return life.job_of(state, past.plan_of(state), "stopped", "no entry", 0)
+    return life.job_of(state, past.plan_of(state), "stopped", ENTRY, 0)
 
 
 def test_a_mesh_that_is_whole_can_go_on(mesh):
@@ -111,6 +113,16 @@ def test_a_mesh_that_was_cut_off_before_its_task_was_open_begins_anew(mesh):
     found = job(mesh)
     assert (found.past, found.facts is None) == (None, False)
     assert sorted(path.name for path in mesh.home.iterdir()) == ["lock", "mesh.json"]
+
+
+def test_a_mesh_that_was_cut_off_while_its_nodes_were_made_makes_them_anew(mesh):
+    shutil.rmtree(mesh.node("node-0"))
+    hurt(mesh.node("node-1") / "keys" / "keys.json", "half")
+    (mesh.node("node-1") / "events.jsonl").unlink()
+    assert whole.was_up(mesh), "there is a snapshot"
+    (mesh.node("node-1") / "node.db").unlink()
+    assert job(mesh).past is not None, "its task stays open"
+    assert mesh.names() == []
 
 
 def test_a_node_that_is_gone_is_missed(mesh):
