@@ -143,7 +143,7 @@ async def _take_part(
                 chain = ChainSide(spec.id, keys.account.account, opening_chain, store, emit, of_all=of_all)
                 if isinstance(bench, EncounterBench):
                     bench.desk = chain.desk
-                chain.cursor = GENESIS if saved is None else saved.cursor
+                chain.cursor, chain.patient = GENESIS if saved is None else saved.cursor, saved is not None
             alone, first_seq = isinstance(role, Device), int(clock.now())
             places = StateFile(home / PLACES_FILE) if alone else None
             rest = (emit, nursery, first_seq, alone, places)

@@ -23,7 +23,7 @@ SENDS_AGAIN = 5
 SENDS_AGAIN_AFTER = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 PATIENCE = 60.0
-"""So long a node that starts waits for a chain that does not answer. One that has taken part waits for ever."""
+"""So long a node that is new waits for a chain that does not answer. One that has taken part waits for ever."""
 
 
 class ChainSide:
@@ -45,6 +45,8 @@ class ChainSide:
         """Set once the chain has answered, and is the right one."""
         self.cursor: Cursor = GENESIS
         """Up to where the machine has handled the chain's events: it is saved with the machine, never ahead of it."""
+        self.patient = False
+        """Whether it waits for ever for a chain that does not answer at the start: a node that has taken part does."""
         self._cursors: deque[Cursor] = deque()
         self._read: Cursor | None = None
 
@@ -73,7 +75,7 @@ class ChainSide:
                     await self._follow(settlement, saw)
             except* ChainError as group:
                 error = _first(group)
-                impatient = not self.reached.is_set() and trio.current_time() >= give_up
+                impatient = not (self.patient or self.reached.is_set()) and trio.current_time() >= give_up
                 if impatient or not (following or isinstance(error, ChainAwayError)):
                     raise ChainError(error.what, error.fix) from error
                 self._emit("chain.unreachable", {"why": str(error), "again_in": pause})

@@ -185,7 +185,7 @@ class Rig:
             side = ChainSide(SPEC.id, self.keys.account.account, self.tap.open, store, self.emit)
             if saved is not None:
                 _restore(self.path, saved, machine, bench)
-                side.cursor = saved.cursor
+                side.cursor, side.patient = saved.cursor, True
             async with self.network.open_transport(self.keys.peer_private) as transport, trio.open_nursery() as nursery:
                 ports = NodePorts(SPEC.id, self.keys, transport, side, bench, store, self.emit, nursery, first_seq=1)
                 ports.driver = Driver(machine, ports, TrioClock(), ports.observe)
