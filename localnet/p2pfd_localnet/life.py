@@ -99,7 +99,7 @@ def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     home = State(args.state)
     status = home.read(home.mesh).get("status")
     plan = past.plan_of(home)
-    lock = Lock.take(home)
+    lock = Lock.take(home) or _when_orphans_are_gone(home)
     if lock is None:
         raise PlanError(f"the mesh in {home.home} runs", f"watch it with localnet status{option(home.home)}")
     try:
@@ -109,6 +109,18 @@ def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         lock.release()
         raise
     return launch.launch(job, lock, args, screen)
+
+
+def _when_orphans_are_gone(home: State) -> Lock | None:
+    """The lock, if only those hold it whose supervisor was killed: they notice, and end."""
+    pid = home.read(home.supervisor).get("pid") if home.supervisor.exists() else None
+    deadline = time.monotonic() + PATIENCE
+    while isinstance(pid, int) and not lives(pid) and time.monotonic() < deadline:
+        time.sleep(POLL)
+        lock = Lock.take(home)
+        if lock is not None:
+            return lock
+    return None
 
 
 def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> launch.Job:

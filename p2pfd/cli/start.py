@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+_AGAIN_SECONDS = 0.01
 _INTERRUPTED = '{"schema": 1, "error": {"code": 130, "name": "interrupted", "what": "", "fix": ""}}\n'
 
 
 def run(program: Callable[[], int]) -> int:
     """Run a program, from the import of its parts on; the exit code."""
     try:  # a signal may come as soon as it is minded, so that the minding, too, belongs in here
+        sys.unraisablehook = _not_lost
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored, and it stays so
@@ -22,6 +24,17 @@ def run(program: Callable[[], int]) -> int:
         if "--json" in sys.argv:
             sys.stdout.write(_INTERRUPTED)
         return 130
+
+
+def _not_lost(lost: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised while it tidies up, as after an import. An interrupt is not to be dropped: it comes
+    once more, a moment later, for whoever minds it then.
+    """
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
 
 
 def _as_term(_number: int, _frame: FrameType | None) -> None:

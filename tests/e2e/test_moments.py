@@ -90,7 +90,7 @@ def cut(bench, number, seconds):
         process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     return process.returncode
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing_and_what_was_done_is_kept(bench, se
 def test_a_supervisor_that_is_killed_at_any_moment_leaves_nothing_that_runs(bench, seed, whole_run):
     code = cut(bench, signal.SIGKILL, moment_of(seed, whole_run))
     assert code in (-signal.SIGKILL, 0)
-    bench.wait_gone(10)
+    bench.wait_gone(60)
     for port in ports_of(bench):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -187,6 +187,24 @@ sys.exit(start.run(lambda: 0))
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_a_signal_that_python_would_drop_comes_once_more():
+    code = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from p2pfd.cli import start
+class Tidied:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+        sum(range(10))
+def program():
+    Tidied()
+    time.sleep(60)
+sys.exit(start.run(program))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_the_version_for_scripts(capsys):
     assert PROGRAM.main(["--version", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"schema", "version"}
