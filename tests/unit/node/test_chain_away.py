@@ -19,7 +19,9 @@ def often(moment: str) -> object:
     return pytest.param(moment, marks=pytest.mark.long)
 
 
-@pytest.mark.parametrize("moment", [often("task.enrolled"), "round.opened", often("round.committed"), "round.revealed"])
+@pytest.mark.parametrize(
+    "moment", [often("task.enrolled"), "round.opened", often("round.committed"), often("round.revealed")]
+)
 async def test_an_hour_without_the_chain_costs_an_hour(autojump_clock: MockClock, world, moment: str) -> None:
     one, two = world
     async with one.life() as first, two.life() as second:
