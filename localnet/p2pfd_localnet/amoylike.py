@@ -14,8 +14,9 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -24,10 +25,7 @@ from p2pfd.core.ids import Account
 from p2pfd.core.rng import Rng
 from p2pfd.settlement.local import AMOY_ARGUMENTS, ANVIL, LOG_FILE, LocalChain, foreign_chain, running
 from p2pfd.settlement.profiles import AMOY_LIKE
-from p2pfd.testing.faulty import Faults, FaultyProxy
 
-FAULTS = Faults(dropped=0.005, lost=0.005, throttled=0.01, failed=0.005, stale=0.03, lag=2, hidden=0.05)
-"""A public endpoint on a fair day: one exchange in forty fails, one in thirty is answered late."""
 REORG = 0.05
 """The chance with each block that the last ones are replaced, never so many as make an event final."""
 DEPTH = AMOY_LIKE.habits.finality - 1
@@ -49,20 +47,24 @@ async def amoy_like(
 
 
 async def _serve(upstream: str, seed: int, port: int) -> None:
-    proxy = FaultyProxy(upstream, Rng(seed).split("amoy-like"), FAULTS)
+    from p2pfd.testing.faulty import Faults, FaultyProxy  # with it come libraries that a mesh does not need
+
+    # A public endpoint on a fair day: one exchange in forty fails, one in thirty is answered late.
+    faults = Faults(dropped=0.005, lost=0.005, throttled=0.01, failed=0.005, stale=0.03, lag=2, hidden=0.05)
+    proxy = FaultyProxy(upstream, Rng(seed).split("amoy-like"), faults)
     async with proxy.serving(port), trio.open_nursery() as nursery:
         os.write(1, json.dumps({"url": proxy.url}).encode() + b"\n")
-        nursery.start_soon(_mine, proxy)
+        nursery.start_soon(_mine, partial(proxy.mine, reorg=REORG, depth=DEPTH))
         async with trio.lowlevel.FdStream(os.dup(0)) as parent:
             async for _ in parent:
                 continue
         nursery.cancel_scope.cancel()
 
 
-async def _mine(proxy: FaultyProxy) -> None:
+async def _mine(block: Callable[[], Awaitable[None]]) -> None:
     while True:
         await trio.sleep(AMOY_LIKE.block_seconds)
-        await proxy.mine(reorg=REORG, depth=DEPTH)
+        await block()
 
 
 if __name__ == "__main__":

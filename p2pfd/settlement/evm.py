@@ -7,8 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 from eth_abi import encode
-from eth_account import Account as Signer
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 from p2pfd.core.claims import Balances, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
 from p2pfd.core.ids import Account, Amount, TaskId, account
@@ -24,6 +23,7 @@ from p2pfd.settlement.modes import Ledger, terms_of
 from p2pfd.settlement.recall import Recall
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.sender import Sender
+from p2pfd.settlement.wallet import sign_hash
 from p2pfd.settlement.watch import Feed, Watcher
 
 PERMIT_SECONDS = 3600
@@ -177,9 +177,9 @@ class EvmDesk(Generic[C]):
             [_PERMIT, self._key.account, self.contract.address, claim.amount, _told(nonces, nonce)[0], deadline],
         )
         digest = bytes(keccak(b"\x19\x01" + _told(domain, separator)[0] + bytes(keccak(permit))))
-        signed = Signer.unsafe_sign_hash(digest, self._key.private)
+        parity, r, s = sign_hash(self._key.private, digest)
         call = self.contract.kind.interface()["deposit_with_permit"]
-        return call.call(claim.amount, deadline, signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"))
+        return call.call(claim.amount, deadline, 27 + parity, r.to_bytes(32, "big"), s.to_bytes(32, "big"))
 
 
 class EvmSettlement(EvmDesk[ModeClaim]):

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 import trio
-from eth_account import Account as Signer
-from eth_utils import keccak, to_checksum_address
+from eth_utils.crypto import keccak
 
 from p2pfd.core.ids import Account
 from p2pfd.settlement import answers
@@ -16,6 +15,7 @@ from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.habits import Habits
 from p2pfd.settlement.outbox import Attempt, Intent, Outbox, Wish
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
+from p2pfd.settlement.wallet import sign_transaction
 
 
 class Pen:
@@ -83,18 +83,16 @@ class Pen:
 
     def signed(self, wish: Wish, nonce: int, offer: Offer) -> Attempt:
         """A transaction."""
-        transaction = {
-            "type": 2,
-            "chainId": self._chain_id,
-            "nonce": nonce,
-            "to": "" if wish.target is None else to_checksum_address(wish.target),
-            "value": 0,
-            "data": wish.data,
-            "gas": wish.gas,
-            "maxFeePerGas": offer.fee,
-            "maxPriorityFeePerGas": offer.tip,
-        }
-        raw = bytes(Signer.sign_transaction(transaction, self._key.private).raw_transaction)
+        raw = sign_transaction(
+            self._key.private,
+            chain_id=self._chain_id,
+            nonce=nonce,
+            tip=offer.tip,
+            fee=offer.fee,
+            gas=wish.gas,
+            target=wish.target,
+            data=wish.data,
+        )
         return Attempt(bytes(keccak(raw)), raw, nonce, offer.tip, offer.fee)
 
     async def cast(self, attempt: Attempt) -> RpcRefusal | None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import rlp
 import trio
-from eth_account import Account as Signer
 from eth_utils import keccak
 
 from p2pfd.errors import ChainError, DeadlineError, PlanError
@@ -35,6 +34,7 @@ from p2pfd.settlement.deployments import Attempt, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.refusals import Meaning
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
+from p2pfd.settlement.wallet import sign_transaction
 
 Tell = Callable[[str, str, Entry], None]
 """What happens to a contract: its name, a word, its entry."""
@@ -147,18 +147,16 @@ class _Work:
         return max(*ours, 0, *(answers.height(value, "a nonce") for value in told))
 
     def _attempted(self, entry: Entry, gas: int, offer: Offer) -> Entry:
-        transaction = {
-            "type": 2,
-            "chainId": self._held.chain_id,
-            "nonce": entry.nonce,
-            "to": "",
-            "value": 0,
-            "data": _data_of(entry) or artifact(self._name).bytecode + bytes.fromhex(entry.arguments[2:]),
-            "gas": gas,
-            "maxFeePerGas": offer.fee,
-            "maxPriorityFeePerGas": offer.tip,
-        }
-        raw = bytes(Signer.sign_transaction(transaction, self._key.private).raw_transaction)
+        raw = sign_transaction(
+            self._key.private,
+            chain_id=self._held.chain_id,
+            nonce=entry.nonce,
+            tip=offer.tip,
+            fee=offer.fee,
+            gas=gas,
+            target=None,
+            data=_data_of(entry) or artifact(self._name).bytecode + bytes.fromhex(entry.arguments[2:]),
+        )
         attempt = Attempt("0x" + bytes(keccak(raw)).hex(), "0x" + raw.hex(), gas, offer.tip, offer.fee)
         return self._keep(dataclasses.replace(entry, attempts=(*entry.attempts, attempt)))
 
