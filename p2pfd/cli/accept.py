@@ -18,14 +18,16 @@ from p2pfd.core.manifest import Manifest
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import ChainError, PlanError, UsageError
 from p2pfd.node import keys, keystore
-from p2pfd.node.invitation import FAUCETS, PUBLIC_RPC, Outlook, find_chain, look
-from p2pfd.settlement.profiles import PROFILES, profile_of
+from p2pfd.node.invitation import Outlook, find_chain, look
+from p2pfd.settlement import profile_files
+from p2pfd.settlement.profiles import profile_of
 
 
 def chain_named(args: argparse.Namespace) -> str:
     """The public chain that ``--network NAME`` names, taken out of the network's settings; empty where none is."""
-    names = [text for text in args.network if text in PROFILES]
-    args.network = [text for text in args.network if text not in PROFILES]
+    known = profile_files.names()
+    names = [text for text in args.network if text in known]
+    args.network = [text for text in args.network if text not in known]
     if len(names) > 1:
         raise UsageError(f"--network names {len(names)} chains", "a task settles on one")
     return names[0] if names else ""
@@ -38,8 +40,7 @@ def chain_url(manifest: Manifest, named: str, given: str, screen: Screen) -> str
         raise PlanError(f"the task settles on {spec.profile}, and --network says {named}", "leave that out")
     if spec.profile == "none":
         return ""
-    profile_of(spec)
-    url = trio.run(find_chain, spec, (given,) if given else (*manifest.rpc, *PUBLIC_RPC.get(spec.profile, ())))
+    url = trio.run(find_chain, spec, (given,) if given else (*manifest.rpc, *profile_of(spec).rpc))
     screen.say(f"chain   answers at {url}")
     return url
 
@@ -93,7 +94,7 @@ def may_begin(manifest: Manifest, outlook: Outlook, args: argparse.Namespace, sc
     if state is not None and state.taken >= manifest.task.seats:
         raise PlanError("all seats are taken", "ask the requester for another task")
     if outlook.missing_coins:
-        faucet = FAUCETS.get(chain.chain_id)
+        faucet = profile_of(chain).faucet
         fix = f"get some for {outlook.account}: {faucet}" if faucet else f"send some to {outlook.account}"
         raise ChainError(f"{consent.coins(outlook.missing_coins, chain.chain_id)} are missing for gas", fix)
     if outlook.missing_tokens:

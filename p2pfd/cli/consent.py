@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import UsageError
+from p2pfd.settlement import profile_files
 
 _COINS = {1: "ETH", 137: "POL", 11_155_111: "ETH", 80_002: "POL"}
 _WEI_DIGITS, _GWEI_DIGITS = 18, 9
@@ -17,7 +18,12 @@ def coins(wei: int, chain_id: int) -> str:
     """An amount of the chain's coin, rounded up to a billionth: what it costs is never told too low."""
     gwei = -(-wei // 10**_GWEI_DIGITS)
     text = f"{Decimal(gwei).scaleb(-_GWEI_DIGITS):,.{_GWEI_DIGITS}f}".rstrip("0").rstrip(".")
-    return f"{text} {_COINS.get(chain_id, 'coins')}"
+    return f"{text} {_coin(chain_id)}"
+
+
+def _coin(chain_id: int) -> str:
+    known = profile_files.with_id(chain_id)
+    return _COINS.get(chain_id, "coins") if known is None else known.coin
 
 
 def gwei(wei: int) -> str:

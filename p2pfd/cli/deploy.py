@@ -17,11 +17,11 @@ from p2pfd.cli.screen import Screen
 from p2pfd.core.ids import Account, account
 from p2pfd.errors import ChainError, DecodeError, PlanError, UsageError
 from p2pfd.node import keystore
-from p2pfd.settlement import answers, deployment_plan, deployments, rollout
+from p2pfd.settlement import answers, deployment_plan, deployments, profile_files, rollout
 from p2pfd.settlement.deployment_plan import Cost, Manner
 from p2pfd.settlement.deployments import RECIPES, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import GWEI
-from p2pfd.settlement.profiles import LOCAL_IDS, PROFILES, Profile, check_id
+from p2pfd.settlement.profiles import LOCAL_IDS, Profile, check_id
 from p2pfd.settlement.rpc import Rpc
 
 FOLDER = Path("deployments")
@@ -173,17 +173,19 @@ async def _check(args: argparse.Namespace, site: Site) -> None:
 
 async def _profile(args: argparse.Namespace, rpc: Rpc, chain_id: int) -> Profile:
     """The profile that was named, or the one that has this chain, or the one that such a server is."""
-    by_id = [profile.name for profile in PROFILES.values() if profile.chain_id == chain_id]
+    by_id = profile_files.with_id(chain_id)
     (told,) = await rpc.several([("web3_clientVersion", [])])
     client = str(told).split("/")[0].lower()
-    name = args.profile or (by_id[0] if by_id else _CLIENTS.get(client))
-    if name is None or (chain_id not in LOCAL_IDS and not by_id):
+    name = args.profile or (by_id.name if by_id else _CLIENTS.get(client))
+    profile = None if name is None else profile_files.find(name)
+    if profile is None or (chain_id not in LOCAL_IDS and by_id is None):
         raise PlanError(
             f"this release has no profile for chain {chain_id}, whose server calls itself {client[:40]!r}",
-            f"it settles on {', '.join(PROFILES)}; local chains have the id {' or '.join(map(str, LOCAL_IDS))}",
+            f"it settles on {', '.join(profile_files.names())}; local chains have the id "
+            f"{' or '.join(map(str, LOCAL_IDS))}; another one is described by a file in {profile_files.folder()}",
         )
-    check_id(PROFILES[name], chain_id)
-    return PROFILES[name]
+    check_id(profile, chain_id)
+    return profile
 
 
 def _manner(args: argparse.Namespace, profile: Profile) -> Manner:
@@ -253,7 +255,7 @@ def options(parser: Parser) -> None:
             help=f"deploy: {setting.what} ({shown})",
         )
     parser.add_argument(
-        "--profile", type=one_of(*PROFILES), metavar="NAME", help="deploy: the chain's profile (found out)"
+        "--profile", type=one_of(*profile_files.names()), metavar="NAME", help="deploy: the chain's profile (found out)"
     )
     parser.add_argument(
         "--confirmations", type=number(0, 1000), metavar="N", help="deploy: blocks on top (the profile's)"

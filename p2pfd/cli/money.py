@@ -21,7 +21,7 @@ from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.evm_encounters import EvmEncounters
-from p2pfd.settlement.profiles import PROFILES, Chain
+from p2pfd.settlement.profiles import Chain
 
 DECIMALS = 6
 Move = Deposit | Unstake | Withdraw
@@ -112,7 +112,7 @@ async def _agree(
     except ChainError as error:
         said = next((fix for what, fix in _FIXES.items() if what in error.what), error.fix)
         raise ChainError(error.what, said) from error
-    offer = await PROFILES[chain.caps.profile].habits.fees.quote(chain.rpc)
+    offer = await chain.profile.habits.fees.quote(chain.rpc)
     funds = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
     chain_id, most = chain.caps.chain_id, settlement.contract.kind.gas_for(claim) * offer.fee
     screen.say(f"account {who} · {consent.coins(funds, chain_id)}")

@@ -13,7 +13,7 @@ from p2pfd import errors
 from p2pfd.cli import accept, exits, mesh, passphrase
 from p2pfd.cli.app import Command
 from p2pfd.cli.invite import invitation
-from p2pfd.cli.parse import Parser
+from p2pfd.cli.parse import Parser, number
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.task_file import load as load_task
 from p2pfd.core.spec import TaskSpec
@@ -160,6 +160,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
         data_dir="",
         metrics=args.metrics,
         network=network,
+        max_gwei=args.max_gwei,
     )
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
@@ -201,6 +202,8 @@ def _join_options(parser: Parser) -> None:
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
     mesh.options(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what taking part in an invitation means, and stop")
+    most = "offer no more for a unit of gas (the profile's)"
+    parser.add_argument("--max-gwei", type=number(0, 10**7), default=0, metavar="N", help=most)
     parser.add_argument("--yes", action="store_true", help="spend real funds without asking")
     _metrics_option(parser)
     passphrase.options(parser)

@@ -21,14 +21,14 @@ from p2pfd.core.spec import TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError, StorageError, UsageError
 from p2pfd.node import keystore
-from p2pfd.node.invitation import PUBLIC_RPC, find_chain
+from p2pfd.node.invitation import find_chain
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.manifest import seal
 from p2pfd.node.terms import check_rules, check_terms
 from p2pfd.settlement import answers
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
-from p2pfd.settlement.profiles import PROFILES, Chain, open_chain
+from p2pfd.settlement.profiles import Chain, open_chain, profile_of
 
 SUFFIX = ".p2pfd"
 _DAY = 86_400
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
 async def _on_chain(args: argparse.Namespace, manifest: Manifest, mine: NodeKeys, home: Path, screen: Screen) -> bool:
     """Open the task where it is not open yet; whether it was opened now."""
     task = manifest.task
-    given = (args.chain_url,) if args.chain_url else (*manifest.rpc, *PUBLIC_RPC.get(task.chain.profile, ()))
+    given = (args.chain_url,) if args.chain_url else (*manifest.rpc, *profile_of(task.chain).rpc)
     url = await find_chain(task.chain, given)
     async with open_chain(task.chain, url, outbox=home / OUTBOX_FILE) as chain:
         if task.encounters.own:
@@ -124,7 +124,7 @@ async def _agree(
     screen: Screen,
 ) -> None:
     chain_id, who = chain.caps.chain_id, mine.account.account
-    offer = await PROFILES[chain.caps.profile].habits.fees.quote(chain.rpc)
+    offer = await chain.profile.habits.fees.quote(chain.rpc)
     coins = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
     most = sum(chain.market.kind.gas_for(claim) for _, claim in claims) * offer.fee
     screen.say(f"account {who}")

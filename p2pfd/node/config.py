@@ -41,6 +41,8 @@ class NodeConfig:
     data_dir: str
     metrics: str = ""
     network: Mapping[str, object] = field(default_factory=dict)
+    max_gwei: int = 0
+    """The most that is offered for a unit of gas; 0 leaves that to the chain's profile."""
     learner: str = ""
     """With what this node learns, where the adapter leaves that to each node; empty, with the task's net."""
     behaviour: str = ""

@@ -3,9 +3,8 @@ it, what does it take, and does the account have that."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from p2pfd.core.claims import Balances
 from p2pfd.core.ids import Account
@@ -17,20 +16,7 @@ from p2pfd.node.terms import check_rules, check_terms
 from p2pfd.settlement import answers
 from p2pfd.settlement.api import Capabilities, TaskState
 from p2pfd.settlement.outlay import Outlay, outlay_of
-from p2pfd.settlement.profiles import PROFILES, Chain, open_chain
-
-PUBLIC_RPC: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "amoy": (
-            "https://rpc-amoy.polygon.technology",
-            "https://polygon-amoy-bor-rpc.publicnode.com",
-            "https://polygon-amoy.drpc.org",
-        )
-    }
-)
-"""Endpoints that serve anybody, tried where neither the user nor the manifest names one that answers."""
-FAUCETS: Mapping[int, str] = MappingProxyType({80_002: "https://faucet.polygon.technology"})
-"""Where a test network gives its coin away."""
+from p2pfd.settlement.profiles import Chain, open_chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +77,7 @@ async def look(manifest: Manifest, url: str, who: Account) -> Outlook:
             await check_rules(chain.encounters(reader), task)
         else:
             state = await _opened(chain, manifest)
-        offer = await PROFILES[chain.caps.profile].habits.fees.quote(chain.rpc)
+        offer = await chain.profile.habits.fees.quote(chain.rpc)
         coins = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
         now = (await desk.now()).seconds
         held = await desk.account(who)

@@ -52,7 +52,7 @@ from p2pfd.roles.exchange import Exchange
 from p2pfd.settlement.api import GENESIS, EncounterSettlement, Settlement
 from p2pfd.settlement.encounters import papers, signer
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
-from p2pfd.settlement.profiles import open_chain, open_settlement
+from p2pfd.settlement.profiles import capped, open_chain, open_settlement, profile_of
 from p2pfd.wire.vouch import vouch
 
 Report = Callable[[str, dict[str, object]], None]
@@ -194,7 +194,9 @@ def _restore(path: Path, saved: Saved, machine: Machine, bench: Bench) -> None:
 @asynccontextmanager
 async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[Settlement]:
     outbox = Path(config.home) / OUTBOX_FILE
-    async with open_settlement(spec.chain, config.chain_url, keys.account, outbox=outbox) as settlement:
+    profile = capped(profile_of(spec.chain), config.max_gwei)
+    opening = open_settlement(spec.chain, config.chain_url, keys.account, outbox=outbox, profile=profile)
+    async with opening as settlement:
         if settlement.caps.live:
             require_encrypted(Path(config.home) / "keys", f"{settlement.caps.profile} ({settlement.caps.chain_id})")
         await check_terms(settlement, spec)
@@ -204,7 +206,8 @@ async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIter
 @asynccontextmanager
 async def _open_encounters(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[EncounterSettlement]:
     outbox = Path(config.home) / OUTBOX_FILE
-    async with open_chain(spec.chain, config.chain_url, outbox=outbox) as opened:
+    profile = capped(profile_of(spec.chain), config.max_gwei)
+    async with open_chain(spec.chain, config.chain_url, outbox=outbox, profile=profile) as opened:
         desk = opened.encounters(keys.account)
         if desk.caps.live:
             require_encrypted(Path(config.home) / "keys", f"{desk.caps.profile} ({desk.caps.chain_id})")

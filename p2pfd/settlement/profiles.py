@@ -2,119 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import trio
 
 from p2pfd.core.ids import Account
 from p2pfd.core.spec import ChainSpec
-from p2pfd.errors import ChainError, PlanError
+from p2pfd.errors import ChainError
 from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.evm_encounters import EvmEncounters
-from p2pfd.settlement.fees import GWEI, LOCAL, FeePolicy
 from p2pfd.settlement.follow import Follower
-from p2pfd.settlement.habits import INSTANT, Habits
 from p2pfd.settlement.kinds import ENCOUNTERS, ONCHAIN, Contract, kind_of
 from p2pfd.settlement.local import LocalChain as LocalChain
 from p2pfd.settlement.local import embedded_chain as embedded_chain
 from p2pfd.settlement.local import local_chain as local_chain
 from p2pfd.settlement.outbox import Outbox
+from p2pfd.settlement.profile import AMOY as AMOY
+from p2pfd.settlement.profile import AMOY_LIKE as AMOY_LIKE
+from p2pfd.settlement.profile import LOCAL_IDS as LOCAL_IDS
+from p2pfd.settlement.profile import PROFILES as PROFILES
+from p2pfd.settlement.profile import Profile as Profile
+from p2pfd.settlement.profile import capped as capped
+from p2pfd.settlement.profile import check_id as check_id
+from p2pfd.settlement.profile_files import profile_of as profile_of
 from p2pfd.settlement.recall import Recall
 from p2pfd.settlement.rpc import Rpc
 from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Watcher
-
-POLL_SECONDS = 0.15
-"""How often a process looks for new blocks of a local chain, unless it is told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A kind of chain: all in which chains differ to us."""
-
-    name: str
-    chain_id: int | None = None
-    """The one chain of this kind; None where anybody can start one."""
-    live: bool = False
-    """Whether its funds are not for throwing away."""
-    block_seconds: float = 0.0
-    poll_seconds: float = POLL_SECONDS
-    patience: float = 5.0
-    """How long an endpoint may fail to answer a single question."""
-    habits: Habits = field(default=INSTANT)
-
-
-EMBEDDED = Profile("embedded")
-_MINING = Habits(fees=LOCAL, look_seconds=0.01)
-"""They mine at once, yet answer before they have."""
-ANVIL = Profile("anvil", habits=_MINING)
-GANACHE = Profile("ganache", habits=_MINING)
-AMOY = Profile(
-    "amoy",
-    chain_id=80_002,
-    live=True,
-    block_seconds=2.0,
-    poll_seconds=2.0,
-    patience=20.0,
-    habits=Habits(
-        finality=16,
-        fees=FeePolicy(floor=25 * GWEI, most=2_000 * GWEI),
-        look_seconds=2.0,
-        resend_seconds=10.0,
-        stuck_blocks=10,
-        outage_seconds=120.0,
-    ),
-)
-AMOY_LIKE = Profile(
-    "amoy-like",
-    block_seconds=0.5,
-    poll_seconds=0.25,
-    patience=10.0,
-    habits=Habits(
-        finality=3,
-        fees=FeePolicy(floor=25 * GWEI, most=2_000 * GWEI),
-        look_seconds=0.25,
-        resend_seconds=2.0,
-        stuck_blocks=10,
-        outage_seconds=60.0,
-    ),
-)
-"""An anvil with Amoy's rules, four times as fast and with fewer blocks until something is final: for local meshes."""
-LOCAL_IDS = (31_337, 1_337)
-"""The ids of chains on somebody's own machine. A task must not pass off a chain with real funds as one of these."""
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {each.name: each for each in (EMBEDDED, ANVIL, GANACHE, AMOY, AMOY_LIKE)}
-)
-
-
-def check_id(profile: Profile, chain_id: int) -> None:
-    """PlanError for a chain that is not of this kind."""
-    if profile.chain_id not in (None, chain_id):
-        raise PlanError(f"{profile.name} is chain {profile.chain_id}, not {chain_id}", "name the chain's own profile")
-    if profile.chain_id is None and chain_id not in LOCAL_IDS:
-        ids = " or ".join(map(str, LOCAL_IDS))
-        raise PlanError(
-            f"{profile.name} is a local chain, with the id {ids}, and this is chain {chain_id}",
-            "its funds may be real: name the chain's own profile",
-        )
-
-
-def profile_of(spec: ChainSpec) -> Profile:
-    """The profile that a task names; PlanError where this release has none such."""
-    found = PROFILES.get(spec.profile)
-    if found is None:
-        raise PlanError(
-            f"no chain profile {spec.profile!r}", f'this release settles on {", ".join(PROFILES)}, or on "none"'
-        )
-    check_id(found, spec.chain_id)
-    return found
 
 
 class Chain:
@@ -135,7 +54,7 @@ class Chain:
         """The contract that the task names."""
         self._watcher = watcher
         self._spec = spec
-        self._profile = profile
+        self.profile = profile
         self._outbox = outbox
         self._genesis = genesis
         self._senders: dict[Account, Sender] = {}
@@ -190,7 +109,7 @@ class Chain:
     def sender(self, key: AccountKey) -> Sender:
         """The account's transactions."""
         if key.account not in self._senders:
-            habits, spec = self._profile.habits, self._spec
+            habits, spec = self.profile.habits, self._spec
             sender = Sender(self.rpc, key, spec.chain_id, outbox=self._outbox, habits=habits, genesis=self._genesis)
             self._senders[key.account] = sender
             if self._nursery is not None:
@@ -199,9 +118,9 @@ class Chain:
 
     def follow(self, since: int = 1, contract: Contract | None = None) -> Follower:
         """A contract's events as they happen, and as they are undone; `EvmDesk.events` has the final ones."""
-        depth = max(1, 2 * self._profile.habits.finality)
+        depth = max(1, 2 * self.profile.habits.finality)
         of = self.market if contract is None else contract
-        return Follower(self.rpc, of, depth=depth, since=since, interval=self._profile.poll_seconds)
+        return Follower(self.rpc, of, depth=depth, since=since, interval=self.profile.poll_seconds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Chain]:
@@ -247,10 +166,16 @@ async def open_chain(
 
 @asynccontextmanager
 async def open_settlement(
-    chain: ChainSpec, url: str, key: AccountKey, *, poll_seconds: float | None = None, outbox: Path | None = None
+    chain: ChainSpec,
+    url: str,
+    key: AccountKey,
+    *,
+    poll_seconds: float | None = None,
+    outbox: Path | None = None,
+    profile: Profile | None = None,
 ) -> AsyncIterator[EvmSettlement]:
     """A chain, seen by one account."""
-    async with open_chain(chain, url, poll_seconds=poll_seconds, outbox=outbox) as opened:
+    async with open_chain(chain, url, poll_seconds=poll_seconds, outbox=outbox, profile=profile) as opened:
         yield opened.settlement(key)
 
 
