@@ -60,7 +60,7 @@ function row(name) {
   const life = button(() => (isGone(name) ? act({ do: "revive", nodes: name }) : confirmed(name)));
   const still = button(() => act({ do: isPaused(name) ? "resume" : "pause", nodes: name }));
   const ill = el("span", { class: "ill" });
-  list.append(el("li", null, el("b", null, name), ill, life, still));
+  list.append(el("li", null, el("b", null, name), life, still, ill));
   return { life, still, ill };
 }
 
