@@ -54,6 +54,8 @@ class Classroom:
         self._states: dict[bytes, _Common] = {}
         self._students: dict[Digest, bytes] = {}
         self._now = [self._common(b"", adapter.init(task, rng.split("init")))] * len(owners)
+        self._before: dict[tuple[int, int], _Common] = {}
+        """By node and round, the state before it absorbed the round's labels."""
         self._said: dict[tuple[int, int, bytes], tuple[bytes, float | None]] = {}
         self.own: dict[tuple[int, int], float] = {}
         """By node and round, how good the model behind its labels is."""
@@ -66,7 +68,9 @@ class Classroom:
             case Study(rnd):
                 return self._study(node, rnd)
             case Absorb(rnd, votes):
-                self._now[node] = self._absorbed(self._now[node], rnd, votes)
+                # Who was killed meanwhile asks once more, and goes on from where it was.
+                before = self._before.setdefault((node, int(rnd)), self._now[node])
+                self._now[node] = self._absorbed(before, rnd, votes)
                 return Absorbed(self._now[node].student, self._figures(node))
             case Adopt(_, weights):
                 if weights not in self._students:

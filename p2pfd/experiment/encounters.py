@@ -128,7 +128,9 @@ class EncounterStage:
         self._task = Task(spec, self._dealt.public)
         self._budget = budget_of(self._adapter, self._task)
         low, high = plan.latency_low * MILLISECOND, plan.latency_high * MILLISECOND
-        world = WorldPlan(plan.nodes, plan.degree, low, high, round(plan.loss * _MILLION), graph=plan.graph)
+        world = WorldPlan(
+            plan.nodes, plan.degree, low, high, round(plan.loss * _MILLION), graph=plan.graph, faults=plan.script()
+        )
         meetings = plan.meetings
         habits = with_habits(
             encounters=meetings.each,

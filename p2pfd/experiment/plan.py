@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from types import MappingProxyType
 
 from p2pfd import behaviours, plugins
@@ -18,6 +19,8 @@ from p2pfd.core.tables import did_you_mean
 from p2pfd.errors import PlanError
 from p2pfd.incentives.market import MAX_SAMPLES
 from p2pfd.learning.data import classes_of_set, digest_of_set, partition
+from p2pfd.sim import script
+from p2pfd.sim.faults import Fault
 from p2pfd.sim.graphs import CIRCLE, GRAPHS
 
 CHAINS = ("reference", "none")
@@ -93,6 +96,8 @@ class Plan:
     """How long commitments, and how long labels, are waited for."""
     quorum: int = 0
     """How many must reveal for a round to count; 0 stands for more than half."""
+    faults: str = ""
+    """A script of what goes wrong, a file; nothing where it is empty."""
     adapter: str = "cfd"
     behaviours: Mapping[str, int | str] = field(default_factory=dict)
     """How many nodes misbehave how: a number, or a share of all such as "40%"."""
@@ -114,9 +119,13 @@ class Plan:
 
     def key(self, seed: int) -> str:
         """Everything that decides what comes of it, but for the code."""
-        plain = self.to_plain() | {"seed": seed, "counts": self.counts()}
+        plain = self.to_plain() | {"seed": seed, "counts": self.counts(), "faults": script.write(self.script())}
         del plain["behaviours"]  # "40%" of ten nodes is 4 of them
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def script(self) -> tuple[Fault, ...]:
+        """What goes wrong; PlanError says what is wrong with the file."""
+        return script.read(Path(self.faults), self.nodes) if self.faults else ()
 
     def counts(self) -> dict[str, int]:
         """How many nodes misbehave, by behaviour, in the order of their names; those of nobody are left out."""
@@ -175,6 +184,7 @@ def check(plan: Plan) -> None:
     among("graph", plan.graph, tuple(GRAPHS))
     among("adapter", plan.adapter, plugins.names(ADAPTERS))
     partition.check(plan.data.partition)
+    plan.script()
     for key, setting in plan.settings.items():
         if isinstance(setting, float):
             raise PlanError(f"settings.{key} is {setting}", f'fractions are written as text: {key} = "{setting}"')

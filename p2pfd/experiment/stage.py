@@ -24,7 +24,9 @@ from p2pfd.learning.data import deal
 from p2pfd.node.workbench import budget_of, votes
 from p2pfd.roles.distill import GossipDistill, Seat, SettledDistill
 from p2pfd.sim.chain import Claimed, LedgerChain, News
+from p2pfd.sim.faults import ChainAway, spans
 from p2pfd.sim.heap import HeapDriver
+from p2pfd.sim.mortal import Killed, Mortal, Returned
 from p2pfd.sim.world import World, WorldPlan
 
 STUDY_TICKS = (50 * MILLISECOND, 150 * MILLISECOND)
@@ -75,12 +77,19 @@ class Stage:
         self.room, self.task, self.samples = classroom_of(plan, seed, self.roles, adapter)
         low, high = plan.latency_low * MILLISECOND, plan.latency_high * MILLISECOND
         loss = round(plan.loss * _MILLION)
-        wide = WorldPlan(nodes, plan.degree, low, high, loss, graph=plan.graph)
+        script = plan.script()
+        wide = WorldPlan(nodes, plan.degree, low, high, loss, graph=plan.graph, faults=script)
         self.world = World(wide, root.split("world"))
+        degrees = [len(near) for near in self.world.neighbours]
+        self.away = spans(script, root.split("faults"), degrees, self.samples)
+        self.outages = [fault for fault in script if isinstance(fault, ChainAway)]
         self.peers: list[PeerId] = [peer_id_of(root.split("peer", node).bytes(32)) for node in range(nodes)]
         self.accounts = [Account("0x" + root.split("account", node).bytes(20).hex()) for node in range(nodes)]
         self.settled = plan.chain != "none"
-        self.machines = [self._machine(node, root) for node in range(nodes)]
+        self.machines: list[Machine] = [
+            Mortal(lambda node=node: self._machine(node, root)) if node in self.away else self._machine(node, root)  # type: ignore[misc]
+            for node in range(nodes)
+        ]
         self.chain = self._ledger() if self.settled else None
         self._pace = [root.split("pace", node) for node in range(nodes)]
         self._scores: dict[int, dict[int, float]] = {}
@@ -133,7 +142,8 @@ class Stage:
             reveal_seconds=phase,
         )
         wallets = {who: self._means() for who in self.accounts}
-        return WitnessedChain({**wallets, requester: Amount(money.pot * spec.rounds)}, requester, terms)
+        whole = {**wallets, requester: Amount(money.pot * spec.rounds)}
+        return WitnessedChain(whole, requester, terms, self.outages, self.away)
 
     def _means(self) -> int:
         """Enough to deposit the bond anew after every suspension."""
@@ -149,7 +159,7 @@ class Stage:
         began = clock()
         plan, nodes = self.plan, range(self.plan.nodes)
         first = [self.room.accuracy(node) for node in nodes if self.roles.kinds[node] == HONEST]
-        finished, short, furthest = [0], [0], [0]
+        finished, short, furthest = set[int](), [0], [0]
 
         def watch(now: Tick, node: int, told: Emit) -> None:
             if self.roles.kinds[node] != HONEST:
@@ -161,18 +171,22 @@ class Stage:
                     furthest[0] = rnd + 1
                     tell(furthest[0], plan.rounds)
             elif told.name == "task.finished":
-                finished[0] += 1
+                finished.add(node)  # who was killed in the end says it once more
             elif told.name == "round.short":
                 short[0] += 1
 
         driver = HeapDriver(self.machines, self.peers, self.world, self.work, watch, None, self.chain, self.accounts)
         for node in nodes:
             driver.post(Tick(0), node, Started())
+            for begin, end in self.away.get(node, ()):
+                driver.post(begin, node, Killed())
+                if end is not None:
+                    driver.post(end, node, Returned())
         driver.run()
         return Result(
             accuracy=self._curve(sum(first) / len(first)),
             members=self._members(),
-            finished=finished[0],
+            finished=len(finished),
             short=short[0],
             refused=0 if self.chain is None else len(self.chain.refused),
             virtual=driver.now / SECOND,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
-from p2pfd.core.claims import ChainEvent, Included, Receipt, Reverted
+from p2pfd.core.claims import ChainEvent, Included, Receipt, Reverted, Unknown
 from p2pfd.core.encounter_claims import (
     EncounterClaim,
     EncounterTerms,
@@ -25,7 +25,8 @@ from p2pfd.incentives.encounter_state import Moment
 from p2pfd.incentives.encounters import Encounters
 from p2pfd.incentives.staking import Refused
 from p2pfd.roles.encounter.work import Audited, Confirmed, Held, Recalled
-from p2pfd.sim.chain import CLAIM_TICKS, NEWS_TICKS, Claimed, News
+from p2pfd.sim.chain import CLAIM_TICKS, NEWS_TICKS, TRIES, Claimed, News
+from p2pfd.sim.faults import ChainAway, Span
 
 CONTRACT = Account("0x" + "cc" * 20)
 CHAIN_ID = 1
@@ -89,6 +90,10 @@ class EncounterChain:
         seed: bytes = b"blocks",
     ) -> None:
         self.book = Encounters(wallets, signatures.papers, signatures.signer, unbond_seconds, longest, bond, threshold)
+        self.outages: Sequence[ChainAway] = ()
+        """When nobody reaches the chain."""
+        self.absences: Mapping[int, Sequence[Span]] = {}
+        """When which nodes are away: what they claim dies with them, if it has not got through."""
         self.refused: list[tuple[str, str]] = []
         self.claims: dict[str, int] = {}
         """How many claims of each kind were carried out."""
@@ -104,12 +109,26 @@ class EncounterChain:
         return []
 
     def send(self, now: Tick, node: int, claimed: Claimed) -> tuple[Tick, Event] | None:
-        """It always gets there."""
-        return Tick(now + CLAIM_TICKS), claimed
+        """When it gets there; or when the node gives it up, and hears so. None if it dies with the node."""
+        for wait in TRIES:
+            at = Tick(now + wait)
+            if any(now < begin <= at for begin, _ in self.absences.get(node, ())):
+                return None
+            if not self.is_away(at):
+                return Tick(at + CLAIM_TICKS), claimed
+        return at, Settled(claimed.intent, Unknown("", "the chain could not be reached"))
 
     def news_at(self, now: Tick) -> Tick:
-        """A little later."""
-        return Tick(now + NEWS_TICKS)
+        """A little later; when the chain is there again, if it is away."""
+        at = Tick(now + NEWS_TICKS)
+        for fault in sorted(self.outages, key=lambda fault: fault.begin):
+            if fault.begin <= at < fault.end:
+                at = fault.end
+        return at
+
+    def is_away(self, now: Tick) -> bool:
+        """Whether nobody reaches the chain."""
+        return any(fault.begin <= now < fault.end for fault in self.outages)
 
     def take(self, now: Tick, claimed: Claimed) -> News:
         """Carry out a claim, or refuse it; the books must balance after every one. One intent is one claim."""

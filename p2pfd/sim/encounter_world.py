@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from p2pfd.core.effects import Work
@@ -11,29 +11,36 @@ from p2pfd.core.events import Outcome
 from p2pfd.core.ids import Digest
 from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import Tick
+from p2pfd.sim.faults import Delay, Loss, Partition, Span, Trouble, away_at
 from p2pfd.sim.world import WorldPlan
 
 MILLION = 1_000_000
 
 
 class Links:
-    """Carries what one node says to another alone. Every draw comes from the sender's own stream."""
+    """Carries what one node says to another alone. Every draw comes from the sender's own stream.
+
+    Of several losses at once the worst counts, and delays add up. Nothing comes twice: a connection sees to that.
+    """
 
     def __init__(self, plan: WorldPlan, rng: Rng) -> None:
         self._plan = plan
         self._streams = [rng.split("direct", node) for node in range(plan.nodes)]
         self._busy: dict[tuple[int, int], int] = {}
+        self._troubles = tuple(fault for fault in plan.all_faults if isinstance(fault, Trouble))
 
     def __call__(self, sender: int, receiver: int, now: Tick) -> Tick | None:
         """When it arrives, in the order in which it was said; None where it is lost."""
         plan, stream = self._plan, self._streams[sender]
+        troubles = [trouble for trouble in self._troubles if trouble.begin <= now < trouble.end]
         at = now + stream.between(plan.latency_low, plan.latency_high)
-        lost = stream.chance(plan.loss, MILLION)
-        cut = any(
-            each.begin <= now < each.end and (sender < each.cut) != (receiver < each.cut) for each in plan.partitions
-        )
-        if lost or cut:
+        share = max([plan.loss, *(each.share for each in troubles if isinstance(each, Loss))])
+        lost = stream.chance(share, MILLION)
+        if lost or any(
+            (sender < each.cut) != (receiver < each.cut) for each in troubles if isinstance(each, Partition)
+        ):
             return None
+        at += sum(stream.between(each.least, each.most) for each in troubles if isinstance(each, Delay))
         at = max(at, self._busy.get((sender, receiver), 0))
         self._busy[sender, receiver] = at
         return Tick(at)
@@ -42,8 +49,12 @@ class Links:
 class Blobs:
     """Who holds which blob. A fetch fails when nobody who holds it is there, and as often as messages are lost."""
 
-    def __init__(self, plan: WorldPlan, rng: Rng, clock: Callable[[], Tick]) -> None:
+    def __init__(
+        self, plan: WorldPlan, rng: Rng, clock: Callable[[], Tick], away: Mapping[int, Sequence[Span]]
+    ) -> None:
+        """``away`` says when which nodes are not there."""
         self._plan = plan
+        self._away = away
         self._streams = [rng.split("fetch", node) for node in range(plan.nodes)]
         self._clock = clock
         self._held: dict[Digest, tuple[bytes, set[int]]] = {}
@@ -70,12 +81,7 @@ class Blobs:
         return raw
 
     def _there(self, node: int) -> bool:
-        now = self._clock()
-        away = any(
-            each.node == node and each.begin <= now and (each.end is None or now < each.end)
-            for each in self._plan.absences
-        )
-        return not away and node not in self.withheld
+        return not away_at(self._away.get(node, ()), self._clock()) and node not in self.withheld
 
 
 class Bench(Protocol):

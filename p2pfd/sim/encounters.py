@@ -19,6 +19,7 @@ from p2pfd.roles.encounter.work import Audit, Confirm, Recall, Sign, Signed
 from p2pfd.sim.encounter_chain import EncounterChain, Signatures, Signer
 from p2pfd.sim.encounter_toy import ToyBench
 from p2pfd.sim.encounter_world import Bench, Blobs, Links
+from p2pfd.sim.faults import ChainAway, spans
 from p2pfd.sim.heap import HeapDriver
 from p2pfd.sim.mortal import Killed, Mortal, Returned
 from p2pfd.sim.trace import Trace
@@ -28,6 +29,8 @@ BOND, THRESHOLD, PREPAYMENT = 10_000, 2_000, 1_000
 WALLET = 40_000
 READ_TICKS = 20 * MILLISECOND
 """How long a look at the chain takes."""
+SIGN_TICKS = 1
+"""How long a signature takes: the driver puts what is computed in no time before what has just happened."""
 HABITS = Habits(
     encounters=2,
     serves=4,
@@ -105,16 +108,20 @@ class EncounterCast:
         self.clock: Callable[[], Tick] = lambda: Tick(0)
         self.world = World(plan.world, root.split("world"))
         self.links = Links(plan.world, root.split("links"))
-        self.blobs = Blobs(plan.world, root.split("blobs"), lambda: self.clock())
+        degrees = [len(near) for near in self.world.neighbours]
+        self.away = spans(plan.world.all_faults, root.split("faults"), degrees, [1] * plan.world.nodes)
+        """When which nodes are away."""
+        self.blobs = Blobs(plan.world, root.split("blobs"), lambda: self.clock(), self.away)
         self.blobs.withheld |= plan.misers
         self.task = TaskId(hashlib.sha256(b"p2pfd-sim-encounters").digest())
         self.peers: list[PeerId] = [peer_id_of(root.split("peer", node).bytes(32)) for node in nodes]
         self.accounts, self.signatures, self.chain = self.settling(root)
         make: BenchOf = bench_of or (lambda node, rng, blobs: ToyBench(node, rng, blobs, lies=node in plan.liars))
         self.benches = [make(node, root.split("bench", node), self.blobs) for node in nodes]
-        mortal = {absence.node for absence in plan.world.absences}
+        self.chain.outages = [fault for fault in plan.world.faults if isinstance(fault, ChainAway)]
+        self.chain.absences = self.away
         self.machines: list[Machine] = [
-            Mortal(lambda node=node: self.device(node)) if node in mortal else self.device(node)  # type: ignore[misc]
+            Mortal(lambda node=node: self.device(node)) if node in self.away else self.device(node)  # type: ignore[misc]
             for node in nodes
         ]
 
@@ -151,9 +158,11 @@ class EncounterCast:
 
     def work(self, node: int, effect: Compute) -> tuple[int, Outcome | str]:
         """What comes of a work, and how long it takes in virtual time."""
+        if isinstance(effect.work, (Recall, Confirm, Audit)) and self.chain.is_away(self.clock()):
+            return READ_TICKS, "the chain could not be reached"
         match effect.work:
             case Sign(paper):
-                return 0, Signed(self.signatures.sign(self.accounts[node], paper))
+                return SIGN_TICKS, Signed(self.signatures.sign(self.accounts[node], paper))
             case Recall(key):
                 return READ_TICKS, self.chain.recall(key)
             case Confirm(key):
@@ -165,10 +174,11 @@ class EncounterCast:
     def lives(self) -> list[tuple[Tick, int, Started]]:
         """When each node starts, is killed and returns."""
         events: list[tuple[Tick, int, Started]] = [(Tick(0), node, Started()) for node in range(self.plan.world.nodes)]
-        for absence in self.plan.world.absences:
-            events.append((absence.begin, absence.node, Killed()))
-            if absence.end is not None:
-                events.append((absence.end, absence.node, Returned()))
+        for node, found in self.away.items():
+            for begin, end in found:
+                events.append((begin, node, Killed()))
+                if end is not None:
+                    events.append((end, node, Returned()))
         return events
 
 
