@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import gc
+import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -287,6 +289,8 @@ def _told(plan: SimPlan, report: SimReport, seconds: float, screen: Screen) -> i
         f"done    {report.virtual_seconds:.1f} s of virtual time in {seconds:.2f} s · {report.events:,} events, "
         f"{rate:,.0f} a second · {report.deliveries:,} deliveries"
     )
+    cpu, largest = _used()
+    screen.say(f"        {cpu:.1f} s of processor time · {largest:.0f} MB in the largest process")
     screen.say(
         f"        accuracy alone {report.accuracy_alone:.1%} → together {report.accuracy_together:.1%} "
         f"({what}) · {report.finished} finished · {report.short_rounds} short rounds"
@@ -295,6 +299,13 @@ def _told(plan: SimPlan, report: SimReport, seconds: float, screen: Screen) -> i
     screen.say(f"        digest {report.digest[:16]}…  the same options give the same digest {where}")
     screen.result({"seed": plan.seed, "seconds": round(seconds, 3), **dataclasses.asdict(report)})
     return exits.OK.code
+
+
+def _used() -> tuple[float, float]:
+    """Seconds of all processors, and megabytes of memory of the largest process, of this command so far."""
+    each = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    unit = 1 if sys.platform == "darwin" else 1024  # which tells bytes, and Linux kilobytes
+    return sum(used.ru_utime + used.ru_stime for used in each), max(used.ru_maxrss for used in each) * unit / 2**20
 
 
 SIM = Command(
