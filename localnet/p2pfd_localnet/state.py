@@ -112,6 +112,7 @@ class State:
             self._delete_nothing()
             return
         self.empty()
+        (self.home / "lock").touch()
         self.mesh.unlink()
         self._delete_nothing()
 
@@ -122,11 +123,12 @@ class State:
                 _remove(entry)
 
     def _delete_nothing(self) -> None:
-        """The directory, if there is nothing in it but a lock: nothing was ever started there."""
-        if not self.home.is_dir() or any(entry.name not in _BEFORE for entry in _entries(self.home)):
+        """The directory, if there is a lock in it and nothing else: nothing was ever started there."""
+        names = {entry.name for entry in _entries(self.home)} if self.home.is_dir() else set()
+        if not names or not names <= set(_BEFORE):
             return
-        for name in _BEFORE:
-            (self.home / name).unlink(missing_ok=True)
+        for name in names:
+            (self.home / name).unlink()
         self.home.rmdir()
         parent = self.home.parent
         if parent.name == DEFAULT.parent.name and not any(parent.iterdir()):

@@ -118,3 +118,24 @@ def test_a_mesh_that_does_not_run_has_no_process(tmp_path):
     with pytest.raises(NotRunningError):
         running_pid(state)
     assert Lock.take(state) is not None
+
+
+def test_an_empty_directory_of_somebody_is_left_alone(tmp_path):
+    State(tmp_path).delete()
+    assert PROGRAM.main(["down", "--state", str(tmp_path)]) == 6
+    assert tmp_path.is_dir()
+
+
+def test_a_lock_without_a_mesh_goes_with_its_directory(tmp_path):
+    state = State(tmp_path / "home")
+    claim(state, fresh=False).release()
+    assert PROGRAM.main(["down", "--state", str(state.home)]) == 6
+    assert not state.home.exists()
+
+
+def test_a_mesh_without_a_lock_is_deleted(tmp_path):
+    state, lock = made(tmp_path)
+    lock.release()
+    (state.home / "lock").unlink()
+    state.delete()
+    assert not state.home.exists()
