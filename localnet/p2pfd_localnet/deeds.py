@@ -8,7 +8,7 @@ range: ``node-3``, ``3``, ``0-4``, ``all``, and several of these with commas.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
@@ -344,7 +344,7 @@ def _delay(table: Mapping[str, Any]) -> Deed:
     return Delay(least, most, _nodes(table, ALL))
 
 
-_READERS: Mapping[str, Any] = MappingProxyType(
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Deed]] = MappingProxyType(
     {
         "kill": lambda table: Kill(_nodes(table)),
         "revive": lambda table: Revive(_nodes(table)),
