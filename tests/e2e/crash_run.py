@@ -34,9 +34,9 @@ from tests.e2e.crash_plan import CHAIN, Blow, Volley, volleys
 
 ENTRY = "tests.e2e.crash_node:run"
 NODES = 5
-VOLLEYS = 4
+VOLLEYS = 5
 """So many go on at once."""
-ARM_SECONDS = 15.0
+ARM_SECONDS = 60.0
 """A place that is not crossed in that time will not be: the victim is killed from outside."""
 BORN_SECONDS = 90.0
 END_SECONDS = 600.0
