@@ -11,14 +11,22 @@ import pytest
 pytestmark = pytest.mark.long
 NODES, ROUNDS = 6, 8
 PATIENCE = 600.0
+PLAN = f"""
+preset = "digits"
+nodes = {NODES}
+rounds = {ROUNDS}
+[phases]                # a busy machine must not decide who takes part
+enrol_seconds = 300
+commit_seconds = 120
+reveal_seconds = 60
+"""
 
 
 def run(bench: Any, text: str) -> dict[str, Any]:
     """A mesh to its end, and what it sums up."""
-    path = Path(bench.home) / "chaos.toml"
-    path.write_text(text)
-    words = ("up", "-n", str(NODES), "--rounds", str(ROUNDS), "--chaos", str(path), "--json")
-    done = bench.run("localnet_command", *words, patience=PATIENCE)
+    path = Path(bench.home) / "plan.toml"
+    path.write_text(f"{PLAN}{text}")
+    done = bench.run("localnet_command", "up", str(path), "--json", patience=PATIENCE)
     assert done.returncode == 0, done.stderr
     print(done.stderr)
     assert not bench.processes()
@@ -84,10 +92,8 @@ def test_a_chain_that_is_silent_for_a_while_is_waited_for(bench: Any) -> None:
 
 def test_who_joins_late_is_bound_and_paid(bench: Any) -> None:
     plan = Path(bench.home) / "late.toml"
-    plan.write_text(
-        f'preset = "digits"\nnodes = {NODES}\nrounds = {ROUNDS}\nspare = 1\n[phases]\nenrol_seconds = 60\n'
-        'commit_seconds = 60\nreveal_seconds = 30\n[[chaos]]\nat = "round>=2"\ndo = "add"\n'
-    )
+    late = PLAN.replace("enrol_seconds = 300", "enrol_seconds = 90").replace("[phases]", "spare = 1\n[phases]")
+    plan.write_text(f'{late}[[chaos]]\nat = "round>=2"\ndo = "add"\n')
     done = bench.run("localnet_command", "up", str(plan), "--json", patience=PATIENCE)
     assert done.returncode == 0, done.stderr
     name = f"node-{NODES}"

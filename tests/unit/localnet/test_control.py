@@ -1,4 +1,4 @@
-"""Who may act on a mesh, and what they may say: over real sockets, with and without the token, and far too much of it."""
+"""Who may act on a mesh, and what they may say: over real sockets, with and without the token, and far too much."""
 
 from __future__ import annotations
 
