@@ -15,7 +15,7 @@ from p2pfd.core.claims import Claim
 from p2pfd.core.effects import Effect, Field, Work
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Message, Outcome, Settled
 from p2pfd.core.ids import PeerId, TaskId
-from p2pfd.core.ticks import Tick
+from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import ACCEPT, Reject, Verdict
 from p2pfd.errors import DecodeError, P2pfdError
 from p2pfd.network.api import Delivery, Topic, Transport
@@ -43,6 +43,8 @@ TOLD_IN_FULL = 32
 _CONCLUDE = "the node's own conclusion"
 REMEMBERED = 4096
 """So many of its own last numbers a node knows again."""
+LEEWAY = 10 * SECOND
+"""By so much this life's clock may be behind the last one's: numbers that are no higher may be of that."""
 MOST_UNANSWERED = 256
 """So many deliveries are with the machine at once; the transport's bounded queue holds what comes on top."""
 
@@ -151,7 +153,7 @@ class NodePorts:
             envelope = open_envelope(raw, verify, task=self._task, sender=self._keys.peer)
         except DecodeError:
             return  # not of this task: whoever has the key may take part in others
-        if envelope.seq > self._began and envelope.seq not in self._said:
+        if envelope.seq > self._began + LEEWAY and envelope.seq not in self._said:
             fix = "stop the other one; if it is not yours, the key was stolen: withdraw what you own and take new keys"
             self._tell_seldom("identity.twice", {"peer": self._keys.peer, "fix": fix})
 
