@@ -108,7 +108,7 @@ async def _encounters(mesh: Mesh) -> dict[str, int]:
     assert owned == expected, "every account has what the rules give it, to the unit"
     own = Counter(entry.terms.learner for entry in ends if entry.terms is not None)
     assert own == Counter(dict.fromkeys(accounts(plan), plan.rounds)), "each has begun what it was to, and each is over"
-    assert voted, "some were judged: the others had too few validators, who were dead when they were drawn"
+    assert voted, "some were judged; others were opened when too few had a seat yet"
     return {"payments": sum(2 + len(e.end.judges) for e in ends if e.end is not None), "encounters": len(ends)}
 
 
