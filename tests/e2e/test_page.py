@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-PATIENCE_MS = 240_000
+PATIENCE_MS = 600_000
 SERIOUS = ("serious", "critical")
 LARGEST_PICTURE = 300_000
 
