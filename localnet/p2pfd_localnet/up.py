@@ -62,6 +62,9 @@ def _options(parser: Parser) -> None:
         metavar="K",
         help="seats that are kept free for nodes that join late (0): localnet add",
     )
+    parser.suggest("plan", presets.names())
+    parser.suggest("adapter", plugins.names("p2pfd.adapters"))
+    parser.suggest("chain", plan.CHAINS)
     launch.add_running(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
     parser.add_argument(

@@ -6,7 +6,7 @@ import { explainNode } from "./met.js";
 import { nodeNames, onChange, roundNumbers, state } from "./store.js";
 import { askRound, show } from "./why.js";
 
-const MARKS = { starting: "…", listening: "…", ready: "●", stopped: "■", finished: "✓", failed: "✕", lost: "✕" };
+const MARKS = { starting: "…", listening: "…", ready: "●", stopped: "■", paused: "Ⅱ", finished: "✓", failed: "✕", lost: "✕" };
 const GONE = ["finished", "failed", "lost"];
 const OVER = ["done", "failed", "interrupted"];
 const body = $("nodes").tBodies[0];
