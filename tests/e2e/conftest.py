@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from p2pfd_localnet.program import PROGRAM
 
 HERE = Path(__file__).parent
 MARK = "P2PFD_TEST_MARK"
 PATIENCE = 60.0
+Answer = Callable[..., dict[str, Any]]
 
 
 class Bench:
@@ -137,3 +139,17 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield made
     finally:
         made.end()
+
+
+@pytest.fixture
+def answer(bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """What a command of `localnet` answers. It runs in this process: for those that start none."""
+    monkeypatch.chdir(bench.home)
+
+    def ask(*words: object, code: int = 0) -> dict[str, Any]:
+        assert PROGRAM.main([*map(str, words), "--json"]) == code
+        value: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert value["schema"] == 1
+        return value
+
+    return ask

@@ -7,23 +7,8 @@ import json
 import os
 
 import pytest
-from p2pfd_localnet.program import PROGRAM
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for leftovers in /proc")
-
-
-@pytest.fixture
-def answer(bench, capsys, monkeypatch):
-    """What a command answers; it runs in this process, where it starts none."""
-    monkeypatch.chdir(bench.home)
-
-    def ask(*words, code=0):
-        assert PROGRAM.main([*map(str, words), "--json"]) == code
-        value = json.loads(capsys.readouterr().out)
-        assert value["schema"] == 1
-        return value
-
-    return ask
 
 
 def rows(path):

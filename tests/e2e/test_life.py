@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for le
 
 
 def started(bench, *words, command="up"):
-    done = bench.localnet(command, *words, "--detach", "--json", "--no-serve")
+    done = bench.localnet(command, *words, "--detach", "--json", "--no-serve", patience=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -39,18 +39,17 @@ def check_end(value, nodes, rounds):
     assert value["lost"] == {}
 
 
-def test_a_mesh_that_was_stopped_in_mid_round_goes_on_and_pays_once(bench):
+def test_a_mesh_that_was_stopped_in_mid_round_goes_on_and_pays_once(bench, answer):
     started(bench, "small", "-n", "3", "--rounds", "3")
     task = (bench.state / "task.json").read_bytes()
-    bench.wait_for(lambda: seen(bench, "round.committed", 1))
-    stopped = bench.localnet("stop", "--json")
-    assert (stopped.returncode, json.loads(stopped.stdout)["status"]) == (0, "stopped")
+    bench.wait_for(lambda: seen(bench, "round.committed", 1), 300)
+    assert answer("stop")["status"] == "stopped"
     assert not bench.processes()
-    again = bench.localnet("up", "small", "--rounds", "3")
-    assert again.returncode == 3
-    assert "localnet start" in again.stderr
-    assert "--fresh" in again.stderr
-    done = bench.localnet("start", "--json", "--no-serve")
+    assert answer("status")["status"] == "stopped"
+    again = answer("up", "small", "--rounds", "3", code=3)["error"]["fix"]
+    assert "localnet start" in again
+    assert "--fresh" in again
+    done = bench.localnet("start", "--json", "--no-serve", patience=300)
     assert done.returncode == 0, done.stderr
     value = json.loads(done.stdout)
     check_end(value, 3, 3)
@@ -58,31 +57,43 @@ def test_a_mesh_that_was_stopped_in_mid_round_goes_on_and_pays_once(bench):
     assert len(accounts(bench)) == 2
     assert len(set(accounts(bench))) == 1
     assert not bench.processes()
-    over = bench.localnet("start")
-    assert over.returncode == 3
-    assert "is done" in over.stderr
-    assert bench.localnet("down").returncode == 0
+    assert "is done" in answer("start", code=3)["error"]["what"]
+    assert answer("down")["deleted"] is True
     assert not (bench.home / ".localnet").exists()
 
 
-def test_a_mesh_that_runs_or_is_none_is_not_started(bench):
-    assert bench.localnet("start").returncode == 6
-    assert bench.localnet("stop").returncode == 6
+def test_a_mesh_that_runs_or_is_none_is_not_started(bench, answer):
+    answer("start", code=6)
+    answer("stop", code=6)
     bench.start("fakes", "up", "--chain", "none", "-n", "2", "--rounds", "1", FAKE_FAULTS="node-0:endless")
     bench.wait_status("running")
-    second = bench.run("fakes", "start")
-    assert second.returncode == 3
-    assert "runs" in second.stderr
-    assert bench.localnet("stop").returncode == 0
-    assert bench.localnet("stop").returncode == 6
+    assert "runs" in answer("start", code=3)["error"]["what"]
+    assert answer("stop")["status"] == "stopped"
+    answer("stop", code=6)
 
 
-def test_isolated_nodes_have_an_interpreter_each_and_end_like_others(bench):
+@pytest.mark.long
+def test_meshes_run_side_by_side(bench, answer):
+    homes = ("here", "there")
+    for home in homes:
+        words = ("up", "small", "-n", "2", "--rounds", "50", "--state", home, "--detach")
+        assert bench.localnet(*words, patience=300).returncode == 0
+    told = [answer("status", "--state", home) for home in homes]
+    assert [each["running"] for each in told] == [True, True]
+    assert told[0]["watch"] != told[1]["watch"]
+    answer("stop", "--state", "here")
+    assert answer("wait", "round>=1", "--state", "there")["status"] == "running"
+    answer("down", "--state", "there")
+    assert not bench.processes()
+    assert answer("status", "--state", "here")["status"] == "stopped"
+
+
+def test_isolated_nodes_have_an_interpreter_each_and_end_like_others(bench, answer):
     words = ("up", "--chain", "none", "-n", "2", "--rounds", "1", "--isolate")
     process = bench.start("fakes", *words, FAKE_FAULTS="node-0:endless")
     bench.wait_status("running")
     assert sum("--solo" in line for line in bench.processes().values()) == 2
-    assert bench.localnet("stop").returncode == 0
+    assert answer("stop")["status"] == "stopped"
     process.communicate()
     assert not bench.processes()
 
