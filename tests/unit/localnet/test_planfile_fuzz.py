@@ -17,6 +17,7 @@ from p2pfd.errors import PlanError
 WHOLE = """preset = "digits"
 name = "mine"
 nodes = 6
+spare = 2
 rounds = 5
 seed = 42
 chain = "embedded"
