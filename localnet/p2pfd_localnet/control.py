@@ -14,7 +14,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h11
 import trio
@@ -24,7 +24,9 @@ from p2pfd.cli.screen import SCHEMA
 from p2pfd.errors import NotRunningError, P2pfdError, UsageError
 from p2pfd.node.scrape import HEAD_BYTES
 from p2pfd_localnet.deeds import Deed, deed_of, seconds_of
-from p2pfd_localnet.havoc import Havoc
+
+if TYPE_CHECKING:
+    from p2pfd_localnet.havoc import Havoc  # with it comes the chain, which a command that only asks does not need
 
 PATH = "/control"
 FILE = "control.json"

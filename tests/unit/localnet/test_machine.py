@@ -95,7 +95,8 @@ def test_without_torch_up_says_so(program, tmp_path):
     assert "make install" in done.stderr
 
 
-def test_commands_that_need_no_torch_do_not_import_it():
-    code = "import sys; from p2pfd_localnet.main import main; main(); sys.exit('torch' in sys.modules)"
+def test_commands_that_need_neither_torch_nor_a_chain_import_neither():
+    code = "import sys; from p2pfd_localnet.main import main; main(); "
+    code += "sys.exit(bool({'torch', 'eth_abi'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code, "presets"], capture_output=True, timeout=60).returncode == 0
     assert P2PFD.main(["version"]) == 0
