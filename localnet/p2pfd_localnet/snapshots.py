@@ -150,19 +150,21 @@ def _restore(args: argparse.Namespace, screen: Screen) -> int:
     source = shelf.find(args.name)
     if state.home.exists():
         state.prepare()  # what is not a mesh's is not replaced
-    fresh = state.home.with_name(f".{state.home.name}.restored")
-    copy(source, fresh)
-    (fresh / FILE).unlink(missing_ok=True)
     kept = ""
-    if state.exists():
-        lock = _held(state)
-        try:
+    lock = _held(state) if state.exists() else None
+    try:
+        fresh = state.home.with_name(f".{state.home.name}.restored")
+        _remove(fresh)  # of a restore that was cut off
+        copy(source, fresh)
+        (fresh / FILE).unlink(missing_ok=True)
+        if lock is not None:
             kept = _put_away(state, shelf)
-        finally:
+        elif state.home.exists():
+            state.delete()
+        fresh.rename(state.home)
+    finally:
+        if lock is not None:
             lock.release()
-    elif state.home.exists():
-        state.delete()
-    fresh.rename(state.home)
     how = Reader(state)
     how.look()
     before = f"; what was there is kept as {kept}" if kept else ""

@@ -75,4 +75,5 @@ def test_a_mesh_that_runs_is_not_replaced_and_no_dump_holds_a_key(bench, answer)
     bench.start("fakes", "start", FAKE_FAULTS="node-0:endless")
     bench.wait_status("running")
     assert "runs" in answer("restore", "two", code=3)["error"]["what"]
+    assert sorted(path.name for path in bench.state.parent.iterdir()) == ["default", "default.snapshots"]
     assert answer("down")["stopped"] is True
