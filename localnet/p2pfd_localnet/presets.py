@@ -38,9 +38,9 @@ PRESETS: tuple[Plan, ...] = (
     ),
     Plan(
         name="fashion",
-        summary="Fashion-MNIST with a convolutional net: clothes in grey, very unequal shares",
+        summary="Fashion-MNIST with a convolutional net: clothes in grey, unequal shares",
         rounds=6,
-        data=DataPlan("fashion", "dirichlet:0.1", public=1_000, validation=1_000, test=2_000, private=10_000),
+        data=DataPlan("fashion", "dirichlet:0.5", public=1_000, validation=1_000, test=2_000, private=10_000),
         settings={
             "net": "fast28",
             "epochs": 3,
