@@ -40,7 +40,7 @@ def why(told: Mapping[str, Any], node: str) -> str:
         sums.append(f"all are due {tokens(found['all_due'])}, the pot holds {tokens(found['pot'])}: in proportion")
     sums.append("as the labels on the chain say" if found["same"] else "NOT what the labels on the chain say")
     parts = "".join(f"<li>{escape(each)}</li>" for each in sums)
-    heads = head("label", "said", "peers who agreed", "worth of one", "brings")
+    heads = head("label", "said", "agreed", "worth", "brings")
     return (
         f'<details class="why"><summary>{tokens(found["paid"])} in round {rnd + 1}</summary>'
         f'{table(heads, rows)}<ol class="sums">{parts}</ol></details>'
@@ -127,7 +127,7 @@ def _sums(end: Mapping[str, Any]) -> str:
         )
         for judge in end["judges"]
     ]
-    heads = head("validator", "vote", "before ✓ : ✕", "others agreed", "worth of one", "score", "gets")
+    heads = head("validator", "vote", "before ✓ : ✕", "agreed", "worth", "score", "gets")
     right = "the chain credited just this" if end["right"] else "the chain credited SOMETHING ELSE"
     return (
         f'<details class="why"><summary>why</summary>{table(heads, rows)}<ol class="sums">'
