@@ -21,7 +21,9 @@ _OF_ITS_OWN = """
 .brand svg { flex: none }
 .state { display: block; white-space: normal }
 details.why { min-width: 7em; white-space: normal } details.why table { width: auto; font-size: .95em }
-details.why th, details.why td { padding: .15em .4em } details.why .sums { margin: .4em 0; max-width: 30em; white-space: normal } th, td { vertical-align: baseline } td code, p code { overflow-wrap: anywhere }
+details.why th, details.why td { padding: .15em .4em }
+details.why .sums { margin: .4em 0; max-width: 30em; white-space: normal }
+th, td { vertical-align: baseline } td code, p code { overflow-wrap: anywhere }
 main > .card { grid-column: 1 / -1 } main > .half { grid-column: auto }
 @media (max-width: 860px) { main > .half { grid-column: 1 / -1 } }
 @media print {
