@@ -71,7 +71,8 @@ def graph(nodes: Mapping[str, str], edges: Mapping[tuple[str, str], int], what: 
         kind = f'edge heard" stroke-width="{0.8 + 2 * heard / most:.2f}' if heard else "edge"
         out.append(f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
     for (name, kind), (x, y) in zip(nodes.items(), spots, strict=True):
-        badge = {"finished": "✓", "failed": "✕", "lost": "✕"}.get(kind.partition(" ")[0], "")
+        held = "!" if "blamed" in kind else ""
+        badge = held or {"finished": "✓", "failed": "✕", "lost": "✕"}.get(kind.partition(" ")[0], "")
         out.append(
             f'<g class="node {escape(kind)}" transform="translate({x:.1f} {y:.1f})"><title>{escape(name)}</title>'
             f'<circle class="body" r="{radius}"/>'
