@@ -16,6 +16,7 @@ from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.errors import PlanError
 from p2pfd.learning.adapter import Budget, Split, Task
 from p2pfd.learning.data import deal, digest_of_set
+from p2pfd.roles.encounter.work import Judged
 
 
 def flipper(text: str) -> object:
@@ -69,3 +70,14 @@ def test_what_it_delivers_does_harm_and_what_it_learns_does_not():
         answer = adapter.serve(learnt, asked, dealt.shards[1], budget, Rng(3))
         assert honest.judge(learnt, asked, answer, dealt.validation, 0.1).good is good
     assert tampered.altered
+
+
+def test_who_lies_as_a_validator_too_turns_its_findings_round_from_its_second_on():
+    one = flipper("flip-all:30")
+    found = Judged(True, {"before": 1, "after": 2})
+    assert one.alters(found) == found  # type: ignore[attr-defined]
+    list(one.hears(Tick(30 * SECOND), Started()))  # type: ignore[attr-defined]
+    assert one.alters(found) == Judged(False, found.figures)  # type: ignore[attr-defined]
+    assert one.alters(Judged(None)) == Judged(None)  # type: ignore[attr-defined]
+    shard = Split(np.zeros((1, 64), dtype=np.float32), np.array([3], dtype=np.int64))
+    assert one.teaches(shard).y.tolist() == [4]  # type: ignore[attr-defined]
