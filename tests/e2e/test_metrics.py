@@ -29,3 +29,14 @@ def test_a_node_that_waits_for_others_serves_its_metrics(bench):
     node.send_signal(signal.SIGTERM)
     node.communicate(timeout=30)
     assert node.returncode == 130
+
+
+def test_a_mesh_draws_itself_for_tensorboard(bench):
+    done = bench.fakes("-n", "2", "--rounds", "2", "--no-serve", "--tensorboard", "runs")
+    assert done.returncode == 0, done.stderr
+    folder = bench.home / "runs" / "digits"
+    assert sorted(each.name for each in folder.iterdir()) == ["mesh", "node-0", "node-1"]
+    for run in folder.iterdir():
+        [file] = run.iterdir()
+        assert b"brain.Event:2" in file.read_bytes()
+        assert b"accuracy/validation" in file.read_bytes()
