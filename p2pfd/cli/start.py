@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
 
+_CODE = 130
 _AGAIN_SECONDS = 0.01
 _INTERRUPTED = '{"schema": 1, "error": {"code": 130, "name": "interrupted", "what": "", "fix": ""}}\n'
 
 
 def run(program: Callable[[], int]) -> int:
-    """Run a program, from the import of its parts on; the exit code."""
+    """Run a program, from the import of its parts on; the exit code.
+
+    One that was interrupted ends here: the interpreter may have noted the interrupt as one that nobody handled, as
+    when it came while an extension ran a piece of Python, and would end by the signal instead of with the code.
+    """
+    code = _run(program)
+    if code == _CODE:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(program: Callable[[], int]) -> int:
     try:  # a signal may come as soon as it is minded, so that the minding, too, belongs in here
         sys.unraisablehook = _not_lost
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -23,7 +40,7 @@ def run(program: Callable[[], int]) -> int:
     except KeyboardInterrupt:  # the program itself ends in order from its first line on: this came before
         if "--json" in sys.argv:
             sys.stdout.write(_INTERRUPTED)
-        return 130
+        return _CODE
 
 
 def _not_lost(lost: sys.UnraisableHookArgs) -> None:

@@ -20,23 +20,37 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for leftovers in /proc"),
 ]
-WORDS = ("up", "small", "-n", "3", "--rounds", "3", "--json")
+PLAN = (
+    'preset = "small"\nnodes = 3\nrounds = 3\n'
+    "[phases]\nenrol_seconds = 900\ncommit_seconds = 900\nreveal_seconds = 900\n"  # however busy the machine is
+)
+WORDS = ("up", "plan.toml", "--json")
 PAYMENTS = 9
 
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """How long a run takes here from its first moment to its last."""
+    home = tmp_path_factory.mktemp("whole")
+    (home / "plan.toml").write_text(PLAN)
     began = time.monotonic()
     subprocess.run(
         [sys.executable, "-m", "localnet_command", *WORDS],
-        cwd=tmp_path_factory.mktemp("whole"),
+        cwd=home,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,
     )
     return time.monotonic() - began
+
+
+@pytest.fixture(autouse=True)
+def heeded():
+    """What is started by a shell in the background ignores Ctrl-C, and so does all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def moment_of(seed, whole_run):
@@ -85,6 +99,7 @@ def goes_on(bench):
 
 def cut(bench, number, seconds):
     """The process that was sent this signal so long after its start; None where it ended before."""
+    (bench.home / "plan.toml").write_text(PLAN)
     process = bench.start("localnet_command", *WORDS)
     try:
         process.communicate(timeout=seconds)
