@@ -18,6 +18,8 @@ from p2pfd.learning.learners import FORMS
 from p2pfd.testing.adapter import laws
 from tests.unit.learning.tasks import digits_task
 
+EVER_NEW = ("keeps to its budget", "does not grow from round to round")
+"""Laws that a learner cannot keep which is made anew each time: to the end whatever the epochs, and of any size."""
 KINDS = ("linear8", "conv8", "mlp8", "forest", "logistic")
 
 
@@ -31,7 +33,7 @@ def materials(**settings):
 def test_a_node_with_any_learner_conforms(kind):
     task, shards, _ = materials()
     for law in laws(lambda: Mixed().with_learner(kind), task, shards[:2]):
-        if kind not in FORMS or law.name != "keeps to its budget":  # a forest is grown to the end whatever the epochs
+        if kind not in FORMS or law.name not in EVER_NEW:
             law.check()
 
 
