@@ -26,6 +26,8 @@ def run(program: Callable[[], int]) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it is done: what comes now changes nothing, nor how it ends
     return code
 
 
