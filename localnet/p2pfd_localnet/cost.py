@@ -52,6 +52,8 @@ FOREST_CPU = 0.35
 BASE_MB, NODE_MB, CHAIN_MB = 280, 46, 90
 """Memory of the supervisor with the process that forks nodes, of a node, and of a chain."""
 FOREST_MB = 70
+COPIES = 4
+"""Of its samples, that a node holds at the same time."""
 NODE_DISK_MB, SETTLED_DISK_MB, PAIR_DISK_MB, ROUND_DISK_MB = 0.07, 0.08, 0.002, 0.008
 """Disk of a node: in any case, more where it settles, for each other node, and for each round."""
 CHAIN_DISK_MB = 0.003
@@ -98,7 +100,7 @@ def estimate(plan: Plan, samples: int = 0, cores: int = 0) -> Cost:
     sample_mb = 4 * wide / 1e6
     forests = sum(plan.learners[place % len(plan.learners)] == "forest" for place in range(n)) if plan.learners else 0
     memory = BASE_MB + n * NODE_MB + (CHAIN_MB if plan.chain != "none" else 0) + forests * FOREST_MB
-    memory += round(n * sample_mb * (data.public + data.validation + data.test + shard) * 1.5)
+    memory += round(n * sample_mb * (data.public + data.validation + data.test + shard) * COPIES)
     disk = n * (NODE_DISK_MB + PAIR_DISK_MB * n + ROUND_DISK_MB * rounds)
     disk += n * (SETTLED_DISK_MB + CHAIN_DISK_MB * rounds) if plan.chain != "none" else 0.0
     return Cost(

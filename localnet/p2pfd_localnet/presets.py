@@ -28,6 +28,8 @@ TERMS = EncounterSpec(
     unbond_seconds=1_200,
 )
 """Of encounters, where a plan says nothing else."""
+PATIENT = PhaseSpec(300, 300, 120)
+"""Where a node needs its time: a phase ends at once when all have acted."""
 PRESETS: tuple[Plan, ...] = (
     Plan(name=DEFAULT, summary="ten nodes, ten rounds, unequal shares of scikit-learn's digits"),
     Plan(name="small", summary="four nodes, three rounds of the same: a first look", nodes=4, rounds=3),
@@ -41,6 +43,7 @@ PRESETS: tuple[Plan, ...] = (
         summary="Fashion-MNIST with a convolutional net: clothes in grey, unequal shares",
         rounds=6,
         data=DataPlan("fashion", "dirichlet:0.5", public=1_000, validation=1_000, test=2_000, private=10_000),
+        phases=PATIENT,
         settings={
             "net": "fast28",
             "epochs": 3,
@@ -60,6 +63,7 @@ PRESETS: tuple[Plan, ...] = (
         nodes=5,
         rounds=6,
         data=DataPlan("cifar10", "dirichlet:1", public=1_000, validation=1_000, test=2_000, private=10_000),
+        phases=PATIENT,
         settings={
             "net": "fast32",
             "epochs": 3,
