@@ -76,6 +76,7 @@ class HeapDriver:
         self._order: list[int] = []
         self._present = -1
         self._entries: list[Entry] = []
+        self._at = 0
         self._timers: list[dict[str, tuple[int, Tick]]] = [{} for _ in machines]
         """Each timer's number, and when it is due."""
         self._posted: list[dict[str, Tick]] = [{} for _ in machines]
@@ -104,7 +105,11 @@ class HeapDriver:
             self._present = heappop(self._order)
             entries = self._entries = self._waiting.pop(self._present)
             entries.sort()
-            for node, at, kind, source, number, event in entries:  # more may be put in behind, while it lasts
+            place = 0
+            while place < len(entries):  # more may be put in behind, while it lasts
+                node, at, kind, source, number, event = entries[place]
+                place += 1
+                self._at = place
                 if kind == heard:
                     pass  # most of what happens
                 elif node == self._chain_at:
@@ -150,7 +155,8 @@ class HeapDriver:
     def _post(self, entry: Entry) -> None:
         window = entry[1] // self._window
         if window == self._present:
-            insort(self._entries, entry)  # only ever the present node's own, and later: a timer, a quick computation
+            # Only ever the present node's own: a timer, a computation that took no time at all. What was done is done.
+            insort(self._entries, entry, lo=self._at)
             return
         waiting = self._waiting.get(window)
         if waiting is None:
