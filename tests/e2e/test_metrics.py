@@ -7,14 +7,16 @@ import signal
 import urllib.request
 
 from p2pfd_localnet import plan as plans
+from p2pfd_localnet.checks import check_data
+from p2pfd_localnet.presets import find
 
 from p2pfd.node import config
 
 
 def test_a_node_that_waits_for_others_serves_its_metrics(bench):
-    plan = plans.change(plans.find("small"), nodes=2, chain="none")
+    plan = plans.change(find("small"), nodes=2, chain="none")
     task = bench.home / "task.json"
-    config.save_task(plan.task(plans.check_data(plan)), task)
+    config.save_task(plan.task(check_data(plan)), task)
     node = bench.start("p2pfd_command", "join", "--task", str(task), "--shard", "0/2", "--metrics", ":0", "--json")
     assert node.stderr is not None
     said = (line.split() for line in iter(node.stderr.readline, ""))

@@ -7,13 +7,15 @@ import os
 
 import pytest
 from p2pfd_localnet import plan as plans
+from p2pfd_localnet.checks import check_data
+from p2pfd_localnet.presets import find
 
 from p2pfd.core.spec import PhaseSpec
 from p2pfd.node.config import save_task
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for leftovers in /proc")
 # Long phases: the second member comes after the outsiders, and is waited for.
-PLAN = plans.change(plans.find("small"), nodes=2, rounds=2, phases=PhaseSpec(60, 60, 60))
+PLAN = plans.change(find("small"), nodes=2, rounds=2, phases=PhaseSpec(60, 60, 60))
 
 
 def join(bench, home, shard, *words):
@@ -24,7 +26,7 @@ def join(bench, home, shard, *words):
 
 @pytest.mark.long
 def test_members_learn_together_and_who_is_none_is_told_so(bench):
-    save_task(PLAN.task(plans.check_data(PLAN)), bench.home / "task.json")
+    save_task(PLAN.task(check_data(PLAN)), bench.home / "task.json")
     for name in ("mesh.key", "other.key"):
         assert bench.run("p2pfd_command", "keys", "swarm", name).returncode == 0
     first = join(bench, "one", 0, "--swarm-key", "mesh.key")

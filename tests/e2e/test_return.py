@@ -7,13 +7,15 @@ import os
 
 import pytest
 from p2pfd_localnet import plan as plans
+from p2pfd_localnet.checks import check_data
+from p2pfd_localnet.presets import find
 
 from p2pfd.core.spec import PhaseSpec
 from p2pfd.node.config import save_task
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for leftovers in /proc")
 # Long phases: nobody is to be done before the test is.
-PLAN = plans.change(plans.find("small"), nodes=3, rounds=2, phases=PhaseSpec(60, 60, 60))
+PLAN = plans.change(find("small"), nodes=3, rounds=2, phases=PhaseSpec(60, 60, 60))
 
 
 def events(bench, node):
@@ -32,7 +34,7 @@ def known(bench, node):
 
 @pytest.mark.long
 def test_a_node_that_is_run_again_finds_the_mesh_without_the_address_that_it_was_given(bench):
-    save_task(PLAN.task(plans.check_data(PLAN)), bench.home / "task.json")
+    save_task(PLAN.task(check_data(PLAN)), bench.home / "task.json")
     started, bootstrap, peers = {}, [], {}
     for shard, node in enumerate(("one", "two", "three")):
         words = ["--task", "task.json", "--home", node, "--shard", f"{shard}/3", "--json"]
