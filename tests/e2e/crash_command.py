@@ -59,6 +59,8 @@ def main() -> int:
     for seed in range(int(first), int(last or first) + 1):
         if seed in done:
             continue
+        if options.keep is not None:
+            options.keep.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=f"crashes-{seed}-", dir=options.keep))
         try:
             found = trio.run(run, seed, place / "mesh", options.kills, lambda line: print(line, flush=True))
