@@ -80,18 +80,19 @@ def differs(shown: tuple[str, ...], printed: str) -> str:
     A line of ``…`` stands for any lines, ``…`` within a line for anything. Empty when all is as the page says.
     """
     lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
-    at, skip = 0, False
+    places, skip = {0}, False  # where what follows may stand: with numbers left open, a line may be like many others
     for line in filter(str.strip, shown):
         if line.strip() == "…":
             skip = True
             continue
-        pattern = _pattern(line)
-        while skip and at < len(lines) and not pattern.fullmatch(lines[at]):
-            at += 1
-        if at == len(lines) or not pattern.fullmatch(lines[at]):
-            return f"the page has {line!r}, printed was {lines[at] if at < len(lines) else 'nothing more'!r}"
-        at, skip = at + 1, False
-    return "" if skip or at == len(lines) else f"the page does not have {lines[at]!r}"
+        pattern, first = _pattern(line), min(places)
+        may = range(first, len(lines)) if skip else sorted(places)
+        found = {at + 1 for at in may if at < len(lines) and pattern.fullmatch(lines[at])}
+        if not found:
+            there = lines[first] if first < len(lines) and not skip else "nothing more"
+            return f"the page has {line!r}, printed was {there!r}"
+        places, skip = found, False
+    return "" if skip or len(lines) in places else f"the page does not have {lines[max(places)]!r}"
 
 
 def _pattern(line: str) -> re.Pattern[str]:

@@ -77,11 +77,12 @@ SHOWN = ("plan  10 nodes · seed 7", "…", "round  1/10   paid 136.86 · 0x2e85
     [
         ("plan    4 nodes · seed 9\nx\ny\nround 2/4 paid 1.5 · 0x1a…9f and so on end\n", ""),
         ("plan    4 nodes · seed 9\n\nround 2/4 paid 1.5 · 0x1a…9f and end\n", ""),
+        ("plan    4 nodes · seed 9\nround 1/4 paid 1 · 0x1a…9f . end\nround 4/4 paid 1 · 0x1a…9f . end\n", ""),
         ("plan    4 knots · seed 9\n", "printed was 'plan    4 knots"),
         ("plan    4 nodes · seed 9\nx\n", "nothing more"),
         ("plan    4 nodes · seed 9\nround 2/4 paid 1.5 · 0x1a…9f … end\nmore\n", "does not have 'more'"),
     ],
-    ids=["more", "nothing between", "another word", "a line is missing", "a line too many"],
+    ids=["more", "nothing between", "another one like it", "another word", "a line is missing", "a line too many"],
 )
 def test_what_is_printed_is_compared_with_what_a_page_shows(printed: str, problem: str) -> None:
     found = differs(SHOWN, printed)
