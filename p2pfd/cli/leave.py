@@ -25,6 +25,8 @@ from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.evm_encounters import EvmEncounters
 
 _LOOK_SECONDS = 1.0
+_EARLY = ": still unbonding"
+"""How the contracts say that it is too early."""
 _SLOW_SECONDS = 2
 """By so much this machine's clock may be ahead of the chain's."""
 Desk = EvmSettlement | EvmEncounters
@@ -57,19 +59,17 @@ async def step(desk: Desk, task: TaskSpec, who: Account, screen: Screen) -> Left
                 seat_free = now + unbond
             else:
                 seat_free = seat.left_at + unbond
-            if now > seat_free:
-                await _do(desk, "vacate", Vacate(number), screen)
-            else:
+            if now <= seat_free or not await _do(desk, "vacate", Vacate(number), screen):
                 times.append(seat_free + 1)
                 why.append("a validator's seat answers for its votes for a while")
     held = await desk.account(who)
     waits = held.unbonding > 0
-    if waits and (ready := await desk.ready(who)) <= now:
-        await _do(desk, "withdraw", Withdraw(), screen)
-        waits = False
-    elif waits:
-        times.append(ready)
-        why.append("tokens unbond for a while")
+    if waits:
+        ready = await desk.ready(who)
+        waits = ready > now or not await _do(desk, "withdraw", Withdraw(), screen)
+        if waits:
+            times.append(ready)
+            why.append("tokens unbond for a while")
     if held.free and not waits:  # what unbonds would begin anew
         await _do(desk, "unstake", Unstake(held.free), screen)
         times.append(await desk.ready(who))
@@ -79,12 +79,17 @@ async def step(desk: Desk, task: TaskSpec, who: Account, screen: Screen) -> Left
     return Left(await desk.account(who), "; ".join(dict.fromkeys(why)), min(times, default=0))
 
 
-async def _do(desk: Desk, name: str, claim: Leave | Vacate | Withdraw | Unstake, screen: Screen) -> None:
+async def _do(desk: Desk, name: str, claim: Leave | Vacate | Withdraw | Unstake, screen: Screen) -> bool:
+    """Claim something; whether the chain took it. It may find that the time has not come: blocks that were undone took
+    their time with them."""
     receipt = await desk.final(await desk.submit(claim))  # type: ignore[arg-type]  # each claim is of its own contract
     if not isinstance(receipt, Included):
         why = getattr(receipt, "reason", "nobody knows what became of it")
+        if why.endswith(_EARLY):
+            return False
         raise ChainError(f"the chain did not take {name}: {why}", "say it again: what was done stays done")
     screen.say(f"{name:<8}in block {receipt.block} · {receipt.cost:,} gas · {receipt.ref}")
+    return True
 
 
 def _run(args: argparse.Namespace, screen: Screen) -> int:

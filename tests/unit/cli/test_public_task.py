@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import trio
 
+from p2pfd.cli import leave
 from p2pfd.cli.program import PROGRAM
 from p2pfd.core.manifest import Manifest
 from p2pfd.core.spec import in_hex
@@ -210,6 +211,22 @@ def test_whoever_leaves_gets_all_back_when_it_has_unbonded(say, world):
     assert first["why"] == "tokens unbond for a while"
     assert say("leave", *at, "--wait")["out"]
     assert say("balance", *at)["wallet"] == 500
+
+
+def test_a_clock_that_is_ahead_makes_nobody_lose_anything(say, world, monkeypatch):
+    async def later(desk):
+        return 10**10
+
+    at = ("--home", "worker", "--task", str(world.root / "left.json"), "--chain-url", world.url)
+    config.save_task(world.task, world.root / "left.json")
+    say("stake", "0.0002", *at)
+    with monkeypatch.context() as patch:
+        patch.setattr(leave, "_now", later)
+        assert say("leave", *at)["unbonding"] == 200
+        patch.setattr(leave, "_LOOK_SECONDS", 0)
+        told = say("leave", *at)  # the chain refuses: it is too early, or takes it
+    assert told["unbonding"] in (0, 200)
+    assert say("leave", *at, "--wait")["wallet"] == 500
 
 
 def test_gas_and_bond_are_those_of_the_reference():
