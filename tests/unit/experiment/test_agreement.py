@@ -89,7 +89,8 @@ def told(state: Path) -> Figures:
     summary = json.loads((state / "summary.json").read_text())
     bad = set(summary["attack"]["nodes"])
     names, neighbor, votes, over = {}, {}, {}, {}
-    events = [json.loads(line) for path in sorted(state.glob("nodes/*/events.jsonl")) for line in path.open()]
+    files = sorted(state.glob("nodes/*/events.jsonl"))
+    events = [json.loads(line) for path in files for line in path.read_text().splitlines()]
     for event in events:
         names[event.get("account", "")] = event["node"]
     for event in events:
