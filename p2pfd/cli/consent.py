@@ -9,7 +9,7 @@ from p2pfd.cli.screen import Screen
 from p2pfd.errors import UsageError
 from p2pfd.settlement import profile_files
 
-_COINS = {1: "ETH", 137: "POL", 11_155_111: "ETH", 80_002: "POL"}
+_COINS = {1: "ETH", 137: "POL", 11_155_111: "ETH"}
 _WEI_DIGITS, _GWEI_DIGITS = 18, 9
 _YES = ("y", "yes")
 

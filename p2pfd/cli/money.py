@@ -17,7 +17,6 @@ from p2pfd.core.claims import Balances, Deposit, Included, Reverted, Unstake, Wi
 from p2pfd.core.ids import Account, Amount, account
 from p2pfd.errors import ChainError, DecodeError, UsageError
 from p2pfd.node import keys, keystore
-from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.evm_encounters import EvmEncounters
@@ -112,8 +111,7 @@ async def _agree(
     except ChainError as error:
         said = next((fix for what, fix in _FIXES.items() if what in error.what), error.fix)
         raise ChainError(error.what, said) from error
-    offer = await chain.profile.habits.fees.quote(chain.rpc)
-    funds = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
+    offer, funds = await chain.gas_funds(who)
     chain_id, most = chain.caps.chain_id, settlement.contract.kind.gas_for(claim) * offer.fee
     screen.say(f"account {who} · {consent.coins(funds, chain_id)}")
     screen.say(

@@ -113,11 +113,7 @@ def _keys(home: Path, task: TaskSpec, passphrase_file: Path | None) -> keys.Node
                 f"run: p2pfd keys new --home {home}",
             )
         keystore.require_encrypted(at, f"{chain.profile} ({chain.chain_id})")
-    if keystore.exists(at):
-        return keystore.open_keys(at, passphrase.current(passphrase_file).get)
-    mine = keys.fresh()
-    keys.save(mine, at)
-    return mine
+    return keystore.open_or_make(at, passphrase.current(passphrase_file).get)
 
 
 def _join(args: argparse.Namespace, screen: Screen) -> int:

@@ -25,7 +25,6 @@ from p2pfd.node.invitation import find_chain
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.manifest import seal
 from p2pfd.node.terms import check_rules, check_terms
-from p2pfd.settlement import answers
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
 from p2pfd.settlement.profiles import Chain, open_chain, profile_of
@@ -124,8 +123,7 @@ async def _agree(
     screen: Screen,
 ) -> None:
     chain_id, who = chain.caps.chain_id, mine.account.account
-    offer = await chain.profile.habits.fees.quote(chain.rpc)
-    coins = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
+    offer, coins = await chain.gas_funds(who)
     most = sum(chain.market.kind.gas_for(claim) for _, claim in claims) * offer.fee
     screen.say(f"account {who}")
     screen.say(

@@ -12,7 +12,7 @@ from p2pfd.cli import exits, mesh, passphrase
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
-from p2pfd.node import config, keys, keystore
+from p2pfd.node import config, keystore
 from p2pfd.node.clock import SystemClock
 
 HOME = Path("p2pfd-relay")
@@ -22,7 +22,7 @@ LISTEN = "/ip4/0.0.0.0/tcp/4001"
 def _run(args: argparse.Namespace, screen: Screen) -> int:
     home = args.home.absolute()
     settings = config.network_settings({**mesh.settings_of(args), "relay": True}, home)
-    mine = _keys(home, args.passphrase_file)
+    mine = keystore.open_or_make(home / "keys", passphrase.current(args.passphrase_file).get)
     last: dict[str, object] = {}
 
     def tell(event: str, told: dict[str, object]) -> None:
@@ -59,15 +59,6 @@ async def _until_told(scope: trio.CancelScope) -> None:
         async for _ in signals:
             break
     scope.cancel()
-
-
-def _keys(home: Path, passphrase_file: Path | None) -> keys.NodeKeys:
-    at = home / "keys"
-    if keystore.exists(at):
-        return keystore.open_keys(at, passphrase.current(passphrase_file).get)
-    mine = keys.fresh()
-    keys.save(mine, at)
-    return mine
 
 
 def _options(parser: Parser) -> None:

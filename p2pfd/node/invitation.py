@@ -13,7 +13,6 @@ from p2pfd.core.spec import ChainSpec
 from p2pfd.errors import ChainError, PlanError
 from p2pfd.node import keys
 from p2pfd.node.terms import check_rules, check_terms
-from p2pfd.settlement import answers
 from p2pfd.settlement.api import Capabilities, TaskState
 from p2pfd.settlement.outlay import Outlay, outlay_of
 from p2pfd.settlement.profiles import Chain, open_chain
@@ -77,8 +76,7 @@ async def look(manifest: Manifest, url: str, who: Account) -> Outlook:
             await check_rules(chain.encounters(reader), task)
         else:
             state = await _opened(chain, manifest)
-        offer = await chain.profile.habits.fees.quote(chain.rpc)
-        coins = answers.number(await chain.rpc.call("eth_getBalance", who, "latest"), "a balance")
+        offer, coins = await chain.gas_funds(who)
         now = (await desk.now()).seconds
         held = await desk.account(who)
         return Outlook(url, chain.caps, who, outlay_of(task), held, coins, offer.fee, state, now)

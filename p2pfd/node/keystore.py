@@ -68,6 +68,15 @@ def exists(directory: Path) -> bool:
     return (directory / ENCRYPTED_FILE).exists() or (directory / keys.FILE).exists()
 
 
+def open_or_make(directory: Path, ask: Callable[[], str]) -> NodeKeys:
+    """The keys in the folder; fresh ones, kept plain, where there are none. ``ask`` has the passphrase of old ones."""
+    if exists(directory):
+        return open_keys(directory, ask)
+    mine = keys.fresh()
+    keys.save(mine, directory)
+    return mine
+
+
 def create(mine: NodeKeys, directory: Path, passphrase: str, *, work: int = STANDARD_WORK) -> Path:
     """Write the keys behind a passphrase. Keys that are there already are never replaced."""
     if exists(directory):

@@ -16,6 +16,7 @@ from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import Capabilities
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.evm_encounters import EvmEncounters
+from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.follow import Follower
 from p2pfd.settlement.kinds import ENCOUNTERS, ONCHAIN, Contract, kind_of
 from p2pfd.settlement.local import LocalChain as LocalChain
@@ -105,6 +106,11 @@ class Chain:
 
     def _recall(self, contract: Contract) -> Recall:
         return self._recalls.setdefault(contract.address, Recall(self._watcher, contract))
+
+    async def gas_funds(self, who: Account) -> tuple[Offer, int]:
+        """What a transaction would offer for its gas now, and what an account has for gas, in the smallest unit."""
+        offer = await self.profile.habits.fees.quote(self.rpc)
+        return offer, answers.number(await self.rpc.call("eth_getBalance", who, "latest"), "a balance")
 
     def sender(self, key: AccountKey) -> Sender:
         """The account's transactions."""
