@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p2pfd.behaviours import behaviour_class
+from p2pfd.behaviours.cast import cast
 from p2pfd.core.rng import Rng
 from p2pfd.experiment.plan import Plan
 from p2pfd.experiment.result import HONEST
@@ -20,14 +20,5 @@ class Roles:
 
 def roles_of(plan: Plan, rng: Rng) -> Roles:
     """Draw who misbehaves: nobody chooses its shard or its place in the graph."""
-    kinds = [HONEST] * plan.nodes
-    owners = list(range(plan.nodes))
-    order = list(range(plan.nodes))
-    rng.shuffle(order)
-    for name, count in plan.counts().items():
-        chosen, order = order[:count], order[count:]
-        kind, _ = behaviour_class(name)
-        for node in chosen:
-            kinds[node] = name
-            owners[node] = chosen[0] if kind.one_owner else node
-    return Roles(tuple(kinds), tuple(owners))
+    drawn = cast(plan.counts(), plan.nodes, rng)
+    return Roles(tuple(kind or HONEST for kind in drawn.kinds), drawn.owners)
