@@ -167,6 +167,9 @@ class Picture:
                 if peer in names and isinstance(count, int):
                     total[names[peer]] = total.get(names[peer], 0) + count
             known["heard"] = total
+            known["hears"] = known.get("hears", set()) | {names[peer] for peer in heard if peer in names}
+        if isinstance(peers, list) or isinstance(heard, dict):
+            known["hears"] = known.get("hears", set()) & set(known.get("links", ()))
         offences = event.fields.get("offences")
         if isinstance(offences, dict):
             known["offences"] = {
@@ -280,6 +283,7 @@ class Picture:
             "fedavg": node.fedavg_bytes or network.get("weights", 0) * len(node.accuracy),
             "links": network.get("links", []),
             "heard": network.get("heard", {}),
+            "hears": len(network.get("hears", ())),
             "offences": network.get("offences", {}),
             "refuses": network.get("refuses", []),
             "metrics": self._metrics.get(node.name, ""),

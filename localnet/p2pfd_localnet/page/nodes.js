@@ -53,8 +53,7 @@ function paint() {
     say(cells[0], `${MARKS[now] ?? "?"} ${life}${stake?.suspended ? ", suspended" : ""}${shunned}`);
     say(cells[1], node.round ? String(node.round) : "–");
     say(cells[2], percent(node.together ?? node.accuracy));
-    const from = Object.keys(node.heard).length;
-    say(cells[3], from ? `${from} of ${node.links.length}` : `${node.links.length ? `– of ${node.links.length}` : "–"}`);
+    say(cells[3], node.links.length ? `${node.hears || "–"} of ${node.links.length}` : "–");
     say(cells[4], stake ? tokens(stake.locked, unit) : state.about.plan?.bond ? tokens(state.about.plan.bond, unit) : "–");
     say(cells[5], node.paid ? tokens(node.paid, unit) : "–");
     why.disabled = !explained.has(name);

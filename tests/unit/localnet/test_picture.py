@@ -126,6 +126,27 @@ def test_who_hears_whom_by_the_names_of_nodes() -> None:
     assert (node["sent"], node["labels"], node["fedavg"]) == (30, 5, 100)
 
 
+def test_who_is_heard_is_one_of_those_who_are_connected() -> None:
+    """A partition takes links away: how many are heard is told of the same peers as how many there are."""
+    stage = Stage()
+    told = {"bytes_sent": 1, "bytes_received": 1}
+
+    def hears() -> tuple[int, int]:
+        node = stage.told()["nodes"]["node-0"]
+        return node["hears"], len(node["links"])
+
+    stage.happen("node.network", **told, peers=["peer-1", "peer-2"], heard={"peer-1": 4, "peer-2": 1})
+    assert hears() == (2, 2)
+    stage.happen("node.network", **told, peers=["peer-2"], heard={"peer-1": 3})
+    assert hears() == (1, 1), "what came last from one that has gone since"
+    stage.happen("node.network", **told, peers=[])
+    assert hears() == (0, 0)
+    stage.happen("node.network", **told, peers=["peer-1", "peer-2"])
+    assert hears() == (0, 2), "they are back, and have said nothing yet"
+    stage.happen("node.network", **told, heard={"peer-2": 1, "a stranger": 2})
+    assert hears() == (1, 2)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
