@@ -28,7 +28,7 @@ from p2pfd_localnet.report import render
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.start import found, late, start_nodes
 from p2pfd_localnet.state import Lock, write
-from p2pfd_localnet.summary import Summary, summarise
+from p2pfd_localnet.summary import Summary, in_vain, summarise
 from p2pfd_localnet.timeline import begin
 from p2pfd_localnet.watch import Watch
 from p2pfd_localnet.words import Words
@@ -156,6 +156,9 @@ class Mesh:
         payouts = {who: after[who] - past.before[who] for who in after}
         summary = summarise(job.plan, watch.view, seconds, payouts, audit, str(state.report), ends)
         state.report.write_text(render(summary, watch.picture.since(0)[1]), encoding="utf-8")
+        failed = in_vain(job.plan, watch.view, (told for _, told in self._ledger.history))
+        if failed is not None:
+            raise failed
         return summary
 
     async def _founded(self) -> tuple[TaskSpec, Past]:

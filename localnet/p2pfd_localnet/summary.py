@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from p2pfd.core.claims import Enrolled
 from p2pfd.core.ids import Account
+from p2pfd.errors import DeadlineError
 from p2pfd.incentives.audit import Audit
 from p2pfd.incentives.encounter_audit import End
 from p2pfd_localnet.plan import Plan
@@ -115,6 +117,37 @@ class Summary:
             "lost": {node.name: node.error for node in self.lost},
             "report": self.report,
         }
+
+
+def in_vain(plan: Plan, view: MeshView, history: Iterable[object]) -> DeadlineError | None:
+    """What to tell of a run that came to its end and in which nobody learnt anything; None of any other.
+
+    ``history`` is what the chain told of the task.
+    """
+    if plan.meets:
+        if view.meetings.over:
+            return None
+        return DeadlineError(
+            "the mesh is over, and not one encounter came to an end",
+            "look at localnet logs; [encounters] in a plan bounds how long their steps may take",
+        )
+    if any(node.accuracy for node in view.nodes.values()):
+        return None
+    phases = plan.phases
+    if not view.phases:
+        enrolled = len({event.worker for event in history if isinstance(event, Enrolled)})
+        return DeadlineError(
+            f"the mesh is over without a single round: {enrolled} of {len(view.nodes)} nodes were enrolled when "
+            f"enrol_seconds = {phases.enrol_seconds} had passed",
+            "allow more in a plan: [phases] enrol_seconds; localnet logs --match claim.refused says what came too late",
+        )
+    quorum = plan.quorum or len(view.nodes) // 2 + 1
+    return DeadlineError(
+        f"the mesh is over, and not one round counted: fewer than {quorum} nodes committed within "
+        f"commit_seconds = {phases.commit_seconds} and revealed within reveal_seconds = {phases.reveal_seconds}",
+        "allow more of them in a plan's [phases], or take fewer nodes; localnet logs --match 'late|failed|refused' "
+        "says what went wrong",
+    )
 
 
 def rounded(fraction: float | None) -> float | None:

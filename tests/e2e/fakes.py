@@ -2,7 +2,7 @@
 
 A round takes `FAKE_ROUND_MS`. What goes wrong is told by `FAKE_FAULTS`: ``node-1:die@2`` kills the process in round 2,
 ``node-1:fail@2`` lets it say why it cannot go on, ``node-1:deaf`` ignores the request to stop, ``node-1:mute`` never
-listens, ``node-1:endless`` never finishes.
+listens, ``node-1:endless`` never finishes, ``node-1:short`` learns from no round.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class FakeNode:
                 return 0
             for event in ("round.committed", "round.revealed"):
                 self.log(event, round=rnd, have=self.config["shards"], of=self.config["shards"])
+            if self.fault == "short":
+                self.log("round.short", round=rnd, votes=0, quorum=1)
+                continue
             self.log(
                 "round.absorbed", round=rnd, accuracy=0.5 + 0.4 * (rnd + 1) / self.rounds, weights="ab" * 32, votes=1
             )

@@ -51,6 +51,24 @@ def test_one_node_trains_alone_and_is_not_paid(bench):
     assert value["accuracy"]["alone"] > 0.3
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("phases", "words", "told"),
+    [
+        ("enrol_seconds = 1", ("-n", "3"), "enrol_seconds = 1 had passed"),
+        ("commit_seconds = 4", ("-n", "3", "--attack", "absent:2"), "not one round counted: fewer than 2 nodes"),
+    ],
+    ids=["nobody enrolled in time", "too few committed"],
+)
+def test_a_mesh_in_which_nobody_could_work_says_why(bench, phases, words, told):
+    (bench.home / "hasty.toml").write_text(f'preset = "small"\n[phases]\n{phases}\n')
+    done = bench.localnet("up", "hasty.toml", *words)
+    assert done.returncode == 4, (done.stdout, done.stderr)
+    assert told in done.stderr
+    assert "allow more" in done.stderr
+    assert not bench.processes()
+
+
 def test_ctrl_c_in_the_midst_leaves_no_process_port_or_file(bench):
     process = bench.start("localnet_command", "up", "small", "--rounds", "500")
     bench.wait_for(lambda: any(event["event"] == "round.absorbed" for event in bench.events("node-0")))

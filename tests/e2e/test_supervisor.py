@@ -163,6 +163,19 @@ def test_a_node_that_dies_is_reported_and_the_others_finish(bench):
     assert "node-2: its process was ended by signal 9" in done.stderr
 
 
+def test_a_mesh_in_which_nobody_learnt_is_no_success(bench):
+    everybody = ",".join(f"{name}:short" for name in ("node-0", "node-1", "node-2"))
+    done = bench.fakes("-n", "3", "--rounds", "2", "--json", FAKE_FAULTS=everybody)
+    assert done.returncode == 4
+    error = json.loads(done.stdout)["error"]
+    assert "not one round counted" in error["what"]
+    assert "commit_seconds" in error["what"]
+    assert "[phases]" in error["fix"]
+    assert bench.mesh()["status"] == "failed"
+    assert (bench.state / "report.html").exists()
+    assert not bench.processes()
+
+
 def test_when_the_last_node_fails_the_run_ends_with_its_code_and_words(bench):
     done = bench.fakes("-n", "1", "--rounds", "2", "--json", FAKE_FAULTS="node-0:fail@1")
     assert done.returncode == 7
