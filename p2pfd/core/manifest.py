@@ -21,7 +21,8 @@ VERSION = 1
 MAX_HINTS = 16
 MAX_HINT = 256
 MAX_NOTE = 500
-_KEYS = ("version", "task", "bootstrap", "data", "rpc", "requester", "until", "note")
+DIGEST_BYTES = 32
+_KEYS = ("version", "task", "bootstrap", "data", "rpc", "genesis", "requester", "issued", "until", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Manifest:
     """Where the public samples can be had."""
     rpc: tuple[str, ...] = ()
     """Where the chain answers to anybody."""
+    genesis: bytes = b""
+    """The hash of the chain's first block, by which two chains with one id differ; empty leaves that open."""
+    issued: int = 0
+    """In which second it was signed: of two invitations to one task the later one counts. 0 where nobody says."""
     until: int = 0
     """Up to which second it is worth joining; 0 leaves that open."""
     note: str = ""
@@ -47,8 +52,11 @@ class Manifest:
             _check_hints(name, getattr(self, name))
         for url in (*self.data, *self.rpc):
             _check_url(url)
-        if not 0 <= self.until <= MAX_INTEGER:
-            raise PlanError(f"until is {self.until}", "it is a second since 1970, or 0")
+        for name in ("issued", "until"):
+            if not 0 <= getattr(self, name) <= MAX_INTEGER:
+                raise PlanError(f"{name} is {getattr(self, name)}", "it is a second since 1970, or 0")
+        if len(self.genesis) not in (0, DIGEST_BYTES):
+            raise PlanError(f"genesis has {len(self.genesis)} bytes", f"a block's hash has {DIGEST_BYTES}, or none")
         if len(self.note) > MAX_NOTE or not (self.note.isprintable() or not self.note):
             raise PlanError("the note is too long or not printable", f"write at most {MAX_NOTE} printable characters")
 
@@ -65,7 +73,9 @@ class Manifest:
             "bootstrap": list(self.bootstrap),
             "data": list(self.data),
             "rpc": list(self.rpc),
+            "genesis": self.genesis,
             "requester": self.requester,
+            "issued": self.issued,
             "until": self.until,
             "note": self.note,
         }
@@ -78,20 +88,22 @@ def manifest_of(value: object) -> Manifest:
     plain: Mapping[str, Any] = value
     if plain["version"] != VERSION or isinstance(plain["version"], bool):
         raise PlanError("this manifest is of another version", f"this release reads version {VERSION}")
-    hints = {}
+    rest: dict[str, Any] = {}
     for name in ("bootstrap", "data", "rpc"):
         found = plain[name]
         if not isinstance(found, (list, tuple)) or not all(isinstance(hint, str) for hint in found):
             raise PlanError(f"{name} is no list of texts", "the manifest is damaged: ask for it again")
-        hints[name] = tuple(found)
-    until, note = plain["until"], plain["note"]
-    if isinstance(until, bool) or not isinstance(until, int) or not isinstance(note, str):
-        raise PlanError("until or note is of the wrong type", "the manifest is damaged: ask for it again")
+        rest[name] = tuple(found)
+    kinds: dict[str, type] = {"genesis": bytes, "issued": int, "until": int, "note": str}
+    for name, kind in kinds.items():
+        if type(plain[name]) is not kind:
+            raise PlanError(f"{name} is of the wrong type", "the manifest is damaged: ask for it again")
+        rest[name] = plain[name]
     try:
         who = account(plain["requester"])
     except (DecodeError, TypeError, AttributeError) as error:
         raise PlanError("requester is no account", "an account is 0x and forty hex digits") from error
-    return Manifest(from_plain(plain["task"]), who, **hints, until=until, note=note)
+    return Manifest(from_plain(plain["task"]), who, **rest)
 
 
 def _check_hints(name: str, hints: tuple[str, ...]) -> None:

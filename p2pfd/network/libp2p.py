@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -111,6 +111,10 @@ class Libp2pTransport:
         """The peers connected now."""
         return self._links.peers()
 
+    def host_of(self, peer: PeerId) -> str | None:
+        """The IP address that a connected peer is at; None where it comes through a relay."""
+        return self._links.host_of(peer)
+
     def is_refused(self, peer: PeerId) -> bool:
         """Whether a peer is not welcome at present, for what it did."""
         return self._links.is_refused(peer)
@@ -195,8 +199,8 @@ class Libp2pTransport:
         except DecodeError as error:
             raise NetworkError(f"{peer} has answered nonsense: {error.what}", "ask another peer") from error
 
-    def serve(self, protocol: str, limit: int, answer: Callable[[PeerId, bytes], bytes]) -> None:
-        """Answer `request`s under this protocol name."""
+    def serve(self, protocol: str, limit: int, answer: Callable[[PeerId, bytes], bytes | Awaitable[bytes]]) -> None:
+        """Answer `request`s under this protocol name, at once or after a while."""
         self._exchange.serve(protocol, limit, answer)
 
     def blame(self, peer: PeerId, reason: str) -> None:
