@@ -1,0 +1,265 @@
+"""``python -m tests.mutation [--sample N] [--seed N] [--jobs N] [PACKAGE...]``: mistakes are made, tests are to notice.
+
+Each package is measured by the tests that are quick: which of them runs which line is found out once and kept in
+``.mutation``, and so is what became of every mutant, as long as nothing changes that it depends on. A run that is cut
+off goes on where it was. With ``--coverage`` only the lines that no test runs are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import queue
+import subprocess
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.mutation.mutants import Mutant, mutants
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".mutation"
+EXPLAINED = Path(__file__).parent / "survivors.toml"
+PURE = ("core", "wire", "incentives", "roles")
+TESTS = (
+    "tests/unit/core",
+    "tests/unit/wire",
+    "tests/unit/incentives",
+    "tests/unit/roles",
+    "tests/unit/test_audit.py",
+    "tests/unit/behaviours",
+    "tests/property",
+    "tests/sim",
+)
+LONGEST = 45.0
+"""Seconds of tests, as they take without a mistake, that one mutant is tried with: the quickest tests first."""
+
+
+def main() -> int:
+    """Measure, and print tables."""
+    said = _arguments()
+    KEPT.mkdir(exist_ok=True)
+    covered = _covered()
+    if said.coverage:
+        return _coverage(covered)
+    known = _known()
+    todo = [mutant for package in said.packages for mutant in _sample(package, said.sample, said.seed)]
+    found = _outcomes(todo, covered, said.jobs)
+    return _tell(todo, found, known)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make mutation", description=__doc__.splitlines()[0])
+    usual = ["wire", "incentives", "roles"]
+    parser.add_argument("packages", nargs="*", default=usual, metavar="PACKAGE", help=" ".join(PURE))
+    parser.add_argument("--sample", type=int, default=150, help="mutants of each package; 0 for all")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
+    parser.add_argument("--coverage", action="store_true", help="only tell how many lines the tests run")
+    said = parser.parse_args()
+    if strange := set(said.packages) - set(PURE):
+        parser.error(f"no such package: {', '.join(sorted(strange))}; there are {', '.join(PURE)}")
+    return said
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _sources(package: str) -> list[Path]:
+    return sorted((ROOT / "p2pfd" / package).rglob("*.py"))
+
+
+def _covered() -> dict[str, Any]:
+    """Which test runs which line of the pure packages, measured anew when a line or a test is another one."""
+    tests = [
+        path for place in TESTS for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
+    ]
+    target = KEPT / f"covered-{_digest([p for name in PURE for p in _sources(name)] + tests)}.json"
+    if not target.exists():
+        print("which test runs which line: measured once, some minutes ...", file=sys.stderr, flush=True)
+        part = target.with_suffix(".part")
+        wanted = {"COVERING_TO": str(part), "COVERING_OF": " ".join(f"p2pfd.{name}" for name in PURE)}
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-m",
+            "not long",
+            "-p",
+            "tests.mutation.covering",
+            "-p",
+            "no:cacheprovider",
+            *TESTS,
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | wanted, check=False, stdout=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            raise SystemExit(f"the tests fail without any mistake: mend them first\n{done.stdout[-3000:]}")
+        part.rename(target)
+    measured: dict[str, Any] = json.loads(target.read_text())
+    return measured
+
+
+def _sample(package: str, number: int, seed: int) -> list[Mutant]:
+    """Some mutants of a package, drawn by a hash: the same ones for a seed as long as their lines stand."""
+    every = [m for path in _sources(package) for m in mutants(_module(path), path.read_text())]
+    drawn = sorted(every, key=lambda m: hashlib.sha256(f"{seed} {m.name}".encode()).digest())
+    print(
+        f"p2pfd.{package}: {len(every)} mutants, {len(drawn[:number] if number else drawn)} tried",
+        file=sys.stderr,
+        flush=True,
+    )
+    return drawn[:number] if number else drawn
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _path(module: str) -> Path:
+    place = ROOT.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def _tests(mutant: Mutant, covered: dict[str, Any]) -> list[str]:
+    """The tests that run the statement, quickest first; where an import runs it, those that run any of the module."""
+    by_line = covered["files"].get(str(_path(mutant.module)), {"tests": {}})["tests"]
+    running = {test for line in mutant.lines for test in by_line.get(str(line), []) if test}
+    if not running and any("" in by_line.get(str(line), []) for line in mutant.lines):
+        running = {test for tests in by_line.values() for test in tests if test}
+    quickest = sorted(running, key=lambda test: (covered["seconds"][test], test))
+    chosen, spent = [], 0.0
+    for test in quickest:
+        spent += covered["seconds"][test]
+        if chosen and spent > LONGEST:
+            break
+        chosen.append(test)
+    return chosen
+
+
+def _outcomes(todo: list[Mutant], covered: dict[str, Any], jobs: int) -> dict[str, str]:
+    """What becomes of each mutant, kept from run to run."""
+    kept = KEPT / "outcomes.jsonl"
+    before = {}
+    if kept.exists():
+        before = {entry["key"]: entry["outcome"] for entry in map(json.loads, kept.read_text().splitlines())}
+    found: dict[str, str] = {}
+    waiting: list[tuple[Mutant, str, list[str]]] = []
+    for mutant in todo:
+        tests = _tests(mutant, covered)
+        files = {ROOT / test.split("::")[0] for test in tests} | {_path(mutant.module)}
+        key = hashlib.sha256(f"{mutant.name} {_digest(sorted(files))} {' '.join(tests)}".encode()).hexdigest()
+        if not tests:
+            found[mutant.name] = "not run"
+        elif key in before:
+            found[mutant.name] = before[key]
+        else:
+            waiting.append((mutant, key, tests))
+    with kept.open("a") as out, ThreadPoolExecutor(jobs) as pool:
+        workers = Workers(jobs)
+        each = pool.map(lambda one: workers.tried(one[0], one[2], covered), waiting)
+        for number, ((mutant, key, _), outcome) in enumerate(zip(waiting, each, strict=True), 1):
+            found[mutant.name] = outcome
+            out.write(json.dumps({"key": key, "mutant": mutant.name, "outcome": outcome}) + "\n")
+            out.flush()
+            print(f"{number}/{len(waiting)} {outcome:8} {mutant.name}", file=sys.stderr, flush=True)
+    return found
+
+
+class Workers:
+    """Processes that try mutants, each with the libraries loaded once."""
+
+    def __init__(self, number: int) -> None:
+        """Start them."""
+        self.idle: queue.Queue[subprocess.Popen[str]] = queue.Queue()
+        for _ in range(number):
+            command = [sys.executable, "-m", "tests.mutation.trial"]
+            self.idle.put(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+
+    def tried(self, mutant: Mutant, tests: list[str], covered: dict[str, Any]) -> str:
+        """What becomes of one mutant."""
+        allowed = 20 + 4 * sum(covered["seconds"][test] for test in tests)
+        order = {"mutant": asdict(mutant), "path": str(_path(mutant.module)), "tests": tests, "seconds": allowed}
+        worker = self.idle.get()
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(json.dumps(order) + "\n")
+        worker.stdin.flush()
+        answer = worker.stdout.readline().strip()
+        if not answer:
+            raise SystemExit(f"a trial of {mutant.name} could not be made")
+        self.idle.put(worker)
+        return answer
+
+
+def _known() -> dict[str, str]:
+    """Survivors that are explained: what they change is not behaviour, or what else is said of them."""
+    listed: list[dict[str, str]] = (
+        tomllib.loads(EXPLAINED.read_text()).get("survivor", []) if EXPLAINED.exists() else []
+    )
+    return {f"{entry['module']}: {entry['what']}": entry["why"] for entry in listed}
+
+
+def _tell(todo: list[Mutant], found: dict[str, str], known: dict[str, str]) -> int:
+    by_package: dict[str, Counter[str]] = defaultdict(Counter)
+    unexplained = []
+    for mutant in todo:
+        outcome = found[mutant.name]
+        why = known.get(f"{mutant.module}: {mutant.what}")
+        if outcome in ("survived", "not run") and why is not None:
+            outcome = "explained"
+        elif outcome in ("survived", "not run"):
+            unexplained.append((mutant, outcome))
+        by_package[".".join(mutant.module.split(".")[:2])][outcome] += 1
+    print("| package | tried | noticed | of these by time | explained | not noticed | share noticed (95 %) |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for package, counts in sorted(by_package.items()):
+        tried, seen, rest = counts.total(), counts["killed"] + counts["timeout"], counts["survived"] + counts["not run"]
+        low, high = _interval(seen, tried)
+        numbers = f"{tried} | {seen} | {counts['timeout']} | {counts['explained']} | {rest}"
+        print(f"| `{package}` | {numbers} | {seen / tried:.3f} ({low:.3f} to {high:.3f}) |")
+    for mutant, outcome in unexplained:
+        print(f"{outcome}: {mutant.name}")
+    return 0
+
+
+def _interval(seen: int, tried: int) -> tuple[float, float]:
+    """Wilson's interval for a share."""
+    share, z = seen / tried, 1.96
+    middle = (share + z * z / (2 * tried)) / (1 + z * z / tried)
+    half = z * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried)) / (1 + z * z / tried)
+    return middle - half, middle + half
+
+
+def _coverage(covered: dict[str, Any]) -> int:
+    print("| package | lines that can be run | run by its tests | share |\n|---|--:|--:|--:|")
+    worst = 1.0
+    for package in PURE:
+        files = [covered["files"].get(str(path)) for path in _sources(package)]
+        lines = sum(file["statements"] for file in files if file)
+        missing = sum(len(file["missing"]) for file in files if file)
+        worst = min(worst, 1 - missing / lines)
+        print(f"| `p2pfd.{package}` | {lines} | {lines - missing} | {1 - missing / lines:.3f} |")
+    for package in PURE:
+        for path in _sources(package):
+            if (file := covered["files"].get(str(path))) and file["missing"]:
+                print(f"{path.relative_to(ROOT)}: {' '.join(map(str, file['missing']))}")
+    return 0 if worst >= 0.9 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
