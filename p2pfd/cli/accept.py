@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 
 import trio
 
-from p2pfd.cli import consent, passphrase
+from p2pfd.cli import boards, consent, passphrase
+from p2pfd.cli.invite import invitation
 from p2pfd.cli.money import tokens
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.task import say_cost, say_state
@@ -17,10 +19,13 @@ from p2pfd.core.ids import Account
 from p2pfd.core.manifest import Manifest
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import ChainError, PlanError, UsageError
+from p2pfd.network.settings import NetworkSettings
 from p2pfd.node import keys, keystore
 from p2pfd.node.invitation import Outlook, find_chain, look
 from p2pfd.settlement import profile_files
 from p2pfd.settlement.profiles import profile_of
+
+_ID = re.compile(r"[0-9a-f]{8,64}(@0x[0-9a-f]{0,40})?")
 
 
 def chain_named(args: argparse.Namespace) -> str:
@@ -31,6 +36,39 @@ def chain_named(args: argparse.Namespace) -> str:
     if len(names) > 1:
         raise UsageError(f"--network names {len(names)} chains", "a task settles on one")
     return names[0] if names else ""
+
+
+def invited(args: argparse.Namespace, network: NetworkSettings, screen: Screen) -> tuple[str, Manifest]:
+    """The invitation that `p2pfd join` was given, or that hangs on a notice board under the task's id."""
+    wanted: str = args.invitation
+    by_id = _ID.fullmatch(wanted.lower()) is not None and not Path(wanted).is_file()
+    if not by_id:
+        if args.at:
+            raise UsageError(f"{wanted[:80]!r} is not a task's id", "with --at write 8 to 64 hex digits of it")
+        return invitation(wanted)
+    plain = NetworkSettings(network_key=network.network_key)
+    found = boards.fetched(wanted, args.at, plain)
+    if len(found) == 1:
+        return found[0]
+    return _of_the_one_who_opened_it(found, args.chain_url, screen)
+
+
+def _of_the_one_who_opened_it(found: list[tuple[str, Manifest]], given: str, screen: Screen) -> tuple[str, Manifest]:
+    """Of several that were signed to one task, the invitation of whom its chain names."""
+    if found[0][1].task.chain.profile != "none":
+        reader = keys.fresh().account.account
+        for text, manifest in found:
+            try:
+                trio.run(look, manifest, chain_url(manifest, "", given, screen), reader)
+            except ChainError as error:
+                screen.say(f"note    not by {manifest.requester}: {error.what}")
+            else:
+                return text, manifest
+    raise UsageError(
+        f"{len(found)} accounts have signed invitations to this task: "
+        + ", ".join(manifest.requester for _, manifest in found),
+        "say whose you mean: p2pfd join ID@0x...",
+    )
 
 
 def chain_url(manifest: Manifest, named: str, given: str, screen: Screen) -> str:

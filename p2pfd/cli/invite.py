@@ -18,15 +18,15 @@ _SECONDS = 20.0
 _WEB = ("https://", "http://")
 
 
-def invitation(source: str) -> Manifest:
-    """The manifest that a source holds; the error says what is wrong with it and with which."""
+def invitation(source: str) -> tuple[str, Manifest]:
+    """The text that a source holds, and its manifest; the error says what is wrong with it and with which."""
     if source.lstrip().startswith(PREFIX):
-        return unseal(source)
+        return source, unseal(source)
     text = _text(source)
     if not text.lstrip().startswith(PREFIX):
         raise PlanError(f"{_named(source)} is no invitation", f"its text begins with {PREFIX}")
     try:
-        return unseal(text)
+        return text, unseal(text)
     except PlanError as error:
         raise PlanError(f"{_named(source)}: {error.what}", error.fix) from error
 
@@ -35,7 +35,7 @@ def task_or_invitation(source: str) -> tuple[TaskSpec, Manifest | None]:
     """The task in a source, and the manifest that it stands in, if it stands in one."""
     path = Path(source)
     if source == "-" or source.startswith((PREFIX, *_WEB)) or (path.is_file() and _begins_one(path)):
-        manifest = invitation(source)
+        _, manifest = invitation(source)
         return manifest.task, manifest
     return load(path), None
 

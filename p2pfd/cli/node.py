@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd import errors
-from p2pfd.cli import accept, exits, mesh, passphrase
+from p2pfd.cli import accept, boards, exits, mesh, passphrase
 from p2pfd.cli.app import Command
-from p2pfd.cli.invite import invitation
 from p2pfd.cli.parse import Parser, number
 from p2pfd.cli.screen import Screen
 from p2pfd.cli.task_file import load as load_task
@@ -25,6 +24,7 @@ from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.settlement.profiles import profile_of
 
 LISTEN = "/ip4/0.0.0.0/tcp/0"
+INVITATION = "invitation.p2pfd"
 
 
 class Line:
@@ -120,12 +120,12 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     if (args.task is None) == (args.invitation is None):
         raise UsageError("join what?", "name an invitation, or a task file with --task FILE")
     named = accept.chain_named(args)
-    manifest = None if args.invitation is None else invitation(args.invitation)
-    task = load_task(args.task) if manifest is None else manifest.task
     home = args.home.absolute()
-    shard, shards = args.shard or (0, task.seats)  # of strangers each gets one by lot, below
     network = mesh.settings_of(args)
-    config.network_settings(network, home)
+    settled = config.network_settings(network, home)
+    text, manifest = ("", None) if args.invitation is None else accept.invited(args, settled, screen)
+    task = load_task(args.task) if manifest is None else manifest.task
+    shard, shards = args.shard or (0, task.seats)  # of strangers each gets one by lot, below
     url = args.chain_url if manifest is None else accept.chain_url(manifest, named, args.chain_url, screen)
     if task.chain.profile != "none" and not url:
         raise PlanError(f"the task settles on chain {task.chain.chain_id}", "say where that answers: --chain-url URL")
@@ -143,6 +143,8 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     if manifest is not None and args.shard is None:
         shard = accept.shard_by_lot(task, mine.account.account, screen)
     config.save_task(task, home / "task.json")
+    if text:
+        (home / INVITATION).write_text(text, encoding="utf-8")
     settings = config.NodeConfig(
         name=home.name,
         home=str(home),
@@ -157,6 +159,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
         metrics=args.metrics,
         network=network,
         max_gwei=args.max_gwei,
+        invitation=INVITATION if text else "",
     )
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
@@ -186,8 +189,11 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _join_options(parser: Parser) -> None:
     parser.add_argument(
-        "invitation", nargs="?", help="what p2pfd task publish wrote: a file, an address, - or its text"
+        "invitation",
+        nargs="?",
+        help="what p2pfd task publish wrote: a file, an address, - or its text; with --at, a task's id",
     )
+    boards.at_option(parser, "a notice board where the invitation hangs; several (P2PFD_BOARDS)")
     parser.add_argument("--task", type=Path, metavar="FILE", help="a task file, instead of an invitation: JSON or TOML")
     parser.add_argument(
         "--bootstrap", action="append", default=[], metavar="ADDR", help="a peer to dial; several times"

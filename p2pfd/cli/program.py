@@ -5,6 +5,7 @@ from __future__ import annotations
 from p2pfd.cli.adapters import ADAPTERS
 from p2pfd.cli.app import Program
 from p2pfd.cli.bench import BENCH
+from p2pfd.cli.boards import PUBLISH
 from p2pfd.cli.completion import completion
 from p2pfd.cli.contracts import CONTRACTS
 from p2pfd.cli.data import DATA
@@ -37,6 +38,7 @@ PROGRAM: Program = Program(
         DATA,
         ADAPTERS,
         TASK,
+        PUBLISH,
         BALANCE,
         STAKE,
         UNSTAKE,

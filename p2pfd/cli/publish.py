@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import calendar
+import dataclasses
 import time
 from pathlib import Path
 
 import trio
 
-from p2pfd.cli import consent, exits, passphrase
+from p2pfd.cli import boards, consent, exits, passphrase
 from p2pfd.cli.invite import task_or_invitation
 from p2pfd.cli.money import tokens
 from p2pfd.cli.parse import Parser
@@ -48,11 +49,13 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     bootstrap, data, rpc = (tuple(new) or old for new, old in zip(said, kept, strict=True))
     for address in bootstrap:
         _check_address(address)
-    manifest = Manifest(task, who, bootstrap, data, rpc, until=_until(args.until), note=args.note)
+    at = boards.addresses(args.at) if args.at else ()
+    manifest = Manifest(task, who, bootstrap, data, rpc, issued=boards.now(), until=_until(args.until), note=args.note)
     mine = keystore.open_keys(home / "keys", passphrase.current(args.passphrase_file).get)
     opened = False
     if task.chain.profile != "none":
-        opened = trio.run(_on_chain, args, manifest, mine, home, screen)
+        opened, genesis = trio.run(_on_chain, args, manifest, mine, home, screen)
+        manifest = dataclasses.replace(manifest, genesis=genesis)
     text = seal(manifest, mine.account)
     part = out.with_name(f".{out.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -63,19 +66,24 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             "note    it names no peer to begin with: run a node, and publish again with --bootstrap ADDR --replace"
         )
     screen.say(f"join    p2pfd join {out}")
-    screen.result({"id": task.id.hex(), "requester": who, "file": str(out), "invitation": text, "opened": opened})
+    told: dict[str, object] = {"id": task.id.hex(), "requester": who, "file": str(out), "invitation": text}
+    if at:
+        told["boards"] = boards.hang(text, at, boards.settings_of(args), screen)
+    screen.result({**told, "opened": opened})
     return exits.OK.code
 
 
-async def _on_chain(args: argparse.Namespace, manifest: Manifest, mine: NodeKeys, home: Path, screen: Screen) -> bool:
-    """Open the task where it is not open yet; whether it was opened now."""
+async def _on_chain(
+    args: argparse.Namespace, manifest: Manifest, mine: NodeKeys, home: Path, screen: Screen
+) -> tuple[bool, bytes]:
+    """Open the task where it is not open yet: whether it was opened now, and the hash of the chain's first block."""
     task = manifest.task
     given = (args.chain_url,) if args.chain_url else (*manifest.rpc, *profile_of(task.chain).rpc)
     url = await find_chain(task.chain, given)
     async with open_chain(task.chain, url, outbox=home / OUTBOX_FILE) as chain:
         if task.encounters.own:
             await check_rules(chain.encounters(mine.account), task)
-            return False  # nobody opens anything: who takes part pays whom they learn from
+            return False, chain.genesis  # nobody opens anything: who takes part pays whom they learn from
         desk = chain.settlement(mine.account)
         state = await desk.task_state(task.id)
         if state is not None:
@@ -85,7 +93,7 @@ async def _on_chain(args: argparse.Namespace, manifest: Manifest, mine: NodeKeys
                     f"{state.requester} opened this task, not {mine.account.account}", "give yours another name"
                 )
             screen.say("open    the task is open already")
-            return False
+            return False, chain.genesis
         if chain.caps.live:
             keystore.require_encrypted(home / "keys", f"{chain.caps.profile} ({chain.caps.chain_id})")
         claims = await _claims(desk, task, mine)
@@ -98,7 +106,7 @@ async def _on_chain(args: argparse.Namespace, manifest: Manifest, mine: NodeKeys
                     f"the chain did not take the {name}: {why}", "say it again: what was done is not repeated"
                 )
             screen.say(f"{name:<8}in block {receipt.block} · {receipt.cost:,} gas · {receipt.ref}")
-        return True
+        return True, chain.genesis
 
 
 async def _claims(desk: EvmSettlement, task: TaskSpec, mine: NodeKeys) -> list[tuple[str, Claim]]:

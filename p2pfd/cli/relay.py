@@ -37,15 +37,17 @@ def _run(args: argparse.Namespace, screen: Screen) -> int:
         else:
             last.update(told)
             words = f"{told['peers']} peers, {told['places']} of them reached through it, {told['circuits']} circuits"
-            screen.say(f"serving {words}")
+            screen.say(f"serving {words}, {told['notices']} invitations on its board")
 
     async def main() -> None:
+        from p2pfd.node.shelf import FOLDER
         from p2pfd.node.waypoint import run_waypoint  # libp2p takes a second to import, and most commands need none
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_until_told, nursery.cancel_scope)
             bootstrap = tuple(args.bootstrap)
-            await run_waypoint(mine, args.listen, settings, bootstrap, args.metrics, SystemClock(), tell)
+            rest = (args.metrics, SystemClock(), tell, home / FOLDER)
+            await run_waypoint(mine, args.listen, settings, bootstrap, *rest)
 
     trio.run(main)
     screen.say("ended   as it was told to")

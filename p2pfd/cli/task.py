@@ -1,4 +1,4 @@
-"""`p2pfd task new|check|publish|show`: write a task, look at one, and invite others to it."""
+"""`p2pfd task new|check|publish|show|find`: write a task, look at one, invite others to it, and find theirs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from p2pfd.cli import consent, exits, passphrase, publish, task_new
+from p2pfd.cli import boards, consent, exits, passphrase, publish, task_new
 from p2pfd.cli.app import Command
 from p2pfd.cli.invite import task_or_invitation
 from p2pfd.cli.money import tokens
@@ -25,6 +25,11 @@ from p2pfd.node.invitation import Outlook, find_chain, look
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
     """Do what the first word says."""
+    if args.action == "find":
+        return boards.find(args, args.file, screen)
+    if len(args.file) != 1:
+        raise UsageError(f"task {args.action} takes one file", f"for example: p2pfd task {args.action} digits.toml")
+    args.file = args.file[0]
     match args.action:
         case "new":
             return task_new.run(args, screen)
@@ -124,10 +129,18 @@ def _beside(manifest: Manifest) -> dict[str, object]:
 def _options(parser: Parser) -> None:
     parser.add_argument(
         "action",
-        type=one_of("new", "check", "publish", "show"),
-        help="write a task file; check a task or an invitation; open it on its chain and write the invitation; show it",
+        type=one_of("new", "check", "publish", "show", "find"),
+        help="write a task file; check a task or an invitation; open it on its chain, write the invitation; show it; "
+        "find one on notice boards",
     )
-    parser.add_argument("file", help="a task (JSON or TOML), or an invitation: a file, an address, - or its text")
+    parser.add_argument(
+        "file",
+        nargs="*",
+        help="a task (JSON or TOML), or an invitation: a file, an address, - or its text. find: words",
+    )
+    boards.at_option(parser, f"publish, find: a notice board; several ({boards.VARIABLE})")
+    boards.find_options(parser)
+    boards.swarm_option(parser)
     parser.add_argument("--chain-url", default="", metavar="URL", help="check, publish: where the task's chain answers")
     parser.add_argument(
         "--home", type=Path, default=HOME, metavar="DIR", help=f"publish: the requester's directory, with keys ({HOME})"

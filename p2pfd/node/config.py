@@ -12,6 +12,7 @@ from typing import Any
 from p2pfd.core.spec import TaskSpec, from_plain, in_hex, unhex
 from p2pfd.errors import PlanError
 from p2pfd.network.settings import NetworkSettings
+from p2pfd.node.manifest import MAX_TEXT
 from p2pfd.node.scrape import parse_endpoint
 
 FILE = "node.json"
@@ -47,6 +48,8 @@ class NodeConfig:
     """With what this node learns, where the adapter leaves that to each node; empty, with the task's net."""
     behaviour: str = ""
     """How this node misbehaves, for experiments on a mesh of one's own; only the process reads it (`fittings`)."""
+    invitation: str = ""
+    """The file with the task's invitation, which hangs on the node's notice board; empty where it came by none."""
     paused: int = 0
     chaos: bool = False
     """Whether whoever started this node may make its network and its disk bad; only the process reads it, too."""
@@ -109,6 +112,15 @@ def load(path: Path) -> NodeConfig:
     if not all(isinstance(address, str) for address in value["bootstrap"]):
         raise PlanError(f"{path}: bootstrap is not a list of addresses")
     return NodeConfig(**{**value, "bootstrap": tuple(value["bootstrap"])})
+
+
+def invitation_of(config: NodeConfig) -> str:
+    """The text of the invitation by which a node came; empty where it has none any more. Whoever uses it checks it."""
+    try:
+        with (Path(config.home) / config.invitation).open("rb") as file:
+            return file.read(MAX_TEXT).decode("ascii", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 def load_task(path: Path) -> TaskSpec:

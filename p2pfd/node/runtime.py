@@ -28,7 +28,8 @@ from p2pfd.learning.data import deal
 from p2pfd.network.api import Transport
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.statefile import StateFile
-from p2pfd.node.config import NodeConfig
+from p2pfd.node.board import Board
+from p2pfd.node.config import NodeConfig, invitation_of
 from p2pfd.node.driver import Driver
 from p2pfd.node.encounters import EncounterBench, habits_of, until_done
 from p2pfd.node.fittings import PLAIN, Fittings
@@ -37,6 +38,7 @@ from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
 from p2pfd.node.metrics import Watch, pages
 from p2pfd.node.neighbours import Neighbours
+from p2pfd.node.notices import SMALL
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
 from p2pfd.node.scrape import address_of, open_listener, serve
 from p2pfd.node.settling import ChainSide
@@ -153,6 +155,10 @@ async def _take_part(
             transport.on_echo(ports.echoed)
             dialled = trio.Event()
             nursery.start_soon(_dial, dials, transport, dialled, emit, report)
+            if config.invitation:
+                board = Board(SMALL, lambda: clock.now() // SECOND, rng.split("board"), own=invitation_of(config))
+                await board.serve(transport)
+                nursery.start_soon(board.run, transport)
             if fittings.beside is not None:
                 nursery.start_soon(fittings.beside, transport, store, emit)
             nursery.start_soon(ports.run_listening)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
 from p2pfd.core.rng import Rng
-from p2pfd.core.ticks import Clock
+from p2pfd.core.ticks import SECOND, Clock
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.settings import NetworkSettings
+from p2pfd.node.board import Board
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.metrics import Watch, pages
+from p2pfd.node.notices import Limits
 from p2pfd.node.scrape import address_of, open_listener, serve
 
 LOOK_SECONDS = 1.0
@@ -27,11 +30,17 @@ async def run_waypoint(
     metrics: str,
     clock: Clock,
     tell: Tell,
+    board_at: Path | None = None,
 ) -> None:
-    """Serve until cancelled. Who is connected, and what is carried, is told whenever it changes."""
+    """Serve until cancelled. Who is connected, what is carried and what hangs here is told whenever it changes.
+
+    What strangers hang up on its notice board is kept in `board_at`; without that, in memory.
+    """
     rng = Rng(secret_of(keys)).split("network", int(clock.now()))
     async with open_transport(keys.peer_private, listen, settings, bootstrap, rng=rng, clock=clock) as transport:
         watch = Watch(transport)
+        board = Board(Limits(), lambda: clock.now() // SECOND, rng.split("board"), board_at)
+        await board.serve(transport)
         told: dict[str, object] = {"peer": keys.peer, "addresses": list(transport.addresses)}
         async with trio.open_nursery() as nursery:
             if metrics:
@@ -40,13 +49,14 @@ async def run_waypoint(
                 nursery.start_soon(serve, page, pages(watch))
             watch.events["node.ready"] += 1  # it waits for nobody
             tell("listening", told)
-            nursery.start_soon(_look, transport, tell)
+            nursery.start_soon(board.run, transport)
+            nursery.start_soon(_look, transport, board, tell)
 
 
-async def _look(transport: Libp2pTransport, tell: Tell) -> None:
+async def _look(transport: Libp2pTransport, board: Board, tell: Tell) -> None:
     last: dict[str, object] = {}
     while True:
-        now = figures(transport)
+        now = {**figures(transport), "notices": len(board.notices)}
         if now != last:
             tell("serving", now)
             last = now

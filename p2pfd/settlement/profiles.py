@@ -57,7 +57,8 @@ class Chain:
         self._spec = spec
         self.profile = profile
         self._outbox = outbox
-        self._genesis = genesis
+        self.genesis = genesis
+        """The hash of the first block, by which two chains with one id differ."""
         self._senders: dict[Account, Sender] = {}
         self._recalls: dict[Account, Recall] = {}
         self._nursery: trio.Nursery | None = None
@@ -116,7 +117,7 @@ class Chain:
         """The account's transactions."""
         if key.account not in self._senders:
             habits, spec = self.profile.habits, self._spec
-            sender = Sender(self.rpc, key, spec.chain_id, outbox=self._outbox, habits=habits, genesis=self._genesis)
+            sender = Sender(self.rpc, key, spec.chain_id, outbox=self._outbox, habits=habits, genesis=self.genesis)
             self._senders[key.account] = sender
             if self._nursery is not None:
                 self._nursery.start_soon(sender.run)
