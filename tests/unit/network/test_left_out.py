@@ -15,8 +15,12 @@ from libp2p.discovery.rendezvous.messages import create_register_message
 from libp2p.discovery.rendezvous.service import RendezvousService
 from libp2p.host.autonat.autonat import AutoNATService
 from libp2p.host.autonat.pb.autonat_pb2 import Message
-from libp2p.kad_dht.common import MAX_RECORD_SIZE, MAX_VALUE_STORE_SIZE
+from libp2p.io.exceptions import IncompleteReadError
+from libp2p.kad_dht.common import MAX_RECORD_SIZE, MAX_VALUE_STORE_SIZE, PROTOCOL_ID
+from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
+from libp2p.kad_dht.pb.kademlia_pb2 import Message as DhtMessage
 from libp2p.kad_dht.value_store import ValueStore
+from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 from libp2p.records.record import make_signed_put_record
 from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status
@@ -101,3 +105,26 @@ async def test_a_dht_server_keeps_fifty_gigabytes_for_strangers(nodes: Nodes) ->
         await trio.lowlevel.checkpoint()
     assert sum(len(record.value) for record, _ in store.store.values()) == 300 * len(value), "it counts bytes now"
     assert MAX_VALUE_STORE_SIZE * MAX_RECORD_SIZE > 50 * 10**9
+
+
+async def test_twelve_silent_streams_take_a_dht_server_away_from_everybody(nodes: Nodes) -> None:
+    """Its store can be replaced by one with limits; how many streams it handles, and for how long, cannot be."""
+    node, stranger, honest = await nodes.open(), await nodes.open(), await nodes.open()
+    logging.getLogger("libp2p.kad_dht").setLevel(logging.CRITICAL)
+    dht = KadDHT(host_of(node), DHTMode.SERVER)
+    dht.value_store = ValueStore(host_of(node), host_of(node).get_id())
+    ping = encode_varint_prefixed(DhtMessage(type=DhtMessage.PING).SerializeToString())
+
+    async def asked(peer: Libp2pTransport) -> Any:
+        stream = await host_of(peer).new_stream(ID.from_base58(node.peer), [PROTOCOL_ID])
+        await stream.write(ping)
+        assert await read_varint_prefixed_bytes_limited(stream, 4096)
+        return stream
+
+    for peer in (stranger, honest):
+        await peer.connect(node.addresses[0])
+    await (await asked(honest)).reset()
+    for _ in range(12):
+        await asked(stranger)  # and then it says nothing more, for ever
+    with pytest.raises((StreamError, IncompleteReadError)):
+        await asked(honest)
