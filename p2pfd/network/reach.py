@@ -73,20 +73,35 @@ class Reach(enum.IntEnum):
     WORLD = 2
 
 
+def plain(host: str) -> str:
+    """An IP address without the interface that a link-local one comes with, and as IPv4 where IPv6 only carries it."""
+    ip = ipaddress.ip_address(host.partition("%")[0])
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+def endpoint(host: str, port: int) -> str:
+    """A host and a port in one word, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_adrift(host: str) -> bool:
+    """Whether an address means nothing without an interface: IPv6's link-local ones, which every interface has."""
+    ip = ipaddress.ip_address(host.partition("%")[0])
+    return ip.version == 6 and ip.is_link_local
+
+
 def reach_of_host(host: str) -> Reach | None:
     """How far an IP address reaches; None for one that cannot be dialled at all."""
     try:
-        ip = ipaddress.ip_address(host.partition("%")[0])
+        ip = ipaddress.ip_address(plain(host))
     except ValueError:
         return None
-    mapped = getattr(ip, "ipv4_mapped", None)
-    if mapped is not None:
-        ip = mapped
     if ip.is_unspecified or ip.is_multicast:
         return None
     if ip.is_loopback:
         return Reach.MACHINE
-    return Reach.SITE if ip.is_private or ip.is_link_local else Reach.WORLD
+    # What providers share out among their customers (100.64.0.0/10) is neither private nor the world's.
+    return Reach.SITE if ip.is_link_local or not ip.is_global else Reach.WORLD
 
 
 @lru_cache(maxsize=4096)
@@ -107,7 +122,7 @@ def reach_of(address: str) -> Reach | None:
     except (NetworkError, ValueError, LookupError):
         return None
     if names[0] in ("ip4", "ip6"):
-        return reach_of_host(host)
+        return None if is_adrift(host) else reach_of_host(host)
     return Reach.WORLD if names[0] in ("dns", "dns4", "dns6") else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import logging
 import socket as std
 import sys
@@ -23,6 +24,7 @@ from p2pfd.errors import EnvironmentProblem, NetworkError
 from p2pfd.network.api import Traffic
 from p2pfd.network.counters import Counters, Drop
 from p2pfd.network.quicklock import QuickLock
+from p2pfd.network.reach import endpoint, is_adrift, plain
 
 READ_AHEAD = 64 * 1024
 BACKLOG = 128
@@ -35,6 +37,10 @@ UNACKNOWLEDGED_MS = 25_000
 # its answer would now and then take longer than a peer may be silent. Of connections that carry little it can be told
 # not to; where it does not know how, it goes on as it does.
 TCP_THIN_LINEAR_TIMEOUTS = 16
+# Linux: of several addresses of its own, the one that stays, and not one that is made up anew every day.
+IPV6_ADDR_PREFERENCES, IPV6_PREFER_SRC_PUBLIC = 72, 2
+NEIGHBOURS = 64
+"""Bits of an IPv6 address that a network has in common: whoever has one of its addresses has as many as it likes."""
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 ACCEPT_PAUSE = 0.1
 
@@ -95,7 +101,7 @@ class CountedStream(TrioTCPStream, Wire):  # type: ignore[misc]
         self._ahead = bytearray()
         self.since = self.heard = trio.current_time()
         self.guest_of = ""
-        """The IP address that it came in from; empty when we dialled."""
+        """Where it came in from: an IPv4 address, or the network of an IPv6 one; empty when we dialled."""
         meter.open.add(self)
         for level, name, value in (
             (std.SOL_SOCKET, "SO_KEEPALIVE", 1),
@@ -144,7 +150,7 @@ class CountedStream(TrioTCPStream, Wire):  # type: ignore[misc]
     def host(self) -> str | None:
         """The IP address of the other end; None when it is gone."""
         try:
-            return str(self.stream.socket.getpeername()[0])
+            return plain(self.stream.socket.getpeername()[0])
         except OSError:
             return None
 
@@ -179,12 +185,12 @@ class CountedTcp(TCP):  # type: ignore[misc]
         try:
             stream = await trio.open_tcp_stream(host, port)
         except OSError as error:
-            raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
+            raise OpenConnectionError(f"cannot reach {endpoint(host, port)}: {error}") from error
         try:
             return RawConnection(self.meter.wrap(stream), True)
         except OSError as error:  # reset by the other side before the options were set
             stream.socket.close()
-            raise OpenConnectionError(f"cannot reach {host}:{port}: {error}") from error
+            raise OpenConnectionError(f"cannot reach {endpoint(host, port)}: {error}") from error
 
 
 def host_and_port(maddr: Multiaddr) -> tuple[str, int]:
@@ -193,6 +199,8 @@ def host_and_port(maddr: Multiaddr) -> tuple[str, int]:
     names = [protocol.name for protocol in maddr.protocols()]
     if host is None or names[:1] not in (["ip4"], ["ip6"]) or names[1:2] != ["tcp"]:
         raise OpenConnectionError(f"{maddr} is not /ip4/…/tcp/… or /ip6/…/tcp/…")
+    if is_adrift(host):
+        raise OpenConnectionError(f"{host} is every interface's own, and no address here can say which one is meant")
     return host, int(maddr.value_for_protocol("tcp"))
 
 
@@ -206,45 +214,53 @@ async def bind(listen: str) -> trio.SocketListener:
         host, port = host_and_port(Multiaddr(listen))
     except (ValueError, OpenConnectionError) as error:
         raise NetworkError(f"cannot listen on {listen!r}: {error}", "write it like /ip4/127.0.0.1/tcp/0") from error
-    sock = trio.socket.socket(trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET, trio.socket.SOCK_STREAM)
+    where, family = endpoint(host, port), std.AF_INET6 if ":" in host else std.AF_INET
+    try:
+        sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot listen on {where}: {error}", "this machine has no IPv6: listen on /ip4/0.0.0.0/tcp/4001"
+        ) from error
     try:
         sock.setsockopt(std.SOL_SOCKET, std.SO_REUSEADDR, 1)  # or a restarted node waits for its old connections
+        if host == "::":  # IPv4 comes in there too, whatever the system's own habit is
+            sock.setsockopt(std.IPPROTO_IPV6, std.IPV6_V6ONLY, 0)
         await sock.bind((host, port))
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             raise EnvironmentProblem(
-                f"port {port} is in use", f"stop what listens on {host}:{port}, or choose another port, or 0 for any"
+                f"port {port} is in use", f"stop what listens on {where}, or choose another port, or 0 for any"
             ) from error
         raise EnvironmentProblem(
-            f"cannot listen on {host}:{port}: {error}", "choose an address of this machine, and a port above 1023"
+            f"cannot listen on {where}: {error}", "choose an address of this machine, and a port above 1023"
         ) from error
     return trio.SocketListener(sock)
 
 
 def addresses_of(listener: trio.SocketListener) -> list[str]:
     """Where the socket can be reached from outside; a wildcard is replaced by addresses of this machine."""
-    family = "ip6" if listener.socket.family == std.AF_INET6 else "ip4"
     host, port = listener.socket.getsockname()[:2]
     hosts = [host]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        hosts = ["127.0.0.1" if family == "ip4" else "::1"]
-        outward = _outward_address(listener.socket.family)
-        if outward is not None and outward not in hosts:
-            hosts.insert(0, outward)
-    return [f"/{family}/{each}/tcp/{port}" for each in hosts]
+        families = (std.AF_INET,) if host != "::" else (std.AF_INET6, std.AF_INET)
+        own = ["127.0.0.1"] if host != "::" else ["::1", "127.0.0.1"]
+        outward = [_outward_address(family) for family in families]
+        hosts = [each for each in outward if each is not None and each not in own] + own
+    return [f"/{'ip6' if ':' in each else 'ip4'}/{each}/tcp/{port}" for each in hosts]
 
 
 def _outward_address(family: int) -> str | None:
     """The address from which this machine would talk to the internet; nothing is sent to find out."""
     somewhere = "192.0.2.1" if family == std.AF_INET else "2001:db8::1"  # reserved for documentation
-    with std.socket(family, std.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((somewhere, 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return None
+    with contextlib.suppress(OSError), std.socket(family, std.SOCK_DGRAM) as probe:
+        if family == std.AF_INET6 and sys.platform == "linux":
+            probe.setsockopt(std.IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, IPV6_PREFER_SRC_PUBLIC)
+        probe.connect((somewhere, 9))
+        found = str(probe.getsockname()[0])
+        return None if is_adrift(found) else found
+    return None
 
 
 async def accept(
@@ -268,7 +284,7 @@ async def accept(
                 await trio.sleep(ACCEPT_PAUSE)
                 continue
             try:
-                host = str(stream.socket.getpeername()[0])
+                host = _origin(stream.socket.getpeername()[0])
                 if len(meter.open) >= limit or sum(each.guest_of == host for each in meter.open) >= per_host:
                     meter.counters.drop(Drop.CONNECTIONS)
                     stream.socket.close()
@@ -279,6 +295,12 @@ async def accept(
                 continue
             counted.guest_of = host
             nursery.start_soon(take, RawConnection(counted, False))
+
+
+def _origin(host: str) -> str:
+    """Whom a guest is counted with."""
+    address = plain(host)
+    return str(ipaddress.ip_network((address, NEIGHBOURS), strict=False)) if ":" in address else address
 
 
 class Bound(IListener):  # type: ignore[misc]
