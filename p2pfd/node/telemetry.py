@@ -8,9 +8,6 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-
-import structlog
 
 from p2pfd.core.ticks import Clock
 from p2pfd.errors import EnvironmentProblem
@@ -29,8 +26,7 @@ def _text(value: object) -> object:
     return str(value)
 
 
-def _render(_: object, __: str, fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, default=_text, separators=(",", ":"), ensure_ascii=False)
+_ENCODER = json.JSONEncoder(default=_text, separators=(",", ":"), ensure_ascii=False)
 
 
 def older(path: Path) -> Path:
@@ -90,17 +86,7 @@ def event_stream(path: Path, node: str, clock: Clock) -> tuple[Emitter, Lines]:
     """A function that writes events to a file, line by line, and the file to close in the end."""
     stream = Lines(path)
 
-    def stamp(_: object, __: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        event = fields["event"]
-        rest = {key: value for key, value in fields.items() if key != "event"}
-        return {"t": clock.now(), "node": node, "event": event, **rest}
-
     def emit(name: str, fields: Mapping[str, object]) -> None:
-        log.msg(name, **fields)
+        stream.write(_ENCODER.encode({"t": clock.now(), "node": node, "event": name, **fields}) + "\n")
 
-    log = structlog.wrap_logger(
-        structlog.WriteLogger(stream),  # type: ignore[arg-type]  # of a file it uses these two methods
-        processors=[stamp, _render],
-        cache_logger_on_first_use=True,
-    )
     return emit, stream

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from coincurve import PrivateKey, PublicKey
-from eth_utils.crypto import keccak
 
 from p2pfd.core.ids import Account, account
 from p2pfd.errors import DecodeError
+from p2pfd.settlement.keccak import keccak
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 65
@@ -45,8 +45,7 @@ class AccountKey:
 
 def personal_hash(message: bytes) -> bytes:
     """The 32 bytes that a wallet signs for a message (EIP-191, version 0x45)."""
-    digest: bytes = keccak(_PREFIX + str(len(message)).encode() + message)
-    return digest
+    return keccak(_PREFIX + str(len(message)).encode() + message)
 
 
 def recover(message: bytes, signature: bytes) -> Account:
