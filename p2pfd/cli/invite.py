@@ -7,14 +7,20 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from p2pfd.cli.task_file import load
 from p2pfd.core.manifest import Manifest
+from p2pfd.core.shown import one_line
 from p2pfd.core.spec import TaskSpec
+from p2pfd.core.ticks import SECOND
 from p2pfd.errors import NetworkError, PlanError, StorageError
+from p2pfd.node.clock import SystemClock
 from p2pfd.node.manifest import MAX_TEXT, PREFIX, unseal
 
-_SECONDS = 20.0
+_SECONDS = 20
+_REDIRECTS = 3
+_INSTEAD = "save the invitation to a file and name that, or paste its text"
 _WEB = ("https://", "http://")
 
 
@@ -69,13 +75,33 @@ def _text(source: str) -> str:
 
 def _fetched(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"user-agent": "p2pfd"})  # noqa: S310 - the caller checked the scheme
+    end, parts, size = SystemClock().now() + _SECONDS * SECOND, [], 0
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
-            raw: bytes = answer.read(MAX_TEXT + 1)
-            return raw
+        with urllib.request.build_opener(_Redirects).open(request, timeout=_SECONDS) as answer:
+            while size <= MAX_TEXT and (part := answer.read1(MAX_TEXT + 1)):
+                parts.append(part)
+                size += len(part)
+                if SystemClock().now() > end:
+                    raise TimeoutError(f"it takes longer than {_SECONDS:g} s")
     except (urllib.error.URLError, HTTPException, ValueError, TimeoutError) as error:
-        why = getattr(error, "reason", error)
-        raise NetworkError(f"{url} cannot be had: {why}", "save the invitation to a file, and name that") from error
+        why = one_line(str(getattr(error, "reason", "") or error))
+        raise NetworkError(f"{_named(url)} cannot be had: {why}", _INSTEAD) from error
+    return b"".join(parts)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """A few of them, and none from where nobody can listen in to where somebody can."""
+
+    max_redirections = _REDIRECTS
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The next request; ValueError for one that is not made."""
+        to = newurl.lower()
+        if not to.startswith("https://" if req.full_url.lower().startswith("https://") else _WEB):
+            raise ValueError(f"it sends on to {one_line(newurl, 120)}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _named(source: str) -> str:

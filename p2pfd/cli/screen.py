@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from p2pfd.cli.exits import INTERRUPTED, Exit
+from p2pfd.core.shown import harmless
 from p2pfd.errors import P2pfdError
 
 SCHEMA = 1
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+_CODES = "|".join(("0", *_STYLES.values()))
+_OURS = re.compile(rf"(\x1b\[(?:(?:{_CODES})(?:;(?=\d))?)+m)")
 
 
 class Screen:
@@ -39,7 +44,7 @@ class Screen:
 
     def say(self, text: str = "") -> None:
         """A line for people."""
-        self.words.write(text + "\n")
+        self.words.write(self._harmless(text) + "\n")
         self.words.flush()
 
     def result(self, value: Mapping[str, object]) -> None:
@@ -57,6 +62,15 @@ class Screen:
         """The text in these styles, where the words go to a terminal."""
         return _styled(text, names) if self.fancy else text
 
+    def _harmless(self, text: str) -> str:
+        """What strangers wrote does not steer the terminal; our own styles stand."""
+        if text.isprintable():
+            return text
+        if not self.fancy:
+            return harmless(text)
+        parts = _OURS.split(text)  # a text, a style, a text, ...
+        return "".join(part if at % 2 else harmless(part) for at, part in enumerate(parts))
+
     def interrupted(self) -> None:
         """Whoever asked for the end needs no words; a script gets its object."""
         self.result({"error": {"code": INTERRUPTED.code, "name": INTERRUPTED.name, "what": "", "fix": ""}})
@@ -67,9 +81,9 @@ class Screen:
             self.result({"error": {"code": way.code, "name": way.name, "what": error.what, "fix": error.fix}})
             return
         head = _styled("error", ("bold", "red")) if self._fancy_errors else "error"
-        self.err.write(f"{head}   {error.what}\n")
+        self.err.write(f"{head}   {harmless(error.what)}\n")
         if error.fix:
-            self.err.write(f"fix     {error.fix}\n")
+            self.err.write(f"fix     {harmless(error.fix)}\n")
         self.err.flush()
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ import h11
 import trio
 
 from p2pfd.core.boundedjson import loads
+from p2pfd.core.shown import one_line
 from p2pfd.errors import ChainError, PlanError
 from p2pfd.settlement.api import ChainAwayError
 
@@ -227,7 +228,7 @@ def _result(method: str, answer: dict[str, Any], repeated: bool) -> Any:
 
 def _refusal(method: str, error: object, repeated: bool) -> RpcRefusal:
     if not isinstance(error, dict):
-        return RpcRefusal(method, 0, str(error)[:500], b"", repeated=repeated)
+        return RpcRefusal(method, 0, one_line(str(error)), b"", repeated=repeated)
     code, data = error.get("code"), error.get("data")
     if isinstance(data, dict):
         data = data.get("data", data.get("result"))
@@ -235,5 +236,5 @@ def _refusal(method: str, error: object, repeated: bool) -> RpcRefusal:
         raw = bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
     except ValueError:
         raw = b""
-    message = str(error.get("message", ""))[:500]
+    message = one_line(str(error.get("message", "")))
     return RpcRefusal(method, code if type(code) is int else 0, message, raw, repeated=repeated)
