@@ -20,6 +20,7 @@ from p2pfd.core.spec import Setting
 from p2pfd.errors import PlanError
 from p2pfd.learning._torch import nn, torch
 from p2pfd.learning.adapter import Array
+from p2pfd.learning.edges import CHANNELS, Edges
 from p2pfd.learning.learners import net_for
 from p2pfd.learning.model import Model
 
@@ -65,6 +66,20 @@ def fast(side: int, channels: int, widths: tuple[int, int], hidden: int, classes
     )
 
 
+def edges(side: int, width: int, hidden: int, classes: int) -> nn.Module:
+    """The edges of a grey image, one convolution that halves what they leave, and a hidden layer."""
+    return nn.Sequential(
+        Edges(),
+        nn.Conv2d(CHANNELS, width, 5, stride=2, padding=2),
+        nn.GroupNorm(4, width),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(width * (side // 4) ** 2, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, classes),
+    )
+
+
 NETS: Mapping[str, Builder] = MappingProxyType(
     {
         "linear8": partial(linear, 64),
@@ -74,6 +89,7 @@ NETS: Mapping[str, Builder] = MappingProxyType(
         "linear28": partial(linear, 784),
         "mlp28": partial(mlp, 784, 128),
         "fast28": partial(fast, 28, 1, (16, 32), 32),
+        "edges28": partial(edges, 28, 32, 64),
         "tiny28": partial(fast, 28, 1, (4, 8), 12),
         "small28": partial(fast, 28, 1, (8, 16), 16),
         "linear32": partial(linear, 3072),
