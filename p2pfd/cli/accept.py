@@ -72,14 +72,25 @@ def _of_the_one_who_opened_it(found: list[tuple[str, Manifest]], given: str, scr
 
 
 def chain_url(manifest: Manifest, named: str, given: str, screen: Screen) -> str:
-    """Where the invitation's chain answers: as the user says, else as the invitation says, else in public."""
+    """Where the invitation's chain answers: as the user says, else in public, else as the invitation says.
+
+    Where nothing is at stake the invitation is asked first: its endpoint is the one that is up. Where funds are real it
+    is asked last, for whoever wrote it could have written the answers, too.
+    """
     spec = manifest.task.chain
     if named and spec.profile != named:
         raise PlanError(f"the task settles on {spec.profile}, and --network says {named}", "leave that out")
     if spec.profile == "none":
         return ""
-    url = trio.run(find_chain, spec, (given,) if given else (*manifest.rpc, *profile_of(spec).rpc))
+    known = profile_of(spec)
+    public = (*known.rpc, *manifest.rpc) if known.live else (*manifest.rpc, *known.rpc)
+    url = trio.run(find_chain, spec, (given,) if given else public)
     screen.say(f"chain   answers at {url}")
+    if known.live and not given and url not in known.rpc:
+        screen.say(
+            "note    only the requester knows this endpoint: it could show a task that is not there; "
+            "--chain-url URL names your own"
+        )
     return url
 
 

@@ -116,6 +116,8 @@ def load(path: Path) -> NodeConfig:
 
 def invitation_of(config: NodeConfig) -> str:
     """The text of the invitation by which a node came; empty where it has none any more. Whoever uses it checks it."""
+    if not config.invitation:
+        return ""
     try:
         with (Path(config.home) / config.invitation).open("rb") as file:
             return file.read(MAX_TEXT).decode("ascii", "replace")

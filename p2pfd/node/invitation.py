@@ -3,6 +3,7 @@ it, what does it take, and does the account have that."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,12 @@ from p2pfd.errors import ChainError, PlanError
 from p2pfd.node import keys
 from p2pfd.node.terms import check_rules, check_terms
 from p2pfd.settlement.api import Capabilities, TaskState
+from p2pfd.settlement.onchain import inspect
 from p2pfd.settlement.outlay import Outlay, outlay_of
-from p2pfd.settlement.profiles import Chain, open_chain
+from p2pfd.settlement.profiles import Chain, open_chain, profile_of
+
+PATIENCE = 5.0
+"""How long one of several endpoints may fail to answer, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,11 @@ async def find_chain(spec: ChainSpec, urls: Sequence[str]) -> str:
     if not urls:
         raise PlanError(f"the task settles on chain {spec.chain_id}", "say where that answers: --chain-url URL")
     refused = []
+    known = profile_of(spec)
+    hasty = dataclasses.replace(known, patience=min(known.patience, PATIENCE)) if len(urls) > 1 else known
     for url in urls:
         try:
-            async with open_chain(spec, url):
+            async with open_chain(spec, url, profile=hasty):
                 return url
         except ChainError as error:
             refused.append(error)
@@ -65,10 +72,29 @@ async def find_chain(spec: ChainSpec, urls: Sequence[str]) -> str:
     )
 
 
+async def recognise(chain: Chain, manifest: Manifest) -> None:
+    """ChainError where this is another chain with the same id, or other contracts stand there than ours."""
+    task, url = manifest.task, chain.rpc.url
+    if manifest.genesis and chain.genesis != manifest.genesis:
+        raise ChainError(
+            f"{url} is another chain {task.chain.chain_id} than the task's: its first block is "
+            f"{chain.genesis.hex()[:16]}…, not {manifest.genesis.hex()[:16]}…",
+            "name an endpoint of the task's chain: --chain-url URL",
+        )
+    token, market = await inspect(chain.rpc, task.chain)
+    if market.problem:
+        raise ChainError(
+            f"{market.address} on {url}: {market.problem}", "do not take part: what it does with tokens, nobody knows"
+        )
+    if not token.code_bytes:
+        raise ChainError(f"there is no token at {token.address} on {url}", "do not take part")
+
+
 async def look(manifest: Manifest, url: str, who: Account) -> Outlook:
     """What the chain says of the task and of the account; ChainError where it is not what the manifest says."""
     task = manifest.task
     async with open_chain(task.chain, url) as chain:
+        await recognise(chain, manifest)
         reader = keys.fresh().account  # looking takes nobody's key
         desk = chain.desk(reader, chain.market)
         state = None

@@ -33,9 +33,11 @@ from p2pfd.node.config import NodeConfig, invitation_of
 from p2pfd.node.driver import Driver
 from p2pfd.node.encounters import EncounterBench, habits_of, until_done
 from p2pfd.node.fittings import PLAIN, Fittings
+from p2pfd.node.invitation import recognise
 from p2pfd.node.keys import NodeKeys
 from p2pfd.node.keys import secret as secret_of
 from p2pfd.node.keystore import require_encrypted
+from p2pfd.node.manifest import unseal
 from p2pfd.node.metrics import Watch, pages
 from p2pfd.node.neighbours import Neighbours
 from p2pfd.node.notices import SMALL
@@ -54,7 +56,7 @@ from p2pfd.roles.exchange import Exchange
 from p2pfd.settlement.api import GENESIS, EncounterSettlement, Settlement
 from p2pfd.settlement.encounters import papers, signer
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
-from p2pfd.settlement.profiles import capped, open_chain, open_settlement, profile_of
+from p2pfd.settlement.profiles import Chain, capped, open_chain, profile_of
 from p2pfd.wire.vouch import vouch
 
 Report = Callable[[str, dict[str, object]], None]
@@ -197,12 +199,19 @@ def _restore(path: Path, saved: Saved, machine: Machine, bench: Bench) -> None:
         raise StorageError(f"{path} holds a state that cannot be read: {error.what}{wrote}", AFRESH) from error
 
 
+async def _as_invited(chain: Chain, config: NodeConfig) -> None:
+    """What an endpoint said before the node had keys to lose must still be so."""
+    if text := invitation_of(config):
+        await recognise(chain, unseal(text))
+
+
 @asynccontextmanager
 async def _open(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -> AsyncIterator[Settlement]:
     outbox = Path(config.home) / OUTBOX_FILE
     profile = capped(profile_of(spec.chain), config.max_gwei)
-    opening = open_settlement(spec.chain, config.chain_url, keys.account, outbox=outbox, profile=profile)
-    async with opening as settlement:
+    async with open_chain(spec.chain, config.chain_url, outbox=outbox, profile=profile) as opened:
+        await _as_invited(opened, config)
+        settlement = opened.settlement(keys.account)
         if settlement.caps.live:
             require_encrypted(Path(config.home) / "keys", f"{settlement.caps.profile} ({settlement.caps.chain_id})")
         await check_terms(settlement, spec)
@@ -214,6 +223,7 @@ async def _open_encounters(spec: TaskSpec, config: NodeConfig, keys: NodeKeys) -
     outbox = Path(config.home) / OUTBOX_FILE
     profile = capped(profile_of(spec.chain), config.max_gwei)
     async with open_chain(spec.chain, config.chain_url, outbox=outbox, profile=profile) as opened:
+        await _as_invited(opened, config)
         desk = opened.encounters(keys.account)
         if desk.caps.live:
             require_encrypted(Path(config.home) / "keys", f"{desk.caps.profile} ({desk.caps.chain_id})")

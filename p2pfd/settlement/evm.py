@@ -18,6 +18,7 @@ from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function, reason
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import AnyClaim, Capabilities, ChainAwayError, ChainTime, Cursor, TaskState, TxRef
+from p2pfd.settlement.domain import separator
 from p2pfd.settlement.kinds import Contract, market_at
 from p2pfd.settlement.modes import Ledger, terms_of
 from p2pfd.settlement.recall import Recall
@@ -61,6 +62,8 @@ class EvmDesk(Generic[C]):
         self.contract = contract if contract is not None else market_at(spec.market)
         """What it is, and where it stands."""
         self._recall = recall if recall is not None else Recall(watcher, self.contract)
+        self._domain: bytes | None = None
+        """Under which the token's permits are signed, once it was worked out."""
         self._ended = -1
         """The highest block in which something of this account is known to be final."""
 
@@ -159,14 +162,15 @@ class EvmDesk(Generic[C]):
         The signature names a number that every deposit raises. It is read when all earlier ones are final, from a state
         that shows them: after a reorganisation, or from an endpoint that is behind, it would be an old one.
         """
-        nonces, domain = contracts.token()["nonces"], contracts.token()["DOMAIN_SEPARATOR"]
+        nonces = contracts.token()["nonces"]
         for _ in range(_BEHIND):
             head = answers.record(await self._rpc.call("eth_getBlockByNumber", "latest", False), "the newest block")
             number = answers.height(head.get("number"))
             at = "latest" if self._caps.finality == 0 else hex(number)
-            asked = [_ask(self._spec.token, each, at) for each in (nonces.call(self._key.account), domain.call())]
-            nonce, separator = await self._rpc.several(asked)
-            if number >= shown_at and not isinstance(nonce, RpcRefusal) and not isinstance(separator, RpcRefusal):
+            (nonce,) = await self._rpc.several([_ask(self._spec.token, nonces.call(self._key.account), at)])
+            if self._domain is None:
+                self._domain = await separator(self._rpc, self._spec.token, self._spec.chain_id)
+            if number >= shown_at and not isinstance(nonce, RpcRefusal) and self._domain is not None:
                 break
             await trio.sleep(self._caps.block_seconds)
         else:
@@ -176,7 +180,7 @@ class EvmDesk(Generic[C]):
             ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
             [_PERMIT, self._key.account, self.contract.address, claim.amount, _told(nonces, nonce)[0], deadline],
         )
-        digest = bytes(keccak(b"\x19\x01" + _told(domain, separator)[0] + bytes(keccak(permit))))
+        digest = bytes(keccak(b"\x19\x01" + self._domain + bytes(keccak(permit))))
         parity, r, s = sign_hash(self._key.private, digest)
         call = self.contract.kind.interface()["deposit_with_permit"]
         return call.call(claim.amount, deadline, 27 + parity, r.to_bytes(32, "big"), s.to_bytes(32, "big"))
