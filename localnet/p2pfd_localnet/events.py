@@ -69,12 +69,16 @@ class Tail:
 
     def new(self) -> Iterator[NodeEvent]:
         """The events that were added."""
+        for line in self.lines():
+            event = parse(line)
+            if event is not None:
+                yield event
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines that were added, without their ends, whatever they say."""
         while raw := self._read():
             *lines, self._rest = (self._rest + raw).split(b"\n")
-            for line in lines:
-                event = parse(line)
-                if event is not None:
-                    yield event
+            yield from lines
 
     def _read(self) -> bytes:
         """The next piece; of the file that is read now, or of the one after it."""

@@ -8,20 +8,29 @@ from p2pfd.node import config, keys
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.state import State
 
+LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+
 
 def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str, paused: int = 0) -> Path:
     """Write what the node needs, and keep what it has; the path of its settings."""
     home = state.node(name).absolute()
     home.mkdir(parents=True, exist_ok=True)
     keys.save(keys.throwaway(plan.seed, name), home / "keys")
+    return save_settings(settings_of(plan, state, name, shard, chain_url, paused), home)
+
+
+def settings_of(
+    plan: Plan, state: State, name: str, shard: int, chain_url: str, paused: int = 0, listen: str = LOOPBACK
+) -> config.NodeConfig:
+    """The settings of a node of this mesh."""
     cast = plan.cast()
-    settings = config.NodeConfig(
+    return config.NodeConfig(
         name=name,
-        home=str(home),
+        home=str(state.node(name).absolute()),
         shard=cast.owners[shard] if shard < plan.nodes else shard,
         shards=plan.seats,
         seed=plan.seed,
-        listen="/ip4/127.0.0.1/tcp/0",
+        listen=listen,
         bootstrap=(),
         task=str(state.task.absolute()),
         chain_url=chain_url,
@@ -32,5 +41,10 @@ def furnish(plan: Plan, state: State, name: str, shard: int, chain_url: str, pau
         paused=paused,
         chaos=True,
     )
+
+
+def save_settings(settings: config.NodeConfig, home: Path) -> Path:
+    """Write them into a directory, which is there afterwards; their path."""
+    home.mkdir(parents=True, exist_ok=True)
     settings.save(home / config.FILE)
     return home / config.FILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from p2pfd.node.clock import SystemClock
 from p2pfd.node.scrape import parse_endpoint
 from p2pfd_localnet import detach, machine, state
 from p2pfd_localnet.cost import Cost
+from p2pfd_localnet.engines.api import Engine
+from p2pfd_localnet.engines.local import LocalEngine
+from p2pfd_localnet.engines.placement import machines_of
 from p2pfd_localnet.past import Past, mark
 from p2pfd_localnet.plan import DataFacts, Plan
 from p2pfd_localnet.summary import Summary
@@ -93,6 +96,8 @@ class Job:
     """What it has behind it, if it was stopped."""
     entry: str = ENTRY
     port: int = 0
+    engine: Engine = field(default_factory=LocalEngine)
+    """Where its nodes run."""
 
 
 def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen) -> int:
@@ -109,7 +114,8 @@ def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen)
     except KeyboardInterrupt:
         if job.home.past.exists():
             where = state.option(args.state)
-            words.note("kept", f"go on  localnet start{where}      remove  localnet down{where}")
+            on = "" if machines_of(job.home.home) else f"go on  localnet start{where}      "
+            words.note("kept", f"{on}remove  localnet down{where}")
         raise
     finally:
         if not job.home.exists():
@@ -118,7 +124,9 @@ def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen)
     words.end(summary)
     screen.result(summary.to_plain())
     wrong = summary.audit is not None and summary.audit.problems
-    return exits.ASSERTION.code if wrong else exits.OK.code
+    if wrong:
+        return exits.ASSERTION.code
+    return exits.NETWORK.code if summary.machines_lost else exits.OK.code
 
 
 def _supervise(
@@ -126,6 +134,7 @@ def _supervise(
 ) -> Summary:
     mark(job.home, "starting", job.plan)  # whatever happens from here on, the directory is known as a mesh's
     state.write(job.home.supervisor, {"schema": 1, "pid": os.getpid(), "started": SystemClock().now()})
+    job.engine.prepare(job.home)
     words.plan(job.plan)
     from p2pfd_localnet.mesh import Mesh  # with it come the chain's libraries, which no other command needs
 

@@ -15,6 +15,8 @@ from p2pfd.cli.screen import Screen
 from p2pfd.errors import DeadlineError, NotRunningError, PlanError, StorageError
 from p2pfd.node.clock import SystemClock
 from p2pfd_localnet import launch, past
+from p2pfd_localnet.engines import remote
+from p2pfd_localnet.engines.placement import machines_of
 from p2pfd_localnet.plan import Plan, is_url
 from p2pfd_localnet.state import Lock, State, option, running_pid, write
 from p2pfd_localnet.zygote import ENTRY
@@ -34,7 +36,8 @@ def _stop(args: argparse.Namespace, screen: Screen) -> int:
     status = mark_stopped(state)
     where = option(args.state)
     if status == "stopped":
-        screen.say(f"stopped {args.state}      go on  localnet start{where}      remove  localnet down{where}")
+        on = "" if machines_of(state.home) else f"      go on  localnet start{where}"
+        screen.say(f"stopped {args.state}{on}      remove  localnet down{where}")
     else:
         screen.say(f"{args.state} came to its end before it could be stopped: it is {status}")
     screen.result({"state": str(args.state), "status": status})
@@ -99,6 +102,7 @@ def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     home = State(args.state)
     status = home.read(home.mesh).get("status")
     plan = past.plan_of(home)
+    remote.check_can_go_on(home.home, plan.command())
     lock = Lock.take(home) or _when_orphans_are_gone(home)
     if lock is None:
         raise PlanError(f"the mesh in {home.home} runs", f"watch it with localnet status{option(home.home)}")
@@ -152,6 +156,8 @@ def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> launc
 
 
 def _down(args: argparse.Namespace, screen: Screen) -> int:
+    if remote.is_asked(args):
+        return remote.down(args, screen)
     state = State(args.state)
     if not state.exists():
         state.delete()  # of one that was cut off before it was one, there may be a lock
@@ -159,10 +165,16 @@ def _down(args: argparse.Namespace, screen: Screen) -> int:
     stopped = state.running()
     if stopped:
         end(state)
+    remote.clear(state.home, screen)
     state.delete()
     screen.say(f"{'stopped and deleted' if stopped else 'deleted'} {args.state}")
     screen.result({"state": str(args.state), "stopped": stopped, "deleted": True})
     return exits.OK.code
+
+
+def _down_options(parser: Parser) -> None:
+    launch.add_state(parser)
+    remote.add_cluster(parser)
 
 
 def _start_options(parser: Parser) -> None:
@@ -171,4 +183,4 @@ def _start_options(parser: Parser) -> None:
 
 STOP = Command("stop", "end a mesh and keep it, so that it can go on", "localnet stop", launch.add_state, _stop)
 START = Command("start", "let a mesh go on that was stopped", "localnet start --detach", _start_options, start)
-DOWN = Command("down", "stop a mesh and delete its directory", "localnet down", launch.add_state, _down)
+DOWN = Command("down", "stop a mesh and delete its directory", "localnet down", _down_options, _down)

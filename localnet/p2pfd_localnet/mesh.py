@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -116,13 +117,14 @@ class Mesh:
             save_task(job.plan.task(job.facts), state.task)  # as long as nobody knows its chain, to warm up with
         warm = (str(state.task),) if job.entry == ENTRY else ()
         paused = 0 if job.past is None else job.past.paused
-        self._spawner = spawner = Spawner(state.zygote_log, (self.lock.fd,), job.entry, warm, isolate=self.isolate)
+        self._spawner = spawner = job.engine.spawner(state, self.lock.fd, job.entry, warm, isolate=self.isolate)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(spawner)
             with trio.move_on_after(self.start_timeout) as patience:
                 self._ledger = await stack.enter_async_context(open_ledger(job.plan, state, job.port, paused))
             if patience.cancelled_caught:
                 raise late(watch.view, self.start_timeout, "the chain")
+            chain_url = await stack.enter_async_context(job.engine.reach(self._ledger.url))
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(watch.listen, spawner)
@@ -130,8 +132,11 @@ class Mesh:
                     nursery.start_soon(self._ledger.watch)
                     nursery.start_soon(keep_short, state, watch.view.nodes)
                     with trio.CancelScope(deadline=patience.deadline) as patience:
+                        if job.engine.is_slow:
+                            await watch.warm.wait()  # a task that is open has deadlines
                         task, past = await self._founded()
-                        await start_nodes(watch, spawner, self._ledger.url, past.paused)
+                        furnish = partial(job.engine.furnish, job.plan, state, chain_url=chain_url, paused=past.paused)
+                        await start_nodes(watch, spawner, furnish)
                     if patience.cancelled_caught:
                         raise late(watch.view, self.start_timeout)
                     url = ""
@@ -143,7 +148,7 @@ class Mesh:
                     self.words.ready(watch.view, job.plan, trio.current_time() - began, url, act)
                     self._mark("running")
                     self.on_ready()
-                    havoc = begin(watch, spawner, self._ledger, self._control, nursery, past.paused)
+                    havoc = begin(watch, spawner, self._ledger, self._control, nursery, furnish)
                     await watch.to_the_end()
                     await havoc.calm()
                     after = await self._ledger.totals(accounts(job.plan))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pfd_localnet.engines.placement import machines_of
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.life import lives
 from p2pfd_localnet.state import State
@@ -26,6 +27,7 @@ class Reader:
         self.view = MeshView((), rounds if isinstance(rounds, int) else 0)
         self.running = False
         self._tails = {"": Tail(state.events)}
+        self._machines = machines_of(state.home)
 
     def look(self) -> list[NodeEvent]:
         """Bring the view up to date; the events that are new, in the order of time."""
@@ -34,13 +36,18 @@ class Reader:
         for name in self.state.names():
             if name not in self._tails:
                 self._tails[name] = Tail(self.state.node(name) / "events.jsonl")
-                self.view.nodes[name] = NodeView(name)
+                self.view.nodes[name] = NodeView(name, machine=self._machines.get(name, ""))
         new = sorted((event for tail in self._tails.values() for event in tail.new()), key=lambda event: event.t)
         for event in new:
             self.view.take(event)
         if self.running:
-            self.view.bury(node.name for node in self.view.living() if node.pid and not lives(node.pid))
+            self.view.bury(node.name for node in self.view.living() if self._died(node))
         return new
+
+    @staticmethod
+    def _died(node: NodeView) -> bool:
+        """Whether its process is gone, where one can see it from here: of another machine's, its host tells."""
+        return node.pid > 0 and not node.machine and not lives(node.pid)
 
     @property
     def status(self) -> str:

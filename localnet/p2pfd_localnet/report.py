@@ -70,7 +70,7 @@ def render(summary: Summary, told: Told | None = None) -> str:
             f'<html lang="en"><head>{meta}<title>{title}</title>',
             f"<style>{(page / 'style.css').read_text(encoding='utf-8')}{_OF_ITS_OWN}</style></head><body>",
             f'<header><div class="brand">{icon}<div><h1>{title}</h1><p>{escape(lead)}</p></div></div>'
-            f'<p class="pill" data-state="done">{_ending(summary)}</p></header>',
+            f'<p class="pill" data-state="done">{escape(_ending(summary))}</p></header>',
             "<main>",
             *parts,
             "</main>",
@@ -81,7 +81,8 @@ def render(summary: Summary, told: Told | None = None) -> str:
 
 def _ending(summary: Summary) -> str:
     lost = len(summary.lost)
-    return f"✕ {lost} of {len(summary.nodes)} nodes lost" if lost else "✓ finished"
+    gone = "".join(f", with the machine {name}" for name in summary.machines_lost)
+    return f"✕ {lost} of {len(summary.nodes)} nodes lost{gone}" if lost else "✓ finished"
 
 
 def _length(summary: Summary) -> str:
@@ -207,7 +208,8 @@ def _bytes(summary: Summary) -> str:
 
 
 def _nodes(summary: Summary, told: Told) -> str:
-    heads = ["node", "state", "account", "alone", "together", "weights"]
+    placed = any(node.machine for node in summary.nodes)
+    heads = ["node", "state", *(["machine"] if placed else []), "account", "alone", "together", "weights"]
     chain = summary.plan.chain != "none"
     stakes: Mapping[str, Any] = told.get("stakes", {})
     if chain:
@@ -229,6 +231,7 @@ def _row(summary: Summary, told: Told, node: NodeView, *, chain: bool) -> str:
     state += f", refused by {', '.join(shunned)}" if shunned else ""
     cells = [
         f'<td><span class="state">{escape(state)}</span></td>',
+        *([f"<td>{escape(node.machine)}</td>"] if any(one.machine for one in summary.nodes) else []),
         f"<td>{_long(node.account)}</td>",
         f'<td class="n">{percent(node.alone)}</td>',
         f'<td class="n">{percent(node.together)}</td>',

@@ -19,8 +19,9 @@ from p2pfd.errors import EnvironmentProblem, P2pfdError
 from p2pfd_localnet.events import NodeEvent, parse
 from p2pfd_localnet.zygote import ENTRY, GRACE, ISOLATE, LINE
 
+ZYGOTE = "p2pfd_localnet.zygote"
 # One thread for each node: the nodes share the cores among themselves, and a pool of threads would not survive a fork.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Spawner:
@@ -34,12 +35,18 @@ class Spawner:
         warm: tuple[str, ...] = (),
         *,
         isolate: bool = False,
+        program: tuple[str, ...] = (ZYGOTE,),
+        grace: float = GRACE + 1,
     ) -> None:
-        """``isolate``: each node imports everything for itself, and shares no memory with the others."""
+        """``isolate``: each node imports everything for itself, and shares no memory with the others.
+
+        ``program`` is a module, with its first words, that takes orders and ends as a zygote does, within ``grace``.
+        """
         self._log = log
         self._keep = keep
         words = [ISOLATE, entry] if isolate else [entry, *warm]
-        self._command = [sys.executable, "-m", "p2pfd_localnet.zygote", *words]
+        self._command = [sys.executable, "-m", *program, *words]
+        self._grace = grace
         self._process: trio.Process | None = None
 
     async def __aenter__(self) -> Spawner:
@@ -51,7 +58,7 @@ class Spawner:
                 stderr=log,
                 start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, and killpg reaches all nodes
                 pass_fds=self._keep,
-                env={**os.environ, **_ONE_THREAD, "TORCHINDUCTOR_CACHE_DIR": str(self._log.parent / "torch")},
+                env={**os.environ, **ONE_THREAD, "TORCHINDUCTOR_CACHE_DIR": str(self._log.parent / "torch")},
             )
         return self
 
@@ -110,7 +117,7 @@ class Spawner:
         with trio.CancelScope(shield=True):
             assert process.stdin is not None
             await process.stdin.aclose()
-            with trio.move_on_after(GRACE + 1):
+            with trio.move_on_after(self._grace):
                 await process.wait()
             if process.returncode is None:
                 self.kill_all()

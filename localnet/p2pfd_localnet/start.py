@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DeadlineError
 from p2pfd.node.config import save_task
 from p2pfd_localnet import topology
 from p2pfd_localnet.chain import Ledger
-from p2pfd_localnet.homes import furnish
 from p2pfd_localnet.plan import DataFacts
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.view import Life, MeshView
@@ -22,11 +24,11 @@ async def found(watch: Watch, ledger: Ledger, facts: DataFacts) -> TaskSpec:
     return task
 
 
-async def start_nodes(watch: Watch, spawner: Spawner, chain_url: str, paused: int = 0) -> None:
-    """Give every node its directory, start it, and tell it whom to dial; all of them are ready when this returns."""
+async def start_nodes(watch: Watch, spawner: Spawner, furnish: Callable[[str], Path]) -> None:
+    """Give every node what it needs, start it, and tell it whom to dial; all of them are ready when this returns."""
     names = tuple(watch.view.nodes)
-    for place, name in enumerate(names):
-        await spawner.spawn(name, furnish(watch.plan, watch.state, name, place, chain_url, paused))
+    for name in names:
+        await spawner.spawn(name, furnish(name))
     await watch.until(Life.LISTENING)
     peers = topology.dials(names, Rng(watch.plan.seed).split("topology"))
     for name, others in peers.items():

@@ -11,6 +11,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd_localnet import words
+from p2pfd_localnet.engines import remote
 from p2pfd_localnet.launch import add_state
 from p2pfd_localnet.reading import Reader
 from p2pfd_localnet.state import State
@@ -22,14 +23,16 @@ _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[K\n", "\x1b[J"
 
 
 def _status(args: argparse.Namespace, screen: Screen) -> int:
+    if remote.is_asked(args):
+        return remote.status(args, screen)
     reader = Reader(State(args.state))
     before: Any = None
     while True:
         reader.look()
-        now = plain(reader, str(args.state))
-        if now != before:
-            _show(reader, now, screen, follow=args.watch, first=before is None)
-            before = now
+        found = told(reader, str(args.state))
+        if found["now"] != before:
+            show(found, screen, follow=args.watch, first=before is None)
+            before = found["now"]
         if not (args.watch and reader.running):
             return exits.OK.code
         time.sleep(SECONDS)
@@ -55,17 +58,29 @@ def plain(reader: Reader, name: str) -> dict[str, Any]:
                 "account": node.account,
                 "addresses": list(node.addresses),
                 "pid": node.pid,
+                **({"machine": node.machine} if node.machine else {}),
             }
             for node in view.nodes.values()
         },
     }
 
 
-def _show(reader: Reader, now: dict[str, Any], screen: Screen, *, follow: bool, first: bool) -> None:
+def told(reader: Reader, name: str) -> dict[str, Any]:
+    """The object, and the same for people: a line, the names of the columns, and the rows."""
+    now = plain(reader, name)
     watch = f"  watch {now['watch']}" if now["watch"] else ""
-    head = f"{now['state']}  {now['status']}, {reader.view.how_far()}{watch}"
-    rows = words.status_rows(reader.view, running=reader.running)
-    names = ("NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE")
+    head = f"{name}  {now['status']}, {reader.view.how_far()}{watch}"
+    names = ["NODE", "ROUND", "ACCURACY", "PAID", "ADDRESS", "STATE"]
+    rows = [list(row) for row in words.status_rows(reader.view, running=reader.running)]
+    if any(node.machine for node in reader.view.nodes.values()):
+        names.append("MACHINE")
+        rows = [[*row, node.machine] for row, node in zip(rows, reader.view.nodes.values(), strict=True)]
+    return {"now": now, "head": head, "names": names, "rows": rows}
+
+
+def show(found: dict[str, Any], screen: Screen, *, follow: bool = False, first: bool = True) -> None:
+    """Show what was told."""
+    now, head, names, rows = (found[key] for key in ("now", "head", "names", "rows"))
     if follow and screen.fancy:  # over what stands there, so that nothing flickers
         screen.words.write(_AFRESH if first else _HOME)
         screen.words.write(screen.fit(head) + _REST_OF_LINE)
@@ -85,6 +100,7 @@ def _options(parser: Parser) -> None:
         "-w", "--watch", action="store_true", help="go on until the mesh ends; with --json, an object a change"
     )
     add_state(parser)
+    remote.add_cluster(parser)
 
 
 STATUS = Command("status", "how the nodes of a mesh are, running or not", "localnet status --json", _options, _status)

@@ -43,6 +43,11 @@ class Summary:
         return tuple(node for node in self.nodes if node.life is not Life.FINISHED)
 
     @property
+    def machines_lost(self) -> tuple[str, ...]:
+        """The machines of a cluster with which nodes were lost."""
+        return tuple(dict.fromkeys(node.machine for node in self.nodes if node.stranded))
+
+    @property
     def alone(self) -> float | None:
         """Mean test accuracy of what each node reaches on its own data only."""
         return mean(node.alone for node in self.finished if node.alone is not None)
@@ -85,6 +90,17 @@ class Summary:
         honest, bad = (round(self.mean_payout(bad=side)) for side in (False, True))
         return {"nodes": dict(self.bad), "mean_payout": {"honest": honest, "bad": bad}}
 
+    def _machines(self) -> dict[str, dict[str, Any]]:
+        """Who ran where, and which machine was lost."""
+        names = dict.fromkeys(node.machine for node in self.nodes)
+        return {
+            name: {
+                "nodes": [node.name for node in self.nodes if node.machine == name],
+                "lost": name in self.machines_lost,
+            }
+            for name in names
+        }
+
     def _encounters(self) -> dict[str, int]:
         met = self.meetings
         return {"over": met.over, "accepted": len(met.accepted), "refused": len(met.refused), "void": len(met.ended)}
@@ -115,6 +131,7 @@ class Summary:
             else {"payments": self.audit.payments, "problems": list(self.audit.problems)},
             "weights_sha256": {node.name: node.weights for node in self.finished},
             "lost": {node.name: node.error for node in self.lost},
+            **({"machines": self._machines()} if any(node.machine for node in self.nodes) else {}),
             "report": self.report,
         }
 

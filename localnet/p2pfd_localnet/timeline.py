@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import trio
 
@@ -17,8 +16,7 @@ from p2pfd_localnet.control import Control
 from p2pfd_localnet.deeds import (
     undone,
 )
-from p2pfd_localnet.havoc import Havoc
-from p2pfd_localnet.homes import furnish
+from p2pfd_localnet.havoc import Havoc, Newcomer
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.watch import Watch
 
@@ -26,14 +24,9 @@ SCRIPT = "script"
 
 
 def begin(
-    watch: Watch, spawner: Spawner, ledger: Ledger, control: Control, nursery: trio.Nursery, paused: int
+    watch: Watch, spawner: Spawner, ledger: Ledger, control: Control, nursery: trio.Nursery, newcomer: Newcomer
 ) -> Havoc:
     """From here on the mesh can be acted on, and its plan's own script begins."""
-
-    def newcomer(name: str) -> Path:
-        place = watch.plan.everybody().index(name)
-        return furnish(watch.plan, watch.state, name, place, ledger.url, paused)
-
     havoc = Havoc(watch, spawner, ledger, SystemClock(), nursery, newcomer)
     havoc.links = topology.dials(watch.plan.names(), Rng(watch.plan.seed).split("topology"))
     watch.held_up = lambda: havoc.holds_up

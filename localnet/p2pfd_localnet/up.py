@@ -13,6 +13,8 @@ from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.core.spec import MOST_NODES
 from p2pfd_localnet import attack, chaos, checks, launch, plan, presets, script, state
+from p2pfd_localnet.engines import spread
+from p2pfd_localnet.engines.ray import RayEngine
 from p2pfd_localnet.planfile import blaming
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
@@ -66,6 +68,7 @@ def _options(parser: Parser) -> None:
     parser.suggest("adapter", plugins.names("p2pfd.adapters"))
     parser.suggest("chain", plan.CHAINS)
     launch.add_running(parser)
+    spread.add_options(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
     parser.add_argument(
         "--dry-run",
@@ -99,17 +102,20 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         checks.check(chosen)
         script.check(chosen)
     home = state.State(args.state)
-    cost = launch.check_machine(chosen, args, args.port)
+    engine, cost = spread.chosen(chosen, args)
     with blaming(chosen):
         facts = checks.check_data(chosen)
     words = Words(screen, args.state)
     if args.dry_run:
-        words.plan(chosen, cost)
+        machines = engine.placement.to_plain() if isinstance(engine, RayEngine) else []
+        words.plan(chosen, cost, machines)
         told = {"plan": chosen.to_plain(), "task": chosen.task(facts).id.hex(), "cost": cost.to_plain()}
-        screen.result({**told, "state": str(args.state)})
+        screen.result({**told, **({"machines": machines} if machines else {}), "state": str(args.state)})
         return exits.OK.code
     lock = state.claim(home, fresh=args.fresh)
-    return launch.launch(launch.Job(chosen, home, facts, entry=entry, port=args.port), lock, args, screen)
+    return launch.launch(
+        launch.Job(chosen, home, facts, entry=entry, port=args.port, engine=engine), lock, args, screen
+    )
 
 
 UP = Command(

@@ -59,6 +59,10 @@ class NodeView:
     """Its process stands still, because somebody wanted it so."""
     since: int = 0
     """When its present process said that it runs; what was said before was said by another one."""
+    machine: str = ""
+    """On which machine of a cluster it runs; empty where there is only one."""
+    stranded: bool = False
+    """Whether it was lost with its machine."""
     earlier: Mapping[str, int] = field(default_factory=dict)
     """What its earlier processes sent and received: each counts from zero."""
 
@@ -169,7 +173,7 @@ class MeshView:
     def _again(node: NodeView, since: int) -> None:
         node.since, node.life = since, Life.STARTING
         node.error, node.fix, node.kind, node.exit, node.pid, node.addresses = "", "", "", None, 0, ()
-        node.paused = False
+        node.paused, node.stranded = False, False
         node.earlier = {"sent": node.sent, "received": node.received, "labels": node.label_bytes}
 
     # -- one method per event ------------------------------------------------------------------------------------------
@@ -282,6 +286,12 @@ class MeshView:
         node.error = event.text("error") or node.error
         node.fix, node.kind = event.text("fix") or node.fix, event.text("kind") or node.kind
 
+    def _lost(self, node: NodeView, event: NodeEvent) -> None:
+        node.paused = False
+        if node.life not in (Life.FINISHED, Life.FAILED):
+            node.life, node.stranded = Life.LOST, True
+            node.error = event.text("error")
+
     def _paused(self, node: NodeView, _event: NodeEvent) -> None:
         node.paused = True
 
@@ -298,7 +308,7 @@ class MeshView:
         node.error = f"its process was ended by signal {signal}" if signal else f"its process ended with code {code}"
 
 
-_OF_A_PROCESS = ("started", "listening", "ready", "network", "finished", "failed", "exited")
+_OF_A_PROCESS = ("started", "listening", "ready", "network", "finished", "failed", "exited", "lost")
 """What is true of the process that said it, and not of the next one."""
 _HANDLERS: Mapping[str, Any] = MappingProxyType(
     {
@@ -321,6 +331,7 @@ _HANDLERS: Mapping[str, Any] = MappingProxyType(
         "finished": MeshView._finished,
         "failed": MeshView._failed,
         "exited": MeshView._exited,
+        "lost": MeshView._lost,
         "chaos.paused": MeshView._paused,
         "chaos.resumed": MeshView._resumed,
     }

@@ -10,6 +10,7 @@ import trio
 from p2pfd.cli import exits
 from p2pfd.errors import DeadlineError, EnvironmentProblem, P2pfdError
 from p2pfd.node.clock import SystemClock
+from p2pfd_localnet.engines.placement import machines_of
 from p2pfd_localnet.events import NodeEvent, Tail
 from p2pfd_localnet.past import Past
 from p2pfd_localnet.picture import Picture
@@ -34,17 +35,22 @@ class Watch:
         self.words = words
         joined = [name for name in plan.everybody()[plan.nodes :] if state.node(name).exists()]  # before it was stopped
         self.view = MeshView([*plan.names(), *joined], plan.rounds)
+        self._machines = machines_of(state.home)
+        for node in self.view.nodes.values():
+            node.machine = self._machines.get(node.name, "")
         self.picture = Picture(plan, self.view, SystemClock())
         self._news = trio.Event()
         self.listeners: list[Callable[[NodeEvent], None]] = []
         """Who else is told of each event, once the view has taken it."""
+        self.warm = trio.Event()
+        """Set as soon as nodes can be started."""
         self.held_up: Callable[[], bool] = lambda: False
         """Whether somebody has stopped what others may be waiting for."""
         self._tails = [Tail(state.node(name) / "events.jsonl") for name in self.view.nodes]
 
     def join(self, name: str) -> None:
         """There is one more node."""
-        self.view.nodes[name] = NodeView(name)
+        self.view.nodes[name] = NodeView(name, machine=self._machines.get(name, ""))
         self.picture.join(name)
         self._tails.append(Tail(self.state.node(name) / "events.jsonl"))
 
@@ -76,6 +82,8 @@ class Watch:
                 self.view.take(late)  # its own last words come before its end
         self._see(event)
         self._news.set()
+        if event.name == "zygote.ready":
+            self.warm.set()
         if event.name != "zygote.ready" and self.view.nodes[event.node].life in GONE:
             self.words.progress(self.view)
 

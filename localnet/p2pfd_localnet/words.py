@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from p2pfd.cli.screen import Screen, shorten, size
 from p2pfd_localnet.cost import Cost
@@ -47,7 +49,7 @@ class Words:
         self._gone: set[str] = set()
         self._open = False
 
-    def plan(self, plan: Plan, dry: Cost | None = None) -> None:
+    def plan(self, plan: Plan, dry: Cost | None = None, machines: Sequence[Mapping[str, Any]] = ()) -> None:
         """What is about to happen; in full, with what it will take, where nothing is to be started."""
         chain = "no chain" if plan.chain == "none" else f"{plan.chain} chain"
         bad = len(plan.dishonest())
@@ -80,7 +82,16 @@ class Words:
                 self._line("money", f"{pay} · {risk}")
             memory = f"{dry.memory_mb:,} MB of memory, {dry.disk_mb:,.0f} MB of disk"
             self._line("cost", f"about {length(dry.seconds)} on {count(dry.cores, 'free core')} · {memory} (estimates)")
+            self._machines(machines)
             self._line("", "the plan can be carried out; nothing was started")
+
+    def _machines(self, machines: Sequence[Mapping[str, Any]]) -> None:
+        """Who is to run where, on a cluster."""
+        rows = [
+            (each["machine"], f"{each['cpus']:g}", str(len(each["nodes"])), _some(each["nodes"])) for each in machines
+        ]
+        if rows:
+            self.screen.table(("MACHINE", "CPUS", "NODES", ""), rows)
 
     def _terms(self, plan: Plan) -> None:
         terms = plan.encounters
@@ -104,7 +115,7 @@ class Words:
         self.screen.say()
         stake = "–" if plan.chain == "none" else tokens(plan.stake())
         bad = plan.dishonest()
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 node.name,
                 bad.get(node.name, "device" if plan.meets else "worker"),
@@ -115,7 +126,11 @@ class Words:
             )
             for node in view.nodes.values()
         ]
-        self.screen.table(("NODE", "ROLE", "PEER", "ADDRESS", "ACCOUNT", "STAKE"), rows)
+        names = ["NODE", "ROLE", "PEER", "ADDRESS", "ACCOUNT", "STAKE"]
+        if any(node.machine for node in view.nodes.values()):
+            names.append("MACHINE")
+            rows = [(*row, node.machine) for row, node in zip(rows, view.nodes.values(), strict=True)]
+        self.screen.table(names, rows)
         self.screen.say()
         where = option(self.home)
         first = next(iter(view.nodes))
@@ -198,6 +213,9 @@ class Words:
             if summary.plan.chain != "none":
                 honest, bad = (tokens(round(summary.mean_payout(bad=side))) for side in (False, True))
                 self._line("", f"        on average the honest earned {honest}, the bad {bad}")
+        for machine in summary.machines_lost:
+            count_of = sum(node.stranded and node.machine == machine for node in summary.nodes)
+            self._line("lost", f"the machine {machine}, and with it {count(count_of, 'node')}", "red")
         if summary.lost:
             self._line("", "lost    " + ", ".join(node.name for node in summary.lost))
         self._line("", f"report  {summary.report}")
@@ -271,6 +289,11 @@ class Words:
 
     def _line(self, head: str, text: str, style: str = "bold") -> None:
         self.screen.say(self.screen.style(head.ljust(8), style) + text if head else " " * 8 + text)
+
+
+def _some(names: Sequence[str], shown: int = 4) -> str:
+    """Some names, for people."""
+    return ", ".join(names[:shown]) + (" …" if len(names) > shown else "")
 
 
 def _dialled(node: NodeView) -> str:
