@@ -98,7 +98,7 @@ def _run(args: argparse.Namespace, screen: Screen) -> int:
     who = mine.account.account
 
     async def main() -> Left:
-        async with where.opened(place) as chain:
+        async with where.opened(place, args.max_gwei) as chain:
             desk = chain.desk(mine.account, chain.market)
             if chain.caps.live:
                 assert place.keys_at is not None, "keys were read there"
@@ -145,6 +145,7 @@ def _say(left: Left, screen: Screen) -> None:
 def _options(parser: Parser) -> None:
     where.options(parser)
     passphrase.options(parser)
+    where.gas_option(parser)
     parser.add_argument("--wait", action="store_true", help="stay until all is in the wallet")
     parser.add_argument("--yes", action="store_true", help="spend real funds for gas without asking")
 

@@ -66,7 +66,7 @@ def _move(make: Callable[[argparse.Namespace], Move], verb: str) -> Callable[[ar
         claim = make(args)
 
         async def main() -> tuple[Balances, Balances, Included]:
-            async with where.opened(place) as chain:
+            async with where.opened(place, args.max_gwei) as chain:
                 settlement = await _desk(chain, mine.account, args.contract)
                 if chain.caps.live:
                     assert place.keys_at is not None, "keys were read there"
@@ -179,6 +179,7 @@ def _move_options(parser: Parser) -> None:
     where.options(parser)
     contract_option(parser)
     passphrase.options(parser)
+    where.gas_option(parser)
     parser.add_argument("--yes", action="store_true", help="move real funds without asking")
 
 

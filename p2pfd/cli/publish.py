@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from p2pfd.cli import boards, consent, exits, passphrase
+from p2pfd.cli import boards, consent, exits, passphrase, where
 from p2pfd.cli.invite import task_or_invitation
 from p2pfd.cli.money import tokens
 from p2pfd.cli.parse import Parser
@@ -28,7 +28,7 @@ from p2pfd.node.manifest import seal
 from p2pfd.node.terms import check_rules, check_terms
 from p2pfd.settlement.evm import EvmSettlement
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
-from p2pfd.settlement.profiles import Chain, open_chain, profile_of
+from p2pfd.settlement.profiles import Chain, capped, open_chain, profile_of
 
 SUFFIX = ".p2pfd"
 _DAY = 86_400
@@ -80,7 +80,8 @@ async def _on_chain(
     task = manifest.task
     given = (args.chain_url,) if args.chain_url else (*manifest.rpc, *profile_of(task.chain).rpc)
     url = await find_chain(task.chain, given)
-    async with open_chain(task.chain, url, outbox=home / OUTBOX_FILE) as chain:
+    profile = capped(profile_of(task.chain), args.max_gwei)
+    async with open_chain(task.chain, url, outbox=home / OUTBOX_FILE, profile=profile) as chain:
         if task.encounters.own:
             await check_rules(chain.encounters(mine.account), task)
             return False, chain.genesis  # nobody opens anything: who takes part pays whom they learn from
@@ -181,4 +182,5 @@ def options(parser: Parser) -> None:
     parser.add_argument("--note", default="", metavar="TEXT", help="publish: a word to whoever reads it")
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"publish: where the invitation goes (NAME{SUFFIX})")
     parser.add_argument("--replace", action="store_true", help="publish: write over an invitation that is there")
+    where.gas_option(parser, "publish: ")
     parser.add_argument("--yes", action="store_true", help="publish: spend real funds without asking")

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import trio
 
-from p2pfd.cli.parse import Parser
+from p2pfd.cli.parse import Parser, number
 from p2pfd.cli.task_file import load as load_task
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import PlanError, UsageError
 from p2pfd.node import config, keys, keystore
-from p2pfd.settlement.profiles import Chain, embedded_chain, open_chain
+from p2pfd.settlement.profiles import Chain, capped, embedded_chain, open_chain, profile_of
 
 HOME = Path("p2pfd-node")
 _CHAIN_STATE = Path("chain")
@@ -49,6 +49,12 @@ def options(parser: Parser) -> None:
     parser.add_argument("--chain-url", default="", metavar="URL", help="where the task's chain answers")
 
 
+def gas_option(parser: Parser, what: str = "") -> None:
+    """The option that bounds what is offered for gas."""
+    most = f"{what}offer no more for a unit of gas (the profile's)"
+    parser.add_argument("--max-gwei", type=number(0, 10**7), default=0, metavar="N", help=most)
+
+
 def find(args: argparse.Namespace) -> Place:
     """The place that the options name; PlanError where there is none, or nothing settles there."""
     place = _of_task(args.task, args.chain_url, args.home) if args.task else _of_directory(args.home, args.chain_url)
@@ -58,13 +64,20 @@ def find(args: argparse.Namespace) -> Place:
 
 
 @asynccontextmanager
-async def opened(place: Place) -> AsyncIterator[Chain]:
-    """The place's chain. An embedded chain that nobody runs now is run from its files while the block lasts."""
+async def opened(place: Place, max_gwei: int = 0) -> AsyncIterator[Chain]:
+    """The place's chain, with no more than this offered for gas.
+
+    An embedded chain that nobody runs now is run from its files while the block lasts.
+    """
+    profile = capped(profile_of(place.task.chain), max_gwei)
     if place.state is not None and not await _answers(place.url):
-        async with embedded_chain(place.state, ()) as own, open_chain(place.task.chain, own.url) as chain:
+        async with (
+            embedded_chain(place.state, ()) as own,
+            open_chain(place.task.chain, own.url, profile=profile) as chain,
+        ):
             yield chain
     elif place.url:
-        async with open_chain(place.task.chain, place.url) as chain:
+        async with open_chain(place.task.chain, place.url, profile=profile) as chain:
             yield chain
     else:
         raise UsageError("where does the task's chain answer?", "say it: --chain-url URL")

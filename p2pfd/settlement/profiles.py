@@ -156,10 +156,17 @@ async def open_chain(
     """
     chosen = profile if profile is not None else profile_of(spec)
     rpc = Rpc(url, patience=chosen.patience)
+    bell = Rpc(url, patience=chosen.patience) if chosen.rings else None
     try:
         genesis, market = await _recognise(rpc, spec)
+        if url in chosen.rpc:  # whoever named an endpoint of their own means that one
+
+            async def is_it(other: Rpc) -> bool:
+                return (await _recognise(other, spec))[0] == genesis
+
+            rpc.fall_back_on([each for each in chosen.rpc if each != url], is_it)
         interval = chosen.poll_seconds if poll_seconds is None else poll_seconds
-        watcher = Watcher(rpc, market, finality=chosen.habits.finality, interval=interval)
+        watcher = Watcher(rpc, market, finality=chosen.habits.finality, interval=interval, bell=bell)
         with Outbox(outbox) as kept:
             async with Chain(rpc, watcher, spec, chosen, kept, genesis, market).running() as chain:
                 yield chain
@@ -169,6 +176,8 @@ async def open_chain(
         raise
     finally:
         await rpc.aclose()
+        if bell is not None:
+            await bell.aclose()
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +29,8 @@ _LONGEST_WISH = 5.0
 _BROKEN = (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError)
 _BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
 _OK = 200
-_RATE_LIMIT = 429
+_RATE_LIMIT, _LIMIT = 429, -32005
+_OF_THE_QUESTION = ("result", "range", "block", "log", "size")
 _GARBLED = 3
 """So often something that is no answer is asked for again: a page of something in between, which has just restarted."""
 _PORTS = {"http": 80, "https": 443}
@@ -72,9 +73,12 @@ class Rpc:
         self.host, self.port = parts.hostname, port or _PORTS[parts.scheme]
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         """The address as it may be shown: without its path, in which public endpoints carry their customers' keys."""
+        self._whole = url
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._timeout, self._patience = timeout, patience
+        self._others: list[str] = []
+        self._is_it: Callable[[Rpc], Awaitable[bool]] | None = None
         self._lock = trio.Lock()
         self._stream: trio.abc.Stream | None = None
         self._http = h11.Connection(h11.CLIENT)
@@ -99,8 +103,42 @@ class Rpc:
             for method, params in calls:
                 self._serial += 1
                 asked.append({"jsonrpc": "2.0", "id": self._serial, "method": method, "params": list(params)})
-            found, repeated = await self._exchanged(asked)
+            found, repeated = await self._somewhere(asked)
         return [_result(str(request["method"]), answer, repeated) for request, answer in zip(asked, found, strict=True)]
+
+    def fall_back_on(self, others: Sequence[str], is_it: Callable[[Rpc], Awaitable[bool]]) -> None:
+        """Use another of these addresses when this one is away, once it is found to be of the same chain."""
+        self._others, self._is_it = list(others), is_it
+
+    async def _somewhere(self, asked: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+        """As `_exchanged`; at another address where this one does not answer, and some other does."""
+        try:
+            return await self._exchanged(asked)
+        except ChainAwayError:
+            if not await self._moved():
+                raise
+        found, _ = await self._exchanged(asked)
+        return found, True  # the one before may have carried it out
+
+    async def _moved(self) -> bool:
+        """Whether the next of the others that answers and is of this chain is used from here on."""
+        for url in list(self._others):
+            other = Rpc(url, timeout=self._timeout, patience=self._patience)
+            try:
+                if self._is_it is None or not await self._is_it(other):
+                    self._others.remove(url)  # it is another chain, and stays one
+                    continue
+            except ChainError:
+                continue
+            finally:
+                await other.aclose()
+            self._others.remove(url)
+            self._others.append(self._whole)
+            await self.aclose()
+            for name in ("host", "port", "url", "_path", "_tls", "_whole"):
+                setattr(self, name, getattr(other, name))
+            return True
+        return False
 
     async def _exchanged(self, asked: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
         """The answers in the order of the requests, and whether these may have been carried out before."""
@@ -146,8 +184,9 @@ class Rpc:
             raise _GarbledError(f"{self.url} answered {raw[:60]!r}") from error
         entries = [entry for entry in (said if isinstance(said, list) else [said]) if isinstance(entry, dict)]
         errors = [entry["error"] for entry in entries if isinstance(entry.get("error"), dict)]
-        if any(error.get("code") == _RATE_LIMIT for error in errors):
-            raise _Busy(_RATE_LIMIT, 0.0)
+        for refused in errors:
+            if _is_limit(refused):
+                raise _Busy(_RATE_LIMIT, _wish_in(refused))
         found = {entry["id"]: entry for entry in entries if type(entry.get("id")) is int}
         if not found and len(entries) == len(errors) == 1:
             return entries * len(asked)  # the batch as a whole is refused
@@ -219,6 +258,20 @@ class Rpc:
         stream, self._stream = self._stream, None
         if stream is not None:
             await trio.aclose_forcefully(stream)
+
+
+def _is_limit(error: dict[str, Any]) -> bool:
+    """Whether an endpoint says that it is asked too often; under the same code some say that an answer is too long."""
+    code, said = error.get("code"), str(error.get("message", "")).lower()
+    return code == _RATE_LIMIT or (code == _LIMIT and not any(word in said for word in _OF_THE_QUESTION))
+
+
+def _wish_in(error: dict[str, Any]) -> float:
+    """How long it asks to be left alone."""
+    data = error.get("data")
+    rate = data.get("rate") if isinstance(data, dict) else None
+    wish = rate.get("backoff_seconds") if isinstance(rate, dict) else None
+    return float(wish) if isinstance(wish, int | float) and 0 <= wish <= _LONGEST_WISH else 0.0
 
 
 def _result(method: str, answer: dict[str, Any], repeated: bool) -> Any:

@@ -17,13 +17,17 @@ Lie = Callable[[str, list[Any], Any], Any]
 class Refused(Exception):
     """Raised by a lie: the answer is an error with this message."""
 
+    def __init__(self, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.more = more
+
 
 class Liar(ThreadingHTTPServer):
-    """Serves on loopback."""
+    """Serves on loopback. Without an upstream there is no truth: all answers are None unless it says otherwise."""
 
     daemon_threads = True
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str = "") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -53,15 +57,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.raw(self.wfile)
             self.close_connection = True
             return
-        request = urllib.request.Request(self.server.upstream, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request) as answer:
-            told = json.loads(answer.read())
+        told = [{"jsonrpc": "2.0", "id": each["id"]} for each in requests]
+        if self.server.upstream:
+            request = urllib.request.Request(self.server.upstream, body, {"content-type": "application/json"})
+            with urllib.request.urlopen(request) as answer:
+                told = json.loads(answer.read())
         for asks, entry in zip(requests, told if isinstance(told, list) else [told], strict=True):
             try:
                 entry["result"] = self.server.lie(asks["method"], asks["params"], entry.get("result"))
             except Refused as refusal:
-                del entry["result"]
-                entry["error"] = {"code": -32000, "message": str(refusal)}
+                entry.pop("result", None)
+                entry["error"] = {"code": -32000, "message": str(refusal), **refusal.more}
         out = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(out)))
@@ -79,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def lying(upstream: str) -> Iterator[Liar]:
+def lying(upstream: str = "") -> Iterator[Liar]:
     """A liar, while the block lasts."""
     server = Liar(upstream)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
