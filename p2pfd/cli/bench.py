@@ -15,9 +15,10 @@ from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
-from p2pfd.errors import StorageError
+from p2pfd.errors import PlanError, StorageError
 
 if TYPE_CHECKING:
+    from p2pfd.core.spec import Setting
     from p2pfd.learning.bench import Cell, Point, Result, Table
 
 SEEDS = (1, 2, 3)
@@ -44,6 +45,9 @@ def _options(parser: Parser) -> None:
     parser.add_argument("--rounds", type=number(1, 10_000), metavar="R", help="other than the recipe's")
     parser.add_argument("--epochs", type=number(1, 1000), metavar="E", help="so many in every round")
     parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of cfd; several times"
+    )
+    parser.add_argument(
         "--cache", type=Path, default=_CACHE, metavar="FILE", help=f"what was measured already ({_CACHE})"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write accuracy against bytes there, as SVG")
@@ -62,12 +66,15 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     recipe = recipe_for(args.data)
     if args.rounds:
         recipe = replace(recipe, rounds=args.rounds, even=None)
+    adapter = plugins.load("p2pfd.adapters", "cfd")
+    if args.set:
+        given = dict(_setting(text, adapter.defaults) for text in args.set)
+        recipe = replace(recipe, settings={**recipe.settings, **given})
     if args.epochs:
         recipe = recipe.alike(args.epochs)
     table = table_of(args.table, recipe)
     if args.rows is not None:
         table = only(table, args.rows)
-    adapter = plugins.load("p2pfd.adapters", "cfd")
     cache = Cache(args.cache, code_digest([adapter]))
     seeds = tuple(dict.fromkeys(args.seeds))
     cells = table.cells(seeds)
@@ -101,6 +108,21 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     else:
         screen.say(json.dumps(figures))
     return exits.OK.code
+
+
+def _setting(text: str, defaults: Mapping[str, Setting]) -> tuple[str, Setting]:
+    """A setting of the type that its default has; what is not of that type stays text, which the adapter refuses."""
+    name, equals, value = text.partition("=")
+    if not equals or name not in defaults:
+        raise PlanError(
+            f"--set {text!r} is no setting", f"write NAME=VALUE; the names are {', '.join(sorted(defaults))}"
+        )
+    if name == "epochs":
+        raise PlanError(f"--set {text} leaves open what even shares have", "use --epochs")
+    if isinstance(defaults[name], bool):
+        return name, {"true": True, "false": False}.get(value, value)
+    whole = isinstance(defaults[name], int) and value.isascii() and value.isdigit() and len(value) < 10
+    return name, int(value) if whole else value
 
 
 def _teller(screen: Screen, place: str, cell: Cell) -> Callable[[int, int, Point], None]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from p2pfd.learning import baseline, local, model, models, votes
+from p2pfd.learning import baseline, edges, local, model, models, votes
 from p2pfd.learning.bench import measure as measuring
 from p2pfd.learning.bench.cell import Cell, Result, result_of
 from p2pfd.learning.bench.kept import Kept
@@ -19,7 +19,7 @@ from p2pfd.learning.data import partition as parting
 def code_digest(more: Iterable[ModuleType | type] = ()) -> str:
     """The code that decides results: when it changes, older results do not count."""
     digest = hashlib.sha256()
-    for part in (model, models, local, votes, baseline, measuring, _module(dealing), _module(parting), *more):
+    for part in (model, models, edges, local, votes, baseline, measuring, _module(dealing), _module(parting), *more):
         digest.update(inspect.getsource(_module(part)).encode())
     return digest.hexdigest()[:16]
 

@@ -30,6 +30,24 @@ def test_a_table_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert json.loads(again.out) == {"schema": 1, **figures}
 
 
+def test_a_setting_may_differ_from_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*WORDS, "--rows", "cfd", "--cache", str(tmp_path / "cache"), "--json"]
+    quick = [*words, "--set", "distil_epochs=1", "--set", "adjust=false", "--set", "noise=0.1"]
+    assert PROGRAM.main([*quick, "--set", "net=tiny8"]) == 0
+    small = json.loads(capsys.readouterr().out)
+    assert PROGRAM.main([*quick, "--set", "net=linear8"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert small["cfd_accuracy"] != other["cfd_accuracy"]
+
+
+@pytest.mark.parametrize("text", ["net", "nets=mlp8", "net=vgg", "batch=many", "gate=1", "noise=9", "epochs=3"])
+def test_a_setting_that_cannot_be_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert PROGRAM.main([*WORDS, "--rows", "cfd", "--set", text, "--cache", str(tmp_path / "cache")]) not in (0, 1)
+    said = capsys.readouterr().err
+    assert text.partition("=")[0] in said
+    assert "Traceback" not in said
+
+
 def test_data_that_is_nowhere_is_said_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
