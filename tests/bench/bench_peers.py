@@ -19,6 +19,7 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no run that would end later (30)")
     parser.add_argument("--only", default="", help="words that a run's name must have")
     parser.add_argument("--tiny", action="store_true", help="two rounds with few nodes, kept apart")
+    parser.add_argument("--slow", type=float, default=1.0, help="so much longer may a run take: on a busy machine (1)")
     parser.add_argument("--list", action="store_true", help="the runs, and which are kept")
     parser.add_argument("--again", action="store_true", help="measure anew what is kept")
     parser.add_argument("--show", action="store_true", help="measure nothing: only show or write what is kept")
     parser.add_argument("--keep-files", type=Path, help="keep each run's files in this folder")
     parser.add_argument("--write", type=Path, help="the page; beside it its figures as .csv and .svg")
     options = parser.parse_args()
-    cells = [tiny(cell) if options.tiny else cell for cell in plan(options.seeds)]
-    cells = [cell for cell in cells if all(word in cell.name for word in options.only.lower().split())]
+    asked = [replace(tiny(cell) if options.tiny else cell, slow=options.slow) for cell in plan(options.seeds)]
+    cells = [cell for cell in dict.fromkeys(asked) if all(word in cell.name for word in options.only.lower().split())]
     if not cells:
         raise SystemExit(f"error: no run's name has {options.only!r} in it. Fix: bench_peers.py --list")
     kept = KEPT / "tiny" if options.tiny else KEPT

@@ -32,6 +32,8 @@ class Cell:
     aggregator: str = ""
     seed: int = 1
     rounds: int = ROUNDS
+    slow: float = 1.0
+    """By how much longer a run may take, and a node that is dead is waited for: for a machine with other work."""
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class Cell:
     @property
     def limit(self) -> float:
         """Seconds after which it is cut off."""
-        return LIMITS.get(self.nodes, 10.0 * self.nodes + 30)
+        return self.slow * LIMITS.get(self.nodes, LIMITS[10])
 
     def to_plain(self) -> dict[str, Any]:
         """For a file."""

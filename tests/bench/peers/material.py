@@ -19,8 +19,10 @@ from p2pfd.learning.models import model_of
 from tests.bench.peers.cells import ATTACK, ATTACKERS, CHURN, DIES_AFTER, DYING, OFF_CHAIN, OURS, Cell
 
 PLAN, TERMS, MATERIAL = "peers.toml", "terms.json", "material.npz"
-PHASES = "\n[phases]\ncommit_seconds = 10\nreveal_seconds = 5\n"
-"""Where nodes die for good, each later round waits so long for them."""
+PATIENT = (300, 300, 120)
+"""Seconds for enrolment, commitments and reveals: a phase ends at once when all have acted, so this costs no time."""
+WAITING = (300, 10, 10)
+"""Where nodes die for good, each later round waits for their commitments."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,10 @@ def _plan(cell: Cell, dying: tuple[int, ...]) -> str:
     ]
     if cell.trouble == ATTACK:
         lines += ["", "[attack]", f"flip = {round(ATTACKERS * cell.nodes)}"]
+    enrol, commit, reveal = WAITING if cell.trouble == CHURN else PATIENT
+    lines += ["", "[phases]", f"enrol_seconds = {enrol}"]
+    lines += [f"commit_seconds = {round(commit * cell.slow)}", f"reveal_seconds = {round(reveal * cell.slow)}"]
     if cell.trouble == CHURN:
         nodes = ",".join(f"node-{node}" for node in dying)
-        lines += [PHASES, "[[chaos]]", f'at = "round>={DIES_AFTER + 1}"', 'do = "kill"', f'nodes = "{nodes}"']
+        lines += ["", "[[chaos]]", f'at = "round>={DIES_AFTER + 1}"', 'do = "kill"', f'nodes = "{nodes}"']
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ It needs nothing but Python: the rivals' environments need not know of it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -25,7 +26,7 @@ from pathlib import Path
 
 EVERY, HEAVY = 0.5, 4
 """Seconds from one look to the next, and at how many of these memory is summed: that is dear with many processes."""
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 TICK = os.sysconf("SC_CLK_TCK")
 STARTED, USER, CHILDREN_SYSTEM = 19, 11, 14
@@ -33,9 +34,11 @@ STARTED, USER, CHILDREN_SYSTEM = 19, 11, 14
 
 
 def adopt() -> None:
-    """Become the parent of orphans below."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+    """Become the parent of orphans below, and end when the bench ends."""
+    control = ctypes.CDLL(None, use_errno=True).prctl
+    if control(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) or control(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def loopback_up() -> None:
@@ -127,15 +130,14 @@ class Meter:
         with (folder / "out.log").open("wb") as out, (folder / "err.log").open("wb") as err:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
             code: int | None = None
-            while code is None and time.time() - begun < self.limit:
-                self.look()
-                try:
-                    code = child.wait(EVERY)
-                except subprocess.TimeoutExpired:
-                    continue
-            ended = time.time()
-            self.sweep()
-            child.wait()
+            try:
+                while code is None and time.time() - begun < self.limit:
+                    self.look()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        code = child.wait(EVERY)
+                ended = time.time()
+            finally:  # stopped in the middle, too
+                self.sweep()
         self.look()
         sent, packets = carried(Path("/proc/net/dev").read_text())
         own = resource.getrusage(resource.RUSAGE_SELF)

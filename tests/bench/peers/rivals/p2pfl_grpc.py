@@ -90,7 +90,7 @@ def main(folder: Path) -> int:
     p2pfl_first.first(ray=False)
     from p2pfl_parts import settle
 
-    settle(told.nodes)
+    settle(told)
     children = {forked(folder, number): number for number in range(told.nodes)}
     killed = not told.dying
     worst = 0

@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     from p2pfl.utils.utils import wait_convergence
     from p2pfl_parts import keep, node_of, settle
 
-    settle(told.nodes)
+    settle(told)
     nodes = [
         node_of(folder, number, protocol=MemoryCommunicationProtocol(), addr=f"node-{number}")
         for number in range(told.nodes)

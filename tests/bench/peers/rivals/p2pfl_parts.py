@@ -24,11 +24,12 @@ from p2pfl.node import Node
 from p2pfl.settings import Settings
 from p2pfl.utils.utils import set_standalone_settings
 
-VOTE = 60
+VOTE = PATIENCE = 60
+"""Seconds."""
 AGGREGATORS: dict[str, type[Aggregator]] = {"fedavg": FedAvg, "median": FedMedian, "krum": Krum}
 
 
-def settle(nodes: int) -> None:
+def settle(told: task.Terms) -> None:
     """Its own settings for meshes on one machine, and what this task needs besides."""
     set_standalone_settings()
     Settings.gossip.PERIOD = 0.1  # its default; with the 0 of its settings for one machine every node spins
@@ -37,7 +38,9 @@ def settle(nodes: int) -> None:
     Settings.training.VOTE_TIMEOUT = VOTE
     Settings.training.RAY_ACTOR_POOL_SIZE = os.cpu_count() or 1  # 1 in its own: this is faster
     Settings.ssl.USE_SSL = False  # its package brings no certificates, and its example has this off
-    Settings.gossip.TTL = max(10, nodes)
+    Settings.gossip.TTL = max(10, told.nodes)
+    if not told.dying:  # nobody dies, so that whoever is silent is only busy
+        Settings.general.GRPC_TIMEOUT = Settings.heartbeat.TIMEOUT = PATIENCE
 
 
 class Net(lightning.LightningModule):
