@@ -136,11 +136,10 @@ def _path(module: str) -> Path:
 
 
 def _tests(mutant: Mutant, covered: dict[str, Any]) -> list[str]:
-    """The tests that run the statement, quickest first; where an import runs it, those that run any of the module."""
+    """The tests that run the statement, quickest first; where an import does, those that run any of the module."""
     by_line = covered["files"].get(str(_path(mutant.module)), {"tests": {}})["tests"]
-    running = {test for line in mutant.lines for test in by_line.get(str(line), []) if test}
-    if not running and any("" in by_line.get(str(line), []) for line in mutant.lines):
-        running = {test for tests in by_line.values() for test in tests if test}
+    lines = [str(line) for line in mutant.lines] or list(by_line)
+    running = {test for line in lines for test in by_line.get(line, []) if test}
     quickest = sorted(running, key=lambda test: (covered["seconds"][test], test))
     chosen, spent = [], 0.0
     for test in quickest:

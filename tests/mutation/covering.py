@@ -45,6 +45,10 @@ class Covering:
         self.target.write_text(json.dumps({"seconds": self.seconds, "files": files}))
 
 
+COVERING = Covering(Path(os.environ["COVERING_TO"]), os.environ["COVERING_OF"].split())
+"""Begins as this module is loaded, and so before other plugins import what is measured."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure from here on, before any test module is imported."""
-    config.pluginmanager.register(Covering(Path(os.environ["COVERING_TO"]), os.environ["COVERING_OF"].split()))
+    """Have it told of tests."""
+    config.pluginmanager.register(COVERING)

@@ -11,6 +11,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -47,7 +48,7 @@ class Mutant:
     module: str
     line: int
     lines: tuple[int, ...]
-    """The lines of the statement that it is in: who runs one of them may notice."""
+    """The lines of the statement that it is in: who runs one of them may notice. None where an import runs it."""
     what: str
     site: int
     choice: int
@@ -60,14 +61,18 @@ class Mutant:
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """All mistakes that are tried in a module, in the order of its text."""
-    for number, (_, statement) in enumerate(_sites(ast.parse(source))):
+    tree = ast.parse(source)
+    later = [range(node.body[0].lineno, (node.end_lineno or 0) + 1) for node in ast.walk(tree) if _is_function(node)]
+    for number, (_, statement) in enumerate(_sites(tree)):
+        last = statement.body[0].lineno - 1 if _has_body(statement) else statement.end_lineno or statement.lineno
+        lines = tuple(range(statement.lineno, max(last, statement.lineno) + 1))
+        if not any(statement.lineno in lines_of for lines_of in later):
+            lines = ()
         for choice in range(2):
             made = _made(source, number, choice)
             if made is None:
                 break
             _, line, what = made
-            last = statement.body[0].lineno - 1 if _has_body(statement) else statement.end_lineno or statement.lineno
-            lines = tuple(range(statement.lineno, max(last, statement.lineno) + 1))
             yield Mutant(module, line, lines, what, number, choice)
 
 
@@ -86,6 +91,10 @@ def _made(source: str, number: int, choice: int) -> tuple[ast.Module, int, str] 
         return None
     after = _after(node) if isinstance(node, ast.stmt) else _short(node)
     return ast.fix_missing_locations(tree), node.lineno, f"{before}  →  {after}"
+
+
+def _is_function(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
 def _has_body(statement: ast.stmt) -> bool:
