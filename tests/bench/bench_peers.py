@@ -27,7 +27,7 @@ from typing import Any
 from tests.bench.peers import page
 from tests.bench.peers.cells import OURS, Cell, plan, tiny
 from tests.bench.peers.install import HOME, RIVALS, install, missing, versions
-from tests.bench.peers.runs import FORMAT, PROGRAMS, measure
+from tests.bench.peers.runs import FORMAT, PROGRAMS, measure, programs
 from tests.bench.peers.summary import run_of, share
 
 SEEDS, MINUTES = 3, 30.0
@@ -80,7 +80,7 @@ def known(folder: Path, cell: Cell) -> dict[str, Any] | None:
     if not path.exists():
         return None
     found: dict[str, Any] = json.loads(path.read_text())
-    return found if found.get("format") == FORMAT else None
+    return found if (found.get("format"), found.get("programs")) == (FORMAT, programs(cell)) else None
 
 
 def prepare_machine(cells: Sequence[Cell]) -> dict[str, Any]:

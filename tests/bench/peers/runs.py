@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -40,6 +41,12 @@ class Said:
     accuracy: float
 
 
+def programs(cell: Cell) -> str:
+    """A digest of what is run: when that changes, a rival's run is measured anew. p2pfd's own programs do not count."""
+    paths = [] if cell.system in OURS else [*RIVALS.glob("*.py"), *HERE.glob("requirements-*.txt")]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(paths))).hexdigest()
+
+
 def measure(cell: Cell, keep: Path | None = None) -> dict[str, Any]:
     """The outcome of a run, as it is kept."""
     with tempfile.TemporaryDirectory(prefix="peers-") as made:
@@ -47,9 +54,14 @@ def measure(cell: Cell, keep: Path | None = None) -> dict[str, Any]:
         prepared = prepare(cell, folder)
         meter = _metered(cell, folder)
         told = diary(folder, cell)
-        outcome = {"format": FORMAT, "cell": cell.to_plain(), **_found(cell, prepared, meter, told)}
+        outcome = {
+            "format": FORMAT,
+            "programs": programs(cell),
+            "cell": cell.to_plain(),
+            **_found(cell, prepared, meter, told),
+        }
         if keep is not None:
-            shutil.copytree(folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sqlite*", "torch"))
+            shutil.copytree(folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("ray", "torch", "cache"))
     return outcome
 
 

@@ -33,6 +33,9 @@ def settle(told: task.Terms) -> None:
     """Its own settings for meshes on one machine, and what this task needs besides."""
     set_standalone_settings()
     Settings.gossip.PERIOD = 0.1  # its default; with the 0 of its settings for one machine every node spins
+    Settings.gossip.MODELS_PERIOD = 1  # its default; 2 there: seconds from one model sent to the next
+    # A model that comes for a round which a node is not in yet is dropped, and refused for so long: 60 stalls a mesh.
+    Settings.gossip.MODE_EXPECTATION_TIMEOUT = 5.0
     Settings.general.LOG_LEVEL = "WARNING"  # less to write, and to send through Ray
     logger.set_level(Settings.general.LOG_LEVEL)
     Settings.training.VOTE_TIMEOUT = VOTE
