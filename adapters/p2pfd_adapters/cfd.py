@@ -44,6 +44,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         "distil_batch": Whole(32, 1, 4096),
         "distil_rate": Decimal("0.05", "0.00001", "10"),
         "distil_noise": Decimal("0.9", "0", "4"),
+        "finish": Whole(0, 0, 1000),
     }
 )
 """Every setting with its default and its range; `LOCAL` are the ones that the baseline shares."""
@@ -57,6 +58,7 @@ _KEYS = {"kind", "classes", "settings", "seed", "targets", "start", "student", "
 class CfdState:
     """What a node holds: the consensus student, its own model, and the last targets (none before the first round)."""
 
+    rounds: int
     classes: int
     settings: Mapping[str, Setting]
     seed: bytes
@@ -80,6 +82,7 @@ class Cfd:
         model = local_model(spec.settings, spec.data.classes, like=task.public)
         start = model.init(rng)
         return CfdState(
+            rounds=spec.rounds,
             classes=spec.data.classes,
             settings=dict(spec.settings),
             seed=rng.seed,
@@ -130,13 +133,15 @@ class Cfd:
             gated=flag(KNOBS, settings, "gate"),
             squared=choice(KNOBS, settings, "target") == "squared",
         )
+        longer = whole(KNOBS, settings, "finish") if rnd == state.rounds - 1 else 0
         plan = Fit(
-            epochs=whole(KNOBS, settings, "distil_epochs"),
+            epochs=longer or whole(KNOBS, settings, "distil_epochs"),
             batch=whole(KNOBS, settings, "distil_batch"),
             rate=decimal(KNOBS, settings, "distil_rate"),
             momentum=decimal(KNOBS, settings, "momentum"),
             decay=decimal(KNOBS, settings, "decay"),
             noise=decimal(KNOBS, settings, "distil_noise"),
+            mirror=longer > 0,
         )
         start = state.student if flag(KNOBS, settings, "warm") else state.start
         student = _model(state).fit(start, state.public, wanted, plan, Rng(state.seed).split("distil", rnd))
@@ -204,6 +209,7 @@ class Cfd:
         model = local_model(known, classes)
         wanted = value["targets"]
         return CfdState(
+            rounds=task.spec.rounds,
             classes=classes,
             settings=known,
             seed=_bytes(value["seed"], "seed"),

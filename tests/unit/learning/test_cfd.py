@@ -75,6 +75,18 @@ def test_the_student_hangs_on_the_votes_and_not_on_who_counts_or_in_what_order()
     assert adapter.student(one) != adapter.student(adapter.absorb(state, votes[:4], RoundId(3), Rng(1)))
 
 
+def test_the_last_round_may_be_distilled_for_longer() -> None:
+    adapter, _, state, _ = beginning(net="linear8", finish=2)
+    votes = [Contribution(f"{n}", Labels(bytes(Rng(n).below(10) for _ in range(64)))) for n in range(5)]
+    plain = replace(state, settings={**state.settings, "finish": 0})
+    last = RoundId(state.rounds - 1)
+    earlier, now = (adapter.absorb(state, votes, rnd, Rng(1)) for rnd in (RoundId(last - 1), last))
+    assert np.array_equal(earlier.student, adapter.absorb(plain, votes, RoundId(last - 1), Rng(1)).student)
+    longer = replace(plain, settings={**plain.settings, "distil_epochs": 2})
+    once, twice = (adapter.absorb(each, votes, last, Rng(1)).student for each in (plain, longer))
+    assert len({students.tobytes() for students in (now.student, once, twice)}) == 3, "longer, and mirrored"
+
+
 def test_contributions_that_mean_nothing_do_not_count() -> None:
     adapter, _, state, _ = beginning()
     good = [Contribution("b", Labels(bytes(range(8)) * 8)), Contribution("c", Labels(bytes(64)))]
