@@ -63,7 +63,7 @@ async def roll_out(
 
 
 async def check(rpc: Rpc, held: Deployments, path: Path) -> None:
-    """ChainError where the chain has nothing at an address that the file names as done."""
+    """ChainError where the chain has nothing, or something else, at an address that the file names as done."""
     for name, entry in held.contracts.items():
         await _stands(rpc, name, entry, path)
 
@@ -74,6 +74,11 @@ async def _stands(rpc: Rpc, name: str, entry: Entry, path: Path) -> None:
         raise ChainError(
             f"{path} says that the {name} stands at {entry.address}, and the chain has nothing there",
             "is this the chain that the file is about? if it was undone there, name another deployments file",
+        )
+    if entry.artifact == artifact_digest(name) and not artifact(name).made(code):
+        raise ChainError(
+            f"{path} says that the {name} of this release stands at {entry.address}, and something else stands there",
+            "is this the chain that the file is about? use nothing there",
         )
 
 

@@ -221,6 +221,10 @@ async def test_a_file_about_another_chain_is_refused(url, key, path):
     deployments.save(held.having("Token", entry), path)
     with pytest.raises(ChainError, match="the chain has nothing there"):
         await run(Rpc(url), key, path)
+    entry = dataclasses.replace(held.contracts["Token"], address=held.contracts["LabelMarket"].address)
+    deployments.save(held.having("Token", entry), path)
+    with pytest.raises(ChainError, match="something else stands there"):
+        await run(Rpc(url), key, path)
     assert await count(url, key) == 2
 
 
