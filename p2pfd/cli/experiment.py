@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
-from p2pfd.cli.parse import Parser, number
+from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import StorageError, UsageError
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from p2pfd.experiment.figures import Line
     from p2pfd.experiment.grid import Cell, Experiment
     from p2pfd.experiment.report import Found
+    from p2pfd.experiment.result import Result
     from p2pfd.experiment.run import Progress
+    from p2pfd.learning.bench.kept import Kept
 
 TELL_EVERY = 2.0
 """Seconds between two words about how far it is."""
 OUT = Path(".experiments")
 CELLS = "cells.jsonl"
+ENGINES = ("local", "ray")
 
 
 def _options(parser: Parser) -> None:
@@ -39,6 +42,15 @@ def _options(parser: Parser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="in every mesh, such as rounds=3; several times"
     )
     parser.add_argument("--dry-run", action="store_true", help="list the meshes and about how long they take, and stop")
+    parser.add_argument(
+        "--engine",
+        type=one_of(*ENGINES),
+        default=ENGINES[0],
+        metavar="ENGINE",
+        help="what simulates: local, this process; ray, all machines of a Ray cluster, a mesh a CPU",
+    )
+    parser.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster (the one that this machine is of)")
+    parser.suggest("engine", ENGINES)
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where results are kept and written ({OUT}/NAME)")
 
 
@@ -51,6 +63,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             "an experiment is a file or a preset, and one of them" if args.file else "there is no experiment to run",
             "p2pfd experiment my.toml, or p2pfd experiment --preset market; the presets: p2pfd experiment --list",
         )
+    if args.engine == "local" and args.address is not None:
+        raise UsageError("--address is for experiments on a cluster", "add --engine ray")
     from p2pfd.experiment import grid
     from p2pfd.experiment.run import check_cells, kept_in, missing, results
     from p2pfd.experiment.run import run as run_cells
@@ -69,9 +83,21 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     if args.dry_run:
         return _dry_run(screen, experiment, cells)
     began = time.perf_counter()
-    run_cells(cells, kept, time.perf_counter, _teller(screen))
+    if args.engine == "ray":
+        _on_cluster(args, cells, kept, screen)
+    else:
+        run_cells(cells, kept, time.perf_counter, _teller(screen))
     seconds = time.perf_counter() - began
     return _report(screen, experiment, results(experiment, kept), folder, _command(args), len(cells), seconds)
+
+
+def _on_cluster(args: argparse.Namespace, cells: list[Cell], kept: Kept[Result], screen: Screen) -> None:
+    from p2pfd.cluster import AUTO, connected
+    from p2pfd.experiment.cluster import run as run_there
+
+    if cells:
+        with connected(args.address or AUTO) as ray:
+            run_there(ray, cells, kept, time.perf_counter, _teller(screen))
 
 
 def _list(screen: Screen) -> int:
