@@ -177,6 +177,9 @@ class Havoc:
         return f"killed {', '.join(names)}"
 
     async def _revive(self, names: Sequence[str], by: str) -> str:
+        gone = next((self._node(name) for name in names if self._node(name).stranded), None)
+        if gone is not None:
+            raise NotRunningError(f"{gone.name} cannot come back: {gone.error}", "what it had is on that machine")
         before = {name: self._node(name).since for name in names}
         for name in names:
             self.tell(name, "revived", {}, by)

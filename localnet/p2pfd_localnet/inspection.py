@@ -53,7 +53,7 @@ def of_node(reader: Reader, name: str) -> dict[str, Any]:
         "behaviour": config.get("behaviour", ""),
         "addresses": list(node.addresses),
         "metrics": _latest(events, "node.listening", "metrics") or "",
-        "chain_url": config.get("chain_url", ""),
+        "chain_url": _without_path(str(config.get("chain_url", ""))),
         "peers": sorted(peers.get(peer, peer) for peer in _latest(events, "node.network", "peers") or ()),
         "sent": node.sent,
         "received": node.received,
@@ -67,6 +67,11 @@ def of_node(reader: Reader, name: str) -> dict[str, Any]:
         "files": {str(path.relative_to(home)): path.stat().st_size for path in sorted(_files(home))},
         "home": str(home),
     }
+
+
+def _without_path(url: str) -> str:
+    """An address as it may be shown: in its path may be what opens it."""
+    return "/".join(url.split("/")[:3])
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -185,6 +185,17 @@ class Bridge:
     # -- news ----------------------------------------------------------------------------------------------------------
 
     def _follow(self, link: Link) -> None:
+        try:
+            self._take(link)
+        except OSError as error:  # a disk that is full, of whatever kind: nobody else would tell
+            problem = EnvironmentProblem(
+                f"{error.filename or self._home}: {error.strerror}", "check space and permissions"
+            )
+            self.tell({"event": "zygote.failed", **plain_error(problem)})
+        except P2pfdError as error:
+            self.tell({"event": "zygote.failed", **plain_error(error)})
+
+    def _take(self, link: Link) -> None:
         for news in link.news():
             for node, file, raw in news.files:
                 self._write(node, file, raw)
