@@ -37,6 +37,13 @@ class Kind:
     """Whether a claim's call says more than the claim, so that the task's events are needed for it."""
     tasks: bool = True
     """Whether every event is of a task."""
+    patient: tuple[str, ...] = ()
+    """Events upon which nobody acts: they tell how far a phase is, and another event tells its end."""
+
+    def topics_of_the_patient(self) -> list[str]:
+        """The first topics of events that may come a little later."""
+        shapes = self.interface().events.values()
+        return ["0x" + shape.topic.hex() for shape in shapes if shape.name in self.patient]
 
     def check(self, claim: AnyClaim) -> None:
         """ChainError for a claim that no call of this contract can carry; the same on every settlement."""
@@ -65,6 +72,10 @@ class Contract:
     kind: Kind
 
 
+_STAKES = ("Deposited", "UnbondingStarted", "Withdrawn")
+_PROGRESS = (*_STAKES, "Enrolled", "LabelsCommitted", "LabelsRevealed", "WorkerPaid")
+
+
 def _of_mode(mode: str) -> Kind:
     return Kind(
         mode,
@@ -76,6 +87,7 @@ def _of_mode(mode: str) -> Kind:
         modes.gas_for,
         partial(modes.event_of, mode),
         partial(modes.recalls, mode),
+        patient=_PROGRESS,
     )
 
 
@@ -88,6 +100,7 @@ ONCHAIN = Kind(
     lambda claim, seen: contracts.call_of(claim),
     contracts.gas_for,
     contracts.event_of,
+    patient=_PROGRESS,
 )
 OPTIMISTIC, SAMPLED = _of_mode("optimistic"), _of_mode("sampled")
 ENCOUNTERS = Kind(

@@ -25,6 +25,8 @@ class Profile:
     """Whether its funds are not for throwing away."""
     block_seconds: float = 0.0
     poll_seconds: float = POLL_SECONDS
+    rings: bool = False
+    """Whether it can be asked to answer when there is something new: then the poll is only the pause in between."""
     patience: float = 5.0
     """How long an endpoint may fail to answer a single question."""
     habits: Habits = field(default=INSTANT)
@@ -35,7 +37,7 @@ class Profile:
     coin: str = "coins"
 
 
-EMBEDDED = Profile("embedded")
+EMBEDDED = Profile("embedded", rings=True)
 _MINING = Habits(fees=LOCAL, look_seconds=0.01)
 """They mine at once, yet answer before they have."""
 ANVIL = Profile("anvil", habits=_MINING)

@@ -36,9 +36,17 @@ class Watcher:
     """
 
     def __init__(
-        self, rpc: Rpc, *contracts: Contract, finality: int, interval: float, outage_seconds: float = 60.0
+        self,
+        rpc: Rpc,
+        *contracts: Contract,
+        finality: int,
+        interval: float,
+        outage_seconds: float = 60.0,
+        bell: Rpc | None = None,
     ) -> None:
+        """``bell`` is a connection of its own to a chain that can be asked to answer when there is something new."""
         self._rpc = rpc
+        self._bell = bell
         self._kinds: dict[Account, Kind] = {each.address: each.kind for each in contracts}
         self._finality = finality
         self._interval = interval
@@ -57,6 +65,7 @@ class Watcher:
         since = trio.current_time()
         while True:
             try:
+                await self._rung()
                 await self._look()
                 since = trio.current_time()
             except FinalityBrokenError:
@@ -65,6 +74,17 @@ class Watcher:
                 if trio.current_time() - since > self._outage:
                     raise
             await trio.sleep(self._interval)
+
+    async def _rung(self) -> None:
+        """Wait until the chain has something new, where it can be asked to tell."""
+        if self._bell is None or not self._started.is_set():
+            return
+        patient = [topic for kind in self._kinds.values() for topic in kind.topics_of_the_patient()]
+        try:
+            wanted = {"address": list(self._kinds), "patient": patient}
+            await self._bell.call("p2pfd_awaitBlock", hex(max(self._read, 0)), wanted)
+        except RpcRefusal:
+            self._bell = None  # an embedded chain of another release: it is asked again and again
 
     async def _look(self) -> None:
         head = max(-1, answers.height(await self._rpc.call("eth_blockNumber")) - self._finality)

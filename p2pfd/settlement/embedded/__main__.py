@@ -23,6 +23,7 @@ from p2pfd.settlement.embedded.ledger import Ledger
 from p2pfd.settlement.embedded.methods import Methods
 from p2pfd.settlement.embedded.server import listen, serve
 from p2pfd.settlement.embedded.store import Store
+from p2pfd.settlement.embedded.waiting import Waiting
 
 DEFAULT_CHAIN_ID = 31_337
 STATE_FILE = "chain.sqlite"
@@ -70,7 +71,8 @@ async def _run(options: argparse.Namespace) -> None:
     listener = await listen(options.port)
     store = Store(options.state / STATE_FILE)
     try:
-        methods = Methods(Ledger(store, lambda: int(time.time()) - options.behind, options.chain_id, funded))
+        ledger = Ledger(store, lambda: int(time.time()) - options.behind, options.chain_id, funded)
+        waiting = Waiting(ledger, Methods(ledger).answer)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_signal, signals, nursery.cancel_scope)
@@ -80,7 +82,7 @@ async def _run(options: argparse.Namespace) -> None:
                 ready = {"url": f"http://127.0.0.1:{port}", "chain_id": options.chain_id, "pid": os.getpid()}
                 sys.stdout.write(json.dumps(ready) + "\n")
                 sys.stdout.flush()
-                await serve(methods.answer, listener)
+                await serve(waiting.answer, listener, waiting.hold)
     finally:
         store.close()
 

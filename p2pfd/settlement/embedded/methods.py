@@ -99,6 +99,7 @@ class Methods:
             "net_version": lambda _: str(ledger.chain_id),
             "eth_chainId": lambda _: hex(ledger.chain_id),
             "eth_blockNumber": lambda _: hex(ledger.head.number),
+            "p2pfd_awaitBlock": lambda _: hex(ledger.head.number),
             "eth_gasPrice": lambda _: "0x0",
             "eth_maxPriorityFeePerGas": lambda _: "0x0",
             "eth_accounts": lambda _: [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import h11
@@ -29,24 +29,35 @@ async def listen(port: int) -> trio.SocketListener:
     return listener
 
 
-async def serve(answer: Callable[[bytes], bytes], listener: trio.SocketListener) -> None:
-    """Answer requests for ever. One thread does everything, so two requests never meet inside the chain."""
+Answer = Callable[[bytes], bytes]
+Hold = Callable[[bytes], Awaitable[None]]
+
+
+async def _at_once(_body: bytes) -> None:
+    """Nothing is held back."""
+
+
+async def serve(answer: Answer, listener: trio.SocketListener, hold: Hold = _at_once) -> None:
+    """Answer requests for ever. One thread does everything, so two requests never meet inside the chain.
+
+    ``hold`` returns when a request may be answered; others are answered meanwhile.
+    """
     limit = trio.CapacityLimiter(MAX_CONNECTIONS)
-    await trio.serve_listeners(partial(_connection, answer, limit), [listener])
+    await trio.serve_listeners(partial(_connection, answer, hold, limit), [listener])
 
 
-async def _connection(answer: Callable[[bytes], bytes], limit: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
+async def _connection(answer: Answer, hold: Hold, limit: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
     stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
     async with stream, limit:
         try:
-            await _exchange(answer, stream)
+            await _exchange(answer, hold, stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             return  # the caller went away, or stopped in the middle of a request
         except h11.RemoteProtocolError:
             return  # it does not speak HTTP
 
 
-async def _exchange(answer: Callable[[bytes], bytes], stream: trio.SocketStream) -> None:
+async def _exchange(answer: Answer, hold: Hold, stream: trio.SocketStream) -> None:
     connection = h11.Connection(h11.SERVER)
     while True:
         request = await _next(connection, stream)
@@ -54,6 +65,8 @@ async def _exchange(answer: Callable[[bytes], bytes], stream: trio.SocketStream)
             return
         with trio.fail_after(REQUEST_SECONDS):
             body = await _body(connection, stream)
+        if body is not None:
+            await hold(body)
         status, out = _respond(answer, request, body)
         headers = [("content-type", "application/json"), ("content-length", str(len(out)))]
         sent = connection.send(h11.Response(status_code=status, headers=headers)) or b""
@@ -66,7 +79,7 @@ async def _exchange(answer: Callable[[bytes], bytes], stream: trio.SocketStream)
         connection.start_next_cycle()
 
 
-def _respond(answer: Callable[[bytes], bytes], request: h11.Request, body: bytes | None) -> tuple[int, bytes]:
+def _respond(answer: Answer, request: h11.Request, body: bytes | None) -> tuple[int, bytes]:
     headers = dict(request.headers)
     if b"origin" in headers:  # a web page in a browser on this machine has no business here
         return 403, b'{"error":"requests from web pages are refused"}'
