@@ -6,10 +6,9 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 
 import trio
 
@@ -19,19 +18,19 @@ from p2pfd.core.spec import ChainSpec, TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError
 from p2pfd.incentives.audit import Audit, audit
-from p2pfd.incentives.encounter_audit import End
 from p2pfd.node import keys
 from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import GENESIS
 from p2pfd.settlement.deploy import deploy, deploy_also, transfer
-from p2pfd.settlement.encounter_history import Entry, Reader
+from p2pfd.settlement.encounter_history import Reader
 from p2pfd.settlement.encounters import papers
 from p2pfd.settlement.kinds import ENCOUNTERS, Contract
 from p2pfd.settlement.local import LOG_FILE, LocalChain, local_chain, running_chain
 from p2pfd.settlement.profiles import PROFILES, open_chain, open_settlement
 from p2pfd.settlement.rpc import Rpc
 from p2pfd_localnet.amoylike import amoy_like
+from p2pfd_localnet.ledger import Findings, History, Ledger, NoLedger, Tell, accounts
 from p2pfd_localnet.plan import DataFacts, Plan, is_url
 from p2pfd_localnet.spawner import last_line
 from p2pfd_localnet.state import State
@@ -41,93 +40,6 @@ AUDIT_SECONDS = 10.0
 """How long the history of a task that never closed is waited for."""
 FOLLOW_SECONDS = 0.3
 """How often whoever follows the task looks for a new block."""
-Findings = tuple[Audit | None, tuple[End, ...]]
-"""What was paid, recomputed, and how each encounter ended that votes did end."""
-History = Sequence[tuple[int, ChainEvent | Entry]]
-"""Each thing that the chain told, with its block."""
-Tell = Callable[[int, ChainEvent | Entry], Awaitable[None]]
-"""Hears of a block's number and of what happened in it."""
-
-
-class Ledger(Protocol):
-    """A settlement, seen by whoever opens the task."""
-
-    @property
-    def url(self) -> str:
-        """Where nodes reach it; empty when there is none."""
-        ...
-
-    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
-        """Deploy, fund, and open the task."""
-        ...
-
-    def resume(self, task: TaskSpec) -> None:
-        """The task is open already."""
-        ...
-
-    async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
-        """All that these accounts own."""
-        ...
-
-    async def audit(self, task: TaskSpec) -> Findings:
-        """Every payment recomputed from what the chain itself shows; None where nothing settles."""
-        ...
-
-    async def follow(self, task: TaskSpec, tell: Tell) -> None:
-        """Tell of all that the chain says of the task, from its beginning on, for ever; ChainError when it cannot."""
-        ...
-
-    async def watch(self) -> None:
-        """Return never; ChainError as soon as the chain has gone by itself."""
-        ...
-
-    @property
-    def history(self) -> History:
-        """What the audit has read, in its order."""
-        ...
-
-    @property
-    def pid(self) -> int:
-        """Its process; 0 where there is none, or it is somebody else's."""
-        ...
-
-    def kill(self) -> None:
-        """End the chain at once, without asking."""
-        ...
-
-
-class NoLedger:
-    """No chain: nothing is staked and nobody is paid."""
-
-    pid = 0
-    url = ""
-    history: History = ()
-
-    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
-        """The task, which settles nowhere."""
-        return plan.task(facts)
-
-    def resume(self, task: TaskSpec) -> None:
-        """It settles nowhere."""
-
-    async def totals(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
-        """Nobody owns anything."""
-        return {}
-
-    async def audit(self, task: TaskSpec) -> Findings:
-        """Nobody was paid."""
-        return None, ()
-
-    async def follow(self, task: TaskSpec, tell: Tell) -> None:
-        """There is nothing to tell."""
-        await trio.sleep_forever()
-
-    async def watch(self) -> None:
-        """There is nothing that could go."""
-        await trio.sleep_forever()
-
-    def kill(self) -> None:
-        """There is nothing to end."""
 
 
 class ChainLedger:
@@ -280,11 +192,6 @@ class EncounterLedger(ChainLedger):
             yield rpc, Reader(rpc, self._contract, signed, task.encounters.bond)
         finally:
             await rpc.aclose()
-
-
-def accounts(plan: Plan) -> list[Account]:
-    """The accounts of the nodes, and of those that may join late, in the order of their names."""
-    return [keys.throwaway(plan.seed, name).account.account for name in plan.everybody()]
 
 
 @asynccontextmanager

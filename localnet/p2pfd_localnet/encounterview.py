@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from p2pfd.core import encounter_events as told
 from p2pfd.core.ids import Account
-from p2pfd.settlement.encounter_history import Entry
 from p2pfd_localnet.encounters import end_plain, key_of
 from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.words import tokens
+
+if TYPE_CHECKING:
+    from p2pfd.settlement.encounter_history import Entry
 
 
 class EncounterView:

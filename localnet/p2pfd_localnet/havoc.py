@@ -13,7 +13,6 @@ from p2pfd.core.ids import PeerId
 from p2pfd.core.ticks import Clock
 from p2pfd.errors import DeadlineError, NotRunningError, P2pfdError, PlanError, UsageError
 from p2pfd.node.config import FILE as CONFIG_FILE
-from p2pfd_localnet.chain import Ledger
 from p2pfd_localnet.deeds import (
     WHOLE,
     Add,
@@ -37,6 +36,7 @@ from p2pfd_localnet.deeds import (
     write,
 )
 from p2pfd_localnet.events import NodeEvent
+from p2pfd_localnet.ledger import Ledger
 from p2pfd_localnet.plan import Plan, is_url
 from p2pfd_localnet.reorg import reorganise
 from p2pfd_localnet.spawner import Spawner

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from p2pfd.network.settings import NetworkSettings
 from p2pfd.node import config, keys
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.state import State
 
+CROWD = 10
+"""Up to so many nodes the usual limits hold."""
+LIMITS = ("keepalive_seconds", "stall_seconds", "answer_seconds", "connect_seconds")
+MOST_SECONDS = 120.0
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
 
@@ -40,7 +45,18 @@ def settings_of(
         behaviour=cast.kinds[shard] if shard < plan.nodes else "",
         paused=paused,
         chaos=True,
+        network=patience(plan.seats),
     )
+
+
+def patience(nodes: int) -> dict[str, object]:
+    """The network's time limits in a mesh of so many nodes.
+
+    They share a few cores. Where each gets its turn later, none may be taken for dead sooner for it: to cut a peer off
+    and to dial it again costs more than to wait.
+    """
+    usual, more = NetworkSettings(), nodes / CROWD
+    return {name: min(more * getattr(usual, name), MOST_SECONDS) for name in LIMITS} if more > 1 else {}
 
 
 def save_settings(settings: config.NodeConfig, home: Path) -> Path:

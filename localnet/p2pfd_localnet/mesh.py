@@ -18,10 +18,10 @@ from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import P2pfdError
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import load_task, save_task
-from p2pfd_localnet.chain import Ledger, NoLedger, accounts, open_ledger
 from p2pfd_localnet.control import FILE as CONTROL_FILE
 from p2pfd_localnet.control import Control
 from p2pfd_localnet.launch import ANY_PORT, Job
+from p2pfd_localnet.ledger import Ledger, NoLedger, accounts
 from p2pfd_localnet.logs import keep_short
 from p2pfd_localnet.onlookers import Onlookers, catch_up, onlookers
 from p2pfd_localnet.past import Past, mark, save
@@ -120,6 +120,8 @@ class Mesh:
         self._spawner = spawner = job.engine.spawner(state, self.lock.fd, job.entry, warm, isolate=self.isolate)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(spawner)
+            from p2pfd_localnet.chain import open_ledger  # the zygote imports its own share meanwhile
+
             with trio.move_on_after(self.start_timeout) as patience:
                 self._ledger = await stack.enter_async_context(open_ledger(job.plan, state, job.port, paused))
             if patience.cancelled_caught:

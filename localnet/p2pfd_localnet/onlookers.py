@@ -14,11 +14,10 @@ from p2pfd.core.spec import TaskSpec
 from p2pfd.core.terms import terms_of
 from p2pfd.errors import P2pfdError
 from p2pfd.node.scrape import address_of, open_listener
-from p2pfd.settlement.encounter_history import Entry
-from p2pfd_localnet.chain import History, Ledger, Tell, accounts
 from p2pfd_localnet.chainview import ChainView
 from p2pfd_localnet.control import Control
 from p2pfd_localnet.encounterview import EncounterView
+from p2pfd_localnet.ledger import History, Ledger, Tell, accounts
 from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.plan import Plan
 from p2pfd_localnet.web import Web
@@ -64,6 +63,8 @@ def _teller(picture: Picture, plan: Plan, task: TaskSpec, names: Mapping[Account
         met = EncounterView(names, picture)
     else:
         rounds = ChainView(terms_of(task), names, picture)
+
+    from p2pfd.settlement.encounter_history import Entry  # by now the chain's libraries are here
 
     async def tell(block: int, event: ChainEvent | Entry) -> None:
         if isinstance(event, Entry):

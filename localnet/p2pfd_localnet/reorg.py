@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from p2pfd.errors import PlanError
-from p2pfd.settlement.profiles import PROFILES
-from p2pfd.settlement.rpc import Rpc
+from p2pfd.settlement.profile import PROFILES
 
 INSTEAD = "take a chain that reorganises: --chain amoy-like"
 
@@ -22,6 +21,8 @@ def check_reorg(chain: str, depth: int) -> None:
 
 async def reorganise(url: str, chain: str, depth: int) -> None:
     """Replace so many blocks by empty ones: what was in them is to be sent again."""
+    from p2pfd.settlement.rpc import Rpc  # with which come libraries that a plan's check need not wait for
+
     check_reorg(chain, depth)
     rpc = Rpc(url)
     try:

@@ -20,7 +20,8 @@ from p2pfd.node.config import load, load_task
 from p2pfd.settlement.encounter_history import Entry
 from p2pfd.settlement.local import LOG_FILE, LocalChain
 from p2pfd_localnet import past
-from p2pfd_localnet.chain import ChainLedger, EncounterLedger, History, Ledger, accounts, open_ledger
+from p2pfd_localnet.chain import ChainLedger, EncounterLedger, open_ledger
+from p2pfd_localnet.ledger import History, Ledger, accounts
 from p2pfd_localnet.onlookers import catch_up
 from p2pfd_localnet.picture import Picture
 from p2pfd_localnet.plan import Plan

@@ -10,7 +10,7 @@ from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DeadlineError
 from p2pfd.node.config import save_task
 from p2pfd_localnet import topology
-from p2pfd_localnet.chain import Ledger
+from p2pfd_localnet.ledger import Ledger
 from p2pfd_localnet.plan import DataFacts
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.view import Life, MeshView

@@ -10,13 +10,13 @@ from p2pfd.core.rng import Rng
 from p2pfd.errors import P2pfdError
 from p2pfd.node.clock import SystemClock
 from p2pfd_localnet import topology
-from p2pfd_localnet.chain import Ledger
 from p2pfd_localnet.chaos import ENCOUNTER, READY, Act, Churn, When, spelt_out
 from p2pfd_localnet.control import Control
 from p2pfd_localnet.deeds import (
     undone,
 )
 from p2pfd_localnet.havoc import Havoc, Newcomer
+from p2pfd_localnet.ledger import Ledger
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.watch import Watch
 

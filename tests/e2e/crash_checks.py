@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import trio
-from p2pfd_localnet.chain import accounts
+from p2pfd_localnet.ledger import accounts
 
 from p2pfd.core.claims import BondForfeited, TaskClosed, WorkerPaid, WorkerSuspended
 from p2pfd.core.encounter_events import Defaulted, Settled, Voided

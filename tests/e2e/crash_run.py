@@ -15,8 +15,9 @@ from pathlib import Path
 
 import trio
 from p2pfd_localnet import plan as plans
-from p2pfd_localnet.chain import ChainLedger, EncounterLedger, accounts
+from p2pfd_localnet.chain import ChainLedger, EncounterLedger
 from p2pfd_localnet.homes import furnish
+from p2pfd_localnet.ledger import accounts
 from p2pfd_localnet.spawner import Spawner
 from p2pfd_localnet.state import State
 

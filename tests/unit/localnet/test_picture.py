@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import trio
 from p2pfd_localnet.board import Board
-from p2pfd_localnet.chain import NoLedger
 from p2pfd_localnet.chainview import ChainView
 from p2pfd_localnet.events import NodeEvent
+from p2pfd_localnet.ledger import NoLedger
 from p2pfd_localnet.onlookers import onlookers
 from p2pfd_localnet.picture import LOG_AT_ONCE, Picture
 from p2pfd_localnet.plan import UNIT, DataFacts, change
