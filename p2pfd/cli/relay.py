@@ -34,6 +34,10 @@ def _run(args: argparse.Namespace, screen: Screen) -> int:
             if "metrics" in told:
                 screen.say(f"metrics {told['metrics']}")
             screen.say(f"give    others one of these: --bootstrap {addresses[0]}, or --via where nobody can dial them")
+        elif event == "ended":
+            last.update(told)
+            rest = f"at most {told['most_circuits']} circuits at one time, {told['full']} refused because of a limit"
+            screen.say(f"carried {told['carried']} bytes from one to another; {rest}")
         else:
             last.update(told)
             words = f"{told['peers']} peers, {told['places']} of them reached through it, {told['circuits']} circuits"

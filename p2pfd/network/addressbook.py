@@ -146,8 +146,10 @@ class AddressBook:
         told: list[bytes | str] = []
         for peer in able:
             known = self._known[peer]
-            best = known.dialable()[0]
-            if (reach_of(best) or Reach.MACHINE) < reach:
+            # Where it answered last may be nearer than the asker is: a relay is told by loopback, too.
+            answering = (address for address in known.dialable() if known.addresses[address])
+            best = next((address for address in answering if (reach_of(address) or Reach.MACHINE) >= reach), None)
+            if best is None:
                 continue
             told.append(known.record if best in known.signed else best)
             if len(told) == count:

@@ -80,6 +80,12 @@ class Direct:
                     await stream.reset()
         await self._move(peer, self._read(peer, told, self._links.host_of(relay)))
 
+    def nearer(self, peer: PeerId, addresses: list[str]) -> None:
+        """A peer that is connected through a relay is on the LAN, somebody there says, at these addresses."""
+        if peer not in self._lately:
+            self._lately.add(peer)
+            self._nursery.start_soon(self._move, peer, addresses[:TRIED])
+
     async def _answer(self, stream: INetStream) -> None:
         peer = PeerId(stream.muxed_conn.peer_id.to_base58())
         if not is_relayed(stream) or peer in self._lately:

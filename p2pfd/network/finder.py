@@ -6,6 +6,7 @@ What strangers say is not believed, only tried: so many dials for each of them, 
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ from p2pfd.network.introductions import (
     write_answer,
 )
 from p2pfd.network.links import Links
-from p2pfd.network.reach import RECORD_BYTES, Reach, parse_address, reach_of, reach_of_host
+from p2pfd.network.reach import RECORD_BYTES, Reach, parse_address, reach_of, reach_of_host, relay_in
 from p2pfd.network.recent import REMEMBERED, Recent
 from p2pfd.network.settings import NetworkSettings, degrees
 
@@ -43,6 +44,11 @@ ASK_SOON = 2.0
 PROVE_AGAIN = 1800.0
 PROOFS = 4
 LATELY = 3600.0
+HELLO_SECONDS = 3.0
+IDLE = 4
+"""So many connected peers that listen to nothing of ours do not count: relays, and nodes of other tasks."""
+AWAY = 2
+"""So many neighbours are to be from outside the LAN: those who are quickly found must not become an island."""
 RETURNING = 8
 RETURN_SECONDS = 3600.0
 LAN = PeerId("somebody on the LAN")
@@ -55,7 +61,8 @@ class Finder:
 
     def __init__(
         self, me: PeerId, links: Links, book: AddressBook, exchange: Exchange, record: Callable[[], bytes],
-        nursery: trio.Nursery, settings: NetworkSettings, rng: Rng,
+        nursery: trio.Nursery, settings: NetworkSettings, rng: Rng, shares: Callable[[PeerId], bool],
+        nearer: Callable[[PeerId, list[str]], None],
     ) -> None:  # fmt: skip
         self._me = me
         self._links = links
@@ -65,6 +72,10 @@ class Finder:
         self._nursery = nursery
         self._settings = settings
         self._rng = rng
+        self._shares = shares
+        self._nearer = nearer
+        self._near: OrderedDict[PeerId, list[str]] = OrderedDict()
+        """Who says on the LAN that it is there, and where."""
         self._target = degrees(settings.mesh_nodes).target
         self._hearsay: OrderedDict[PeerId, tuple[Introduction, PeerId]] = OrderedDict()
         self._asked = Recent(ASK_AGAIN)
@@ -116,14 +127,15 @@ class Finder:
         """Look until cancelled."""
         while True:
             self._greet()
-            need = self._target - len(self._links.peers())
-            if need > 0 and await self._seek(need):
+            self._come_nearer()
+            need, away = self._lacking()
+            if need + away > 0 and await self._seek(need, away):
                 continue
-            if need <= 0:
+            pause = HELLO_SECONDS if any(map(self._is_new, self._links.peers())) else math.inf
+            if need + away > 0:
+                pause = self._settings.redial_max_seconds * (1 + self._rng.unit()) / 2
+            with trio.move_on_after(pause):
                 await self._links.change()
-            else:
-                with trio.move_on_after(self._settings.redial_max_seconds * (1 + self._rng.unit()) / 2):
-                    await self._links.change()
 
     def _greet(self) -> None:
         """Whoever we have dialled is told who we are, and asked whom it knows."""
@@ -132,13 +144,36 @@ class Finder:
             self._nursery.start_soon(self._ask, peer)
         self._greeted = ours
 
-    async def _seek(self, need: int) -> bool:
-        """Dial as many as are needed; whether there was anything to try."""
+    def _lacking(self) -> tuple[int, int]:
+        """How many more neighbours are wanted, and how many of them from outside the LAN where some are in it."""
+        connected = self._links.peers()
+        useful = [peer for peer in connected if self._shares(peer) or self._is_new(peer)]
+        counted = len(useful) + max(0, len(connected) - len(useful) - IDLE)
+        near = sum(peer in self._near for peer in useful)
+        away = min(AWAY, self._target - 1) - (len(useful) - near) if near else 0
+        return max(0, self._target - counted), max(0, away)
+
+    def _is_new(self, peer: PeerId) -> bool:
+        """Whether a peer has hardly had the time to say what it listens to."""
+        return trio.current_time() < self._links.since(peer) + HELLO_SECONDS
+
+    def _come_nearer(self) -> None:
+        """Whoever is on the LAN and is connected through a relay could do without."""
+        for peer, addresses in self._near.items():
+            # One of the two does it: what both make at one time, both end.
+            if self._me < peer and self._links.is_relayed(peer):
+                self._nearer(peer, addresses)
+
+    async def _seek(self, need: int, away: int) -> bool:
+        """Dial as many as are needed, so many of them not on the LAN; whether there was anything to try."""
         connected = self._links.peers()
         unfit = {self._me, *connected}
-        chosen = [peer for peer in self._book.candidates(unfit, self._rng) if self._is_fit(peer)][:need]
+        able = [peer for peer in self._book.candidates(unfit, self._rng) if self._is_fit(peer)]
         heard = [peer for peer in self._hearsay if peer not in unfit and peer not in self._book and self._is_fit(peer)]
-        chosen += self._rng.sample(heard, min(len(heard), need - len(chosen)))
+        able += self._rng.sample(heard, len(heard))
+        chosen = able[:need]
+        away -= sum(peer not in self._near for peer in chosen)
+        chosen += [peer for peer in able[need:] if peer not in self._near][: max(0, away)]
         if chosen:
             async with trio.open_nursery() as nursery:
                 for peer in chosen:
@@ -153,7 +188,7 @@ class Finder:
     async def _dial(self, peer: PeerId) -> None:
         told = self._hearsay.pop(peer, None) if peer not in self._book else None
         addresses = self._book.of(peer) if told is None else list(told[0].addresses)
-        if await self._try(addresses[:DIALLED]):
+        if await self._try(list(dict.fromkeys([*self._near.get(peer, ()), *addresses]))[:DIALLED]):
             self._failures.pop(peer, None)
             return
         if told is not None:
@@ -228,7 +263,12 @@ class Finder:
         """Somebody on the LAN says that it is there. Who says so is not known, so all of them are believed as one."""
         _, peer = parse_address(addresses[0])
         near = tuple(address for address in addresses if address.endswith(f"/p2p/{peer}"))
-        if self._learn(LAN, [Introduction(peer, near, b"")]):
+        news = self._learn(LAN, [Introduction(peer, near, b"")])
+        self._near.pop(peer, None)
+        self._near[peer] = [address for address in near if relay_in(address) is None]
+        if len(self._near) > REMEMBERED:
+            self._near.popitem(last=False)
+        if news or self._links.is_relayed(peer):
             self._links.stir()
 
     def _learn(self, teller: PeerId, told: list[Introduction]) -> bool:

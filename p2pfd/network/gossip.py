@@ -256,6 +256,11 @@ class Gossip(SafePubsub):
         """The connected peers that listen to a topic."""
         return tuple(sorted(PeerId(peer.to_base58()) for peer in self.peer_topics.get(topic, ())))
 
+    def shares(self, peer: PeerId) -> bool:
+        """Whether a connected peer listens to something that is listened to here; anybody does where nothing is."""
+        who = ID.from_base58(peer)
+        return not self._inboxes or any(who in self.peer_topics.get(topic, ()) for topic in self._inboxes)
+
     async def wait_for_subscribers(self, topic: Topic, count: int) -> None:
         """Wait until so many connected peers listen to a topic."""
         while len(self.peer_topics.get(topic, ())) < count:

@@ -271,11 +271,12 @@ async def open_transport(
             exchange.serve(SAME, SAME_BYTES, lambda _peer, raw: gossip.archive.compare(raw))
             keeping = Housekeeping(host, shares)
             host.strike, host.identify = strike, partial(keeping.identify, strike=strike)
-            finder = Finder(
-                me, links, book, exchange, lambda: env_to_send_in_RPC(host)[0], nursery, settings, rng.split("finder")
-            )
             exchange.serve(callback.PROTOCOL, callback.QUESTION_BYTES, callback.Callback(links, clock).answer)
             direct = Direct(host, links, settings, tuple(bound), nursery)
+            finder = Finder(
+                me, links, book, exchange, lambda: env_to_send_in_RPC(host)[0], nursery, settings, rng.split("finder"),
+                gossip.shares, direct.nearer,
+            )  # fmt: skip
             behind = Behind(me, host, links, settings, meter, nursery, rng.split("relays"), direct)
             if router is not None:
                 nursery.start_soon(router.keep)

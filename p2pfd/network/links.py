@@ -101,6 +101,13 @@ class Links(INotifee):  # type: ignore[misc]
         links = [link for link in self._swarm.connections.get(ID.from_base58(peer), ()) if not link.is_closed]
         return bool(links) and all(link.get_connection_type() is ConnectionType.RELAYED for link in links)
 
+    def since(self, peer: PeerId) -> float:
+        """When the first of a peer's connections came into being; now, where there is none."""
+        links = self._swarm.connections.get(ID.from_base58(peer), ())
+        return min(
+            (socket.since for link in links if (socket := socket_of(link)) is not None), default=trio.current_time()
+        )
+
     def connections(self) -> list[INetConn]:
         """The connections that are up."""
         return [link for links in self._swarm.connections.values() for link in links if not link.is_closed]

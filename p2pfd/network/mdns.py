@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 import trio
 from zeroconf import (
     InterfaceChoice,
+    IPVersion,
     NonUniqueNameException,
     NotRunningException,
     ServiceBrowser,
@@ -138,7 +139,9 @@ async def check_multicast(listen: str, seconds: float = 1.0) -> None:
 
 
 def _open(host: str, everywhere: bool) -> Zeroconf:
-    return Zeroconf(interfaces=InterfaceChoice.All if everywhere else [host])
+    if not everywhere:
+        return Zeroconf(interfaces=[host])
+    return Zeroconf(InterfaceChoice.All, ip_version=IPVersion.All if host == "::" else IPVersion.V4Only)
 
 
 def _any(reach: Reach) -> bytes:

@@ -68,6 +68,12 @@ class Relay:
         self._places: dict[PeerId, float] = {}
         self._carried: Counter[PeerId] = Counter()
         self.circuits = 0
+        self.most = 0
+        """The most circuits that there were at one time."""
+        self.carried = 0
+        """Bytes of all circuits, both ways, each counted once."""
+        self.full = 0
+        """How often somebody was refused because a limit was reached."""
         host.set_stream_handler(HOP, self._hop)
 
     @property
@@ -98,6 +104,7 @@ class Relay:
 
     async def _refuse(self, stream: INetStream, peer: PeerId, status: Status.ValueType) -> None:
         self._counters.drop(Drop.RELAY, peer)
+        self.full += status in (Status.RESERVATION_REFUSED, Status.RESOURCE_LIMIT_EXCEEDED)
         await write_message(stream, HopMessage(type=HopMessage.STATUS, status=status))
         await stream.close()
 
@@ -139,6 +146,7 @@ class Relay:
 
     async def _connect(self, stream: INetStream, source: PeerId, target: PeerId) -> None:
         self.circuits += 1
+        self.most = max(self.most, self.circuits)
         self._carried.update((source, target))
         other: INetStream | None = None
         try:
@@ -194,6 +202,7 @@ class Relay:
                 if not await budget.spend(len(part)):
                     break
                 await there.write(part)
+                self.carried += len(part)
         except StreamEOF:
             await there.close()
             return

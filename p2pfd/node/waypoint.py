@@ -50,7 +50,10 @@ async def run_waypoint(
             watch.events["node.ready"] += 1  # it waits for nobody
             tell("listening", told)
             nursery.start_soon(board.run, transport)
-            nursery.start_soon(_look, transport, board, tell)
+            try:
+                await _look(transport, board, tell)
+            finally:
+                tell("ended", carried(transport))
 
 
 async def _look(transport: Libp2pTransport, board: Board, tell: Tell) -> None:
@@ -61,6 +64,14 @@ async def _look(transport: Libp2pTransport, board: Board, tell: Tell) -> None:
             tell("serving", now)
             last = now
         await trio.sleep(LOOK_SECONDS)
+
+
+def carried(transport: Libp2pTransport) -> dict[str, object]:
+    """What it has carried for others by now, in how many circuits at one time, and how often there was no room."""
+    relay = transport.relay
+    if relay is None:
+        return {"carried": 0, "most_circuits": 0, "full": 0}
+    return {"carried": relay.carried, "most_circuits": relay.most, "full": relay.full}
 
 
 def figures(transport: Libp2pTransport) -> dict[str, object]:

@@ -76,6 +76,8 @@ async def test_others_meet_through_it_and_it_ends_when_it_is_told_to(waypoint):
         assert await trio.to_thread.run_sync(status_of, waypoint.metrics.replace("/metrics", "/readyz")) == 200
     told = waypoint.end()
     assert waypoint.address.endswith(str(told["peer"]))
+    assert told["full"] == 0
+    assert {"carried", "most_circuits"} < told.keys()
     assert waypoint.address.startswith("/ip4/127.0.0.1/tcp/")
 
 

@@ -66,6 +66,19 @@ def hangs_together(mesh: list[Libp2pTransport]) -> bool:
     return len(reached & links.keys()) == len(mesh)
 
 
+async def test_a_relay_that_listens_to_nothing_of_ours_is_no_neighbour(nodes: Nodes) -> None:
+    relay = await nodes.open(curious(relay=True))
+    way = relay.addresses[:1]
+    other = await nodes.open(curious(discover=False, via=way), bootstrap=way)
+    one = await nodes.open(curious(mesh_nodes=2), bootstrap=way)  # it looks for one neighbour, and the relay is there
+    async with trio.open_nursery() as nursery:
+        for node in (one, other):
+            await nursery.start(Ear(node).run)
+        with trio.fail_after(30):
+            await one.wait_for_subscribers(TOPIC, 1)
+        nursery.cancel_scope.cancel()
+
+
 async def test_one_address_is_enough_for_a_mesh(nodes: Nodes) -> None:
     first = await nodes.open(curious())
     mesh = [first] + [await nodes.open(curious(), bootstrap=[first.addresses[0]]) for _ in range(11)]

@@ -12,7 +12,7 @@ from p2pfd.errors import EnvironmentProblem, PlanError
 from p2pfd.network.mdns import read_text, write_text
 from p2pfd.network.settings import NetworkSettings
 
-from .conftest import Nodes
+from .conftest import Ear, Nodes
 from .test_finder import curious
 
 pytestmark = pytest.mark.network
@@ -28,6 +28,23 @@ async def test_two_nodes_find_each_other_and_a_third_that_comes_later(nodes: Nod
     await third.wait_for_peers(2)
     assert trio.current_time() - begin < 15
     assert set(third.peers()) == {first.peer, second.peer}
+
+
+@pytest.mark.long
+async def test_those_who_find_each_other_on_the_lan_do_not_become_an_island(nodes: Nodes) -> None:
+    relay = await nodes.open(curious(relay=True))
+    way = relay.addresses[:1]
+    async with trio.open_nursery() as nursery:
+        island = [await nodes.open(curious(mdns=True), bootstrap=way) for _ in range(5)]
+        for node in island:
+            await nursery.start(Ear(node).run)
+        for node in island:
+            await node.wait_for_peers(5)  # all of the others, and the relay: as many as anybody looks for
+        far = await nodes.open(curious(discover=False, via=way), bootstrap=way)
+        await nursery.start(Ear(far).run)
+        with trio.fail_after(40):
+            await far.wait_for_peers(2)
+        nursery.cancel_scope.cancel()
 
 
 async def test_who_does_not_announce_itself_is_not_found(nodes: Nodes) -> None:

@@ -77,6 +77,12 @@ async def test_messages_blobs_and_requests_go_through_a_relay_both_ways(nodes: N
     assert (relay.relay.places, relay.relay.circuits) == ((hidden.peer,), 1)
     await other.disconnect(hidden.peer)
     await until(lambda: relay.relay.circuits == 0 and hidden.peers() == (relay.peer,))  # type: ignore[union-attr]
+    rows = [relay.counters.protocol(protocol) for protocol in (HOP, STOP)]
+    through_it = sum(row.bytes_in for row in rows)
+    assert 2 * len(blob) < relay.relay.carried < through_it < relay.relay.carried + 1000, (
+        "but for the relay's own words"
+    )
+    assert (relay.relay.most, relay.relay.full) == (1, 0)
 
 
 async def test_a_node_that_knows_the_relay_alone_finds_who_is_behind_it(nodes: Nodes) -> None:

@@ -177,6 +177,21 @@ def test_an_address_that_never_answered_is_forgotten_with_the_first_failure() ->
     assert book.of(who) == [f"/ip4/192.0.2.1/tcp/1/p2p/{who}"], "one that answered may answer again"
 
 
+def test_a_peer_is_told_of_by_the_address_that_reaches_as_far_as_the_asker() -> None:
+    hand = Hand()
+    book = AddressBook(hand.now)
+    for number, host in enumerate(("8.8.8.8", "10.0.0.1", "127.0.0.1")):  # the nearest one has answered last
+        hand.time += 1
+        book.reached(f"/ip4/{host}/tcp/{number + 1}", peer(1))
+    book.signed(record(2, "/ip4/8.8.8.8/tcp/9"))  # this one has never answered
+    told = [book.introduce(reach, 10, (), peer(9), Rng(1), 16) for reach in Reach]
+    assert told == [
+        [f"/ip4/127.0.0.1/tcp/3/p2p/{peer(1)}"],
+        [f"/ip4/10.0.0.1/tcp/2/p2p/{peer(1)}"],
+        [f"/ip4/8.8.8.8/tcp/1/p2p/{peer(1)}"],
+    ]
+
+
 def test_a_book_is_restored_as_it_was() -> None:
     hand = Hand()
     before = AddressBook(hand.now)
