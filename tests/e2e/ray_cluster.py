@@ -66,7 +66,7 @@ class Cluster:
         home = self.folder / f"home-{side}"
         home.mkdir(exist_ok=True)
         paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        patient = {"RAY_raylet_start_wait_time_s": "280", "RAY_agent_register_timeout_ms": "280000"}
+        patient = {"RAY_raylet_start_wait_time_s": "800", "RAY_agent_register_timeout_ms": "800000"}
         return {**os.environ, **patient, "HOME": str(home), "P2PFD_MESHES": str(home / "meshes"), "PATH": paths}
 
     def run(self, side: str, where: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -79,7 +79,7 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
 
     def localnet(self, side: str, where: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -17,8 +17,8 @@ from .ray_cluster import HEAD, OTHER, SIDES, Cluster, cluster, last, until
 
 pytestmark = [pytest.mark.long, pytest.mark.network]
 NODES = int(os.environ.get("P2PFD_RAY_NODES", "8"))
-START = 120 + 6 * NODES
-END = 600 + 20 * NODES
+START = 600 + 6 * NODES
+END = 900 + 20 * NODES
 PLAN = """
 name = "spread"
 nodes = {nodes}
