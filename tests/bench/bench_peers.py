@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many in all (3)")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no run that would end later (30)")
     parser.add_argument("--only", default="", help="words that a run's name must have")
-    parser.add_argument("--tiny", action="store_true", help="two rounds with few nodes, kept apart")
+    parser.add_argument("--tiny", action="store_true", help="two rounds, five with churn, of five nodes: kept apart")
     parser.add_argument("--slow", type=float, default=1.0, help="so much longer may a run take: on a busy machine (1)")
     parser.add_argument("--list", action="store_true", help="the runs, and which are kept")
     parser.add_argument("--again", action="store_true", help="measure anew what is kept")

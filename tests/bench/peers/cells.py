@@ -92,7 +92,7 @@ def plan(seeds: int) -> list[Cell]:
 def tiny(cell: Cell) -> Cell:
     """The same kind of run in a few seconds, to see that it works at all."""
     rounds = DIES_AFTER + 2 if cell.trouble == CHURN else 2
-    return replace(cell, nodes=5 if cell.trouble == CLEAN else cell.nodes, rounds=rounds)
+    return replace(cell, nodes=5, rounds=rounds)
 
 
 def _of(system: str, nodes: int, partition: str, seed: int, trouble: str = CLEAN, aggregator: str = "") -> Cell:

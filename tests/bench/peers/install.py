@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,8 @@ RIVALS = {
 }
 SHOWN = {"flower": ("flwr", "ray", "torch"), "p2pfl": ("p2pfl", "ray", "grpcio", "lightning", "torch")}
 STAMP = "installed.json"
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+"""Asked for the build that p2pfd has here, if pip's own places do not have it."""
 ASKED = "import json,sys,importlib.metadata as m;print(json.dumps({n:m.version(n) for n in sys.argv[1:]}))"
 
 
@@ -49,12 +52,21 @@ def install(rival: str) -> None:
         shutil.rmtree(place)
     print(f"installing {rival} into {place} …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+    build = f"torch=={version('torch')}"
+    if not _pip(rival, build) and not _pip(rival, "--extra-index-url", TORCH_CPU_INDEX, build):
+        raise SystemExit(
+            f"error: pip finds no {build} for {rival}. Fix: install that build in .venv which pip can find"
+        )
     for name, options in RIVALS[rival]:
-        quiet = ["-q", "--disable-pip-version-check", *options]
-        asked = [str(python_of(rival)), "-m", "pip", "install", *quiet, "-r", str(HERE / name)]
-        if subprocess.run(asked, check=False).returncode:
+        if not _pip(rival, *options, "-r", str(HERE / name)):
             raise SystemExit(f"error: {rival} cannot be installed; what pip says stands above. Fix: see {HERE / name}")
     (place / STAMP).write_text(json.dumps({"digest": digest(rival), "versions": versions(rival)}))
+
+
+def _pip(rival: str, *asked: str) -> bool:
+    """Whether its pip could install this."""
+    command = [str(python_of(rival)), "-m", "pip", "install", "-q", "--disable-pip-version-check", *asked]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def versions(rival: str) -> dict[str, str]:
