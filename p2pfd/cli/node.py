@@ -18,6 +18,7 @@ from p2pfd.cli.task_file import load as load_task
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.ticks import SECOND
 from p2pfd.errors import P2pfdError, PlanError, UsageError
+from p2pfd.learning.device import CPU, VARIABLE, choose
 from p2pfd.node import config, keys, keystore
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.store import FILE as STORE_FILE
@@ -142,6 +143,8 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
     mine = _keys(home, task, args.passphrase_file)
     if manifest is not None and args.shard is None:
         shard = accept.shard_by_lot(task, mine.account.account, screen)
+    device = choose(args.device or os.environ.get(VARIABLE, CPU))  # what is asked for and not there is said at once
+    screen.say(f"device  {device}")
     config.save_task(task, home / "task.json")
     if text:
         (home / INVITATION).write_text(text, encoding="utf-8")
@@ -160,6 +163,7 @@ def _join(args: argparse.Namespace, screen: Screen) -> int:
         network=network,
         max_gwei=args.max_gwei,
         invitation=INVITATION if text else "",
+        device=args.device,
     )
     settings.save(home / config.FILE)
     screen.say(f"join    {task.name} · {task.rounds} rounds · shard {shard} of {shards} · home {home}")
@@ -207,6 +211,8 @@ def _join_options(parser: Parser) -> None:
     most = "offer no more for a unit of gas (the profile's)"
     parser.add_argument("--max-gwei", type=number(0, 10**7), default=0, metavar="N", help=most)
     parser.add_argument("--yes", action="store_true", help="spend real funds without asking")
+    what = f"on what it trains on its own samples: auto, cpu, cuda, cuda:N, mps ({VARIABLE}, or cpu)"
+    parser.add_argument("--device", default="", metavar="DEVICE", help=what)
     _metrics_option(parser)
     passphrase.options(parser)
 

@@ -107,8 +107,9 @@ def say_cost(outlook: Outlook, screen: Screen) -> None:
     """What taking part takes, and what the account has."""
     chain_id, out, price = outlook.caps.chain_id, outlook.outlay, outlook.price
     screen.say(f"bring   {tokens(out.tokens)} tokens, which are bound; the wallet has {tokens(outlook.held.wallet)}")
-    rounds = f" and about {out.rounds:,} for all rounds" if out.rounds else ""
-    screen.say(f"gas     about {out.begin:,} to begin{rounds}")
+    what = "encounters" if out.worst else "rounds"
+    worst = f"; {out.worst:,} if every vote of all goes on the chain by itself" if out.worst else ""
+    screen.say(f"gas     about {out.begin:,} to begin and about {out.rounds:,} for all {what}{worst}")
     if price:
         whole = consent.coins((out.begin + out.rounds) * price, chain_id)
         reserve, there = consent.coins(out.reserve * price, chain_id), consent.coins(outlook.coins, chain_id)

@@ -20,6 +20,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning._torch import nn, torch
 from p2pfd.learning.adapter import Array
+from p2pfd.learning.device import CPU, current
 from p2pfd.learning.learner import Fit, Replay
 
 __all__ = ["Fit", "Model", "Replay", "Weights"]
@@ -75,11 +76,12 @@ class Model:
         ``bias`` is added to the logits in training only: the logarithm of the class shares there leaves the net itself
         free of them.
         """
-        net, flat, gradient = self.scratch(weights)
+        there = current()
+        net, flat, gradient = self.scratch(weights, there)
         velocity = torch.zeros_like(flat)
-        inputs, goals = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
-        offset = None if bias is None else torch.from_numpy(bias)
-        again = None if replay is None else (torch.from_numpy(replay.x), torch.from_numpy(replay.targets))
+        inputs, goals = _sent(there, x, y)
+        offset = None if bias is None else _sent(there, bias)[0]
+        again = None if replay is None else _sent(there, replay.x, replay.targets)
         steps = plan.epochs * -(-len(x) // plan.batch)
         step = 0
         for epoch in range(plan.epochs):
@@ -105,8 +107,8 @@ class Model:
 
     def logits(self, weights: Weights, x: Array) -> Array:
         """The net's answers, one row a sample."""
-        net, _, _ = self.scratch(weights)
-        inputs = torch.from_numpy(np.ascontiguousarray(x))
+        net, _, _ = self.scratch(weights, current())
+        (inputs,) = _sent(current(), x)
         with torch.no_grad():
             return np.concatenate(
                 [as_array(net(inputs[start : start + _AT_ONCE])) for start in range(0, max(1, len(x)), _AT_ONCE)]
@@ -160,13 +162,13 @@ class Model:
             raise DecodeError("the weights are not all finite")
         return flat
 
-    def scratch(self, weights: Weights) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    def scratch(self, weights: Weights, device: str = CPU) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
         """A copy of the net whose parameters and gradients are views of one vector each, which makes a step cheap."""
         if weights.shape != (self.parameters,):
             raise ValueError(f"weights of shape {weights.shape}, {self.parameters} numbers are needed")
         net = copy.deepcopy(self._net)
         parameters = dict(net.named_parameters())
-        flat, gradient = torch.from_numpy(weights.copy()), torch.zeros(self.parameters)
+        flat, gradient = torch.from_numpy(weights.copy()).to(device), torch.zeros(self.parameters, device=device)
         start = 0
         for name, shape in self._shapes.items():
             stop = start + self._sizes[name]
@@ -178,7 +180,12 @@ class Model:
 
 def as_array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
     """A tensor's numbers, copied."""
-    return np.array(tensor.detach().numpy(), dtype=np.float32)
+    return np.array(tensor.detach().cpu().numpy(), dtype=np.float32)
+
+
+def _sent(device: str, *arrays: npt.NDArray[np.generic]) -> list[torch.Tensor]:
+    """Arrays where they are computed with; on the processor they are not copied."""
+    return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
 
 
 def _uniform(rng: Rng, count: int) -> npt.NDArray[np.float32]:
@@ -202,14 +209,14 @@ def noisy(x: torch.Tensor, width: float, rng: Rng) -> torch.Tensor:
     if not width:
         return x
     draws = np.frombuffer(rng.bytes(2 * x.numel()), dtype="<u2").astype(np.float32) * np.float32(2.0**-15)
-    return x + torch.from_numpy((draws - np.float32(1)) * np.float32(width)).view(x.shape)
+    return x + torch.from_numpy((draws - np.float32(1)) * np.float32(width)).to(x.device).view(x.shape)
 
 
 def mirrored(x: torch.Tensor, rng: Rng | None) -> torch.Tensor:
     """Pictures, half of them by chance with left and right exchanged; other samples as they are, as without an rng."""
     if rng is None or x.ndim < 4:
         return x
-    turned = torch.from_numpy(np.frombuffer(rng.bytes(len(x)), dtype=np.uint8) & np.uint8(1)).bool()
+    turned = torch.from_numpy(np.frombuffer(rng.bytes(len(x)), dtype=np.uint8) & np.uint8(1)).to(x.device).bool()
     return torch.where(turned[:, None, None, None], x.flip(-1), x)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from p2pfd.core.spec import TaskSpec, from_plain, in_hex, unhex
 from p2pfd.errors import PlanError
+from p2pfd.learning.device import check
 from p2pfd.network.settings import NetworkSettings
 from p2pfd.node.manifest import MAX_TEXT
 from p2pfd.node.scrape import parse_endpoint
@@ -50,6 +51,8 @@ class NodeConfig:
     """How this node misbehaves, for experiments on a mesh of one's own; only the process reads it (`fittings`)."""
     invitation: str = ""
     """The file with the task's invitation, which hangs on the node's notice board; empty where it came by none."""
+    device: str = ""
+    """On what it trains on its own samples, as `p2pfd.learning.device` reads it; empty, as the environment says."""
     paused: int = 0
     chaos: bool = False
     """Whether whoever started this node may make its network and its disk bad; only the process reads it, too."""
@@ -61,6 +64,8 @@ class NodeConfig:
             raise PlanError(f"paused is {self.paused}", "a mesh stands still for 0 seconds or more")
         if self.metrics:
             parse_endpoint(self.metrics)
+        if self.device:
+            check(self.device)
         self.network_settings()
 
     def network_settings(self) -> NetworkSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from p2pfd.core.ticks import SECOND, Clock
 from p2pfd.errors import DecodeError, NetworkError, PlanError, StorageError
 from p2pfd.learning.adapter import Task
 from p2pfd.learning.data import deal
+from p2pfd.learning.device import CPU, VARIABLE, choose
 from p2pfd.network.api import Transport
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.statefile import StateFile
@@ -41,6 +43,7 @@ from p2pfd.node.manifest import unseal
 from p2pfd.node.metrics import Watch, pages
 from p2pfd.node.neighbours import Neighbours
 from p2pfd.node.notices import SMALL
+from p2pfd.node.placing import placed
 from p2pfd.node.ports import NodePorts, in_thread, topic_of
 from p2pfd.node.scrape import address_of, open_listener, serve
 from p2pfd.node.settling import ChainSide
@@ -104,7 +107,8 @@ async def _take_part(
 ) -> None:
     spec = config.load_task()
     home = Path(config.home)
-    bench = await in_thread(_workbench, spec, config, keys, fittings)
+    device = await in_thread(choose, config.device or os.environ.get(VARIABLE, CPU))
+    bench = await in_thread(_workbench, spec, config, keys, fittings, device)
     if "p2pfd.learning.model" in sys.modules:
         from p2pfd.learning._torch import warm  # where torch is here already: not every node needs it
 
@@ -128,6 +132,7 @@ async def _take_part(
             "addresses": list(transport.addresses),
             "peer": keys.peer,
             "account": keys.account.account,
+            "device": device,
         }
         watch = Watch(transport)
         emit = watch.counting(emit)
@@ -268,8 +273,10 @@ def machine_for(spec: TaskSpec, keys: NodeKeys, *, exchange: bool = False) -> Ma
     return SettledDistill(seat) if settled else GossipDistill(seat)
 
 
-def _workbench(spec: TaskSpec, config: NodeConfig, keys: NodeKeys, fittings: Fittings = PLAIN) -> Bench:
-    adapter = fittings.adapter(adapter_of(spec.adapter, config.learner))
+def _workbench(
+    spec: TaskSpec, config: NodeConfig, keys: NodeKeys, fittings: Fittings = PLAIN, device: str = CPU
+) -> Bench:
+    adapter = fittings.adapter(placed(adapter_of(spec.adapter, config.learner), device))
     dealt = deal(spec.data, config.shards, Path(config.data_dir) if config.data_dir else None)
     task = Task(spec, dealt.public)
     materials = Materials(task, dealt.shards[config.shard], dealt.validation, dealt.test)

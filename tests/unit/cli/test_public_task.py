@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,12 +14,16 @@ import trio
 
 from p2pfd.cli import leave
 from p2pfd.cli.program import PROGRAM
+from p2pfd.core.encounter_spec import EncounterSpec
+from p2pfd.core.ids import Amount
 from p2pfd.core.manifest import Manifest
 from p2pfd.core.spec import in_hex
 from p2pfd.node import config, keys, keystore
 from p2pfd.node.manifest import seal
 from p2pfd.settlement.deploy import deploy, transfer
+from p2pfd.settlement.outlay import outlay_of
 from p2pfd.settlement.rpc import Rpc
+from tests.contracts.test_encounter_gas import HELD
 from tests.unit.cli.chains import embedded
 from tests.unit.node.test_config import SPEC
 
@@ -229,11 +234,20 @@ def test_a_clock_that_is_ahead_makes_nobody_lose_anything(say, world, monkeypatc
     assert say("leave", *at, "--wait")["wallet"] == 500
 
 
+def test_what_encounters_take_is_said_beforehand():
+    """As `tests/bench/gas_encounters.py` meters them: with three validators, and with one and seven."""
+    metered = {1: (93_896, 164_712), 3: (HELD["encounter_fast"], HELD["encounter_each_commitment_too"])}
+    metered |= {5: (136_665, 509_813), 7: (159_284, 696_381)}
+    for size, (fast, slow) in metered.items():
+        terms = EncounterSpec(20, Amount(6), Amount(600), Amount(60), Amount(60), 3600, 7200, size=size)
+        found = outlay_of(dataclasses.replace(SPEC, encounters=terms))
+        assert 20 * fast <= found.rounds <= 20 * fast * 1.05
+        assert 20 * slow <= found.worst <= 20 * slow * 1.05
+        assert found.tokens == 600 + 60 + 20 * 6
+        assert found.reserve == 2_000_000
+
+
 def test_gas_and_bond_are_those_of_the_reference():
-    from pathlib import Path
-
-    from p2pfd.settlement.outlay import outlay_of
-
     page = (Path(__file__).parents[3] / "docs/reference/settlement.md").read_text()
     rows = [
         [int(cell.replace(",", "")) for cell in line.strip("|\n ").split("|")]
