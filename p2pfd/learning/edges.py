@@ -38,7 +38,7 @@ class Edges(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The edges and the brightness, without a gradient."""
         with torch.no_grad():
-            slopes = torch.relu(torch.nn.functional.conv2d(_framed(x, -1.0), self._filters))
+            slopes = torch.relu(torch.nn.functional.conv2d(_framed(x, -1.0), self._filters.to(x.device)))
             twos = _halved(_framed(slopes, 0.0))
             fours = twos[:, :, 1:] + twos[:, :, :-1]
             edges = (fours[:, :, :, 1:] + fours[:, :, :, :-1]) * 0.0625
