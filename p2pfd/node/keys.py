@@ -6,7 +6,7 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +21,8 @@ from p2pfd.settlement.accounts import KEY_BYTES, ORDER, AccountKey
 FILE = "keys.json"
 ENCRYPTED_FILE = "keystore.json"
 VERSION = 1
+KEYS_AT_HAND = 1024
+"""Of so many peers the public key is not read out of the id again."""
 _SECRET_DOMAIN = b"p2pfd-node-secret-1"
 
 
@@ -63,11 +65,15 @@ class NodeKeys:
 def verify(peer: PeerId, message: bytes, signature: bytes) -> bool:
     """Whether this peer signed this message; an id that holds no Ed25519 key has signed nothing."""
     try:
-        key = Ed25519PublicKey.from_public_bytes(public_key_of(peer))
-        key.verify(signature, message)
+        _key_of(peer).verify(signature, message)
     except (InvalidSignature, DecodeError):
         return False
     return True
+
+
+@lru_cache(maxsize=KEYS_AT_HAND)
+def _key_of(peer: PeerId) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key_of(peer))
 
 
 def fresh() -> NodeKeys:

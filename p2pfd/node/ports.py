@@ -43,6 +43,8 @@ TOLD_IN_FULL = 32
 _CONCLUDE = "the node's own conclusion"
 REMEMBERED = 4096
 """So many of its own last numbers a node knows again."""
+VOUCHED = 1024
+"""Of so many peers the signatures in a hello are not checked again when it comes again."""
 LEEWAY = 10 * SECOND
 """By so much this life's clock may be behind the last one's: numbers that are no higher may be of that."""
 MOST_UNANSWERED = 256
@@ -94,6 +96,8 @@ class NodePorts:
         self._deliveries: dict[int, Delivery] = {}
         self._room = trio.Event()
         self._told: dict[str, int] = {}
+        self._vouched: dict[PeerId, Hello] = {}
+        """Who vouched for whom, of the latest that did."""
         self._heard = 0
         self._places = Places(transport, places)
         self._saying = Saying(transport, self._places, self._take, emit) if alone else None
@@ -202,7 +206,7 @@ class NodePorts:
         try:
             envelope = open_envelope(delivery.raw, verify, task=self._task, sender=delivery.sender)
             if isinstance(envelope.body, Hello):
-                check_vouch(envelope.body, self._task, verify, recover)
+                self._check_vouch(envelope.body)
             if isinstance(envelope.body, Whereabouts):
                 if not self._places.note(envelope.sender, envelope.body):
                     raise DecodeError("whereabouts of somebody else")
@@ -214,6 +218,14 @@ class NodePorts:
             self._tell_seldom("peer.garbled", {"peer": delivery.sender, "reason": verdict.reason})
             return None
         return envelope.body
+
+    def _check_vouch(self, hello: Hello) -> None:
+        """Both halves, unless they were right before: whoever misses somebody greets all others once more."""
+        if self._vouched.get(hello.peer) != hello:
+            check_vouch(hello, self._task, verify, recover)
+            if len(self._vouched) == VOUCHED:
+                del self._vouched[next(iter(self._vouched))]
+            self._vouched[hello.peer] = hello
 
     def _hand_over(self, delivery: Delivery, message: WireMessage) -> None:
         self._heard += 1

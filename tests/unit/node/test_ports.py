@@ -22,6 +22,7 @@ from p2pfd.core.terms import terms_of
 from p2pfd.errors import ChainError, DecodeError, StorageError
 from p2pfd.learning.adapter import Labels, Split, Task
 from p2pfd.network.memory import open_memory_network
+from p2pfd.node import ports as ports_module
 from p2pfd.node.clock import TrioClock
 from p2pfd.node.driver import Driver
 from p2pfd.node.keys import throwaway
@@ -31,9 +32,12 @@ from p2pfd.node.settling import LONGEST_PAUSE, PATIENCE, ChainSide
 from p2pfd.node.store import Saved, Store
 from p2pfd.node.workbench import Materials, Workbench
 from p2pfd.roles.work import Adopt, Conclude, Study
+from p2pfd.settlement.accounts import recover
 from p2pfd.settlement.api import GENESIS, ChainAwayError
 from p2pfd.settlement.reference import ReferenceChain
+from p2pfd.wire.envelope import seal
 from p2pfd.wire.messages import Commit
+from p2pfd.wire.vouch import vouch
 from tests.unit.node.test_config import SPEC as PLAIN
 
 SAMPLES = 4
@@ -349,6 +353,22 @@ async def test_garbage_from_peers_is_judged_bounded_and_rarely_told(autojump_clo
         await trio.sleep(1)
         assert len(ports._deliveries) == deliveries <= MOST_UNANSWERED
         assert 1 <= one.names().count("peer.garbled") <= TOLD_IN_FULL + 8
+
+
+async def test_a_hello_that_comes_again_is_not_checked_again(autojump_clock, world, monkeypatch):
+    one, _ = world
+    asked: list[bytes] = []
+    monkeypatch.setattr(ports_module, "recover", lambda message, by: asked.append(by) or recover(message, by))
+    hello = vouch(SPEC.id, KEYS[1])
+    forged = dataclasses.replace(hello, by_account=hello.by_account[:-1] + bytes([55 - hello.by_account[-1]]))
+    async with one.life() as ports, one.network.open_transport(KEYS[1].peer_private) as other:
+        await other.connect(ports.transport.addresses[0])
+        await other.wait_for_subscribers(topic_of(SPEC.id), 1)
+        for number, each in enumerate((hello, hello, forged, forged, hello)):
+            await other.publish(topic_of(SPEC.id), seal(each, SPEC.id, number + 1, KEYS[1].peer, KEYS[1].sign))
+            await trio.sleep(1)
+    assert asked == [hello.by_account, forged.by_account, forged.by_account]
+    assert one.names().count("peer.garbled") == 2, "what was right once excuses nothing else"
 
 
 class Sulky(Votes):
