@@ -53,6 +53,7 @@ def of_node(reader: Reader, name: str) -> dict[str, Any]:
         "behaviour": config.get("behaviour", ""),
         "addresses": list(node.addresses),
         "metrics": _latest(events, "node.listening", "metrics") or "",
+        "device": node.device,
         "chain_url": _without_path(str(config.get("chain_url", ""))),
         "peers": sorted(peers.get(peer, peer) for peer in _latest(events, "node.network", "peers") or ()),
         "sent": node.sent,

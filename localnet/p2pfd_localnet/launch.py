@@ -15,6 +15,7 @@ from p2pfd.cli import exits
 from p2pfd.cli.parse import Parser, number, seconds
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import PlanError
+from p2pfd.learning.device import VARIABLE, chosen_apart
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.scrape import parse_endpoint
 from p2pfd_localnet import detach, machine, state
@@ -57,6 +58,12 @@ def add_running(parser: Parser) -> None:
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write event files for TensorBoard there")
     parser.add_argument(
         "--isolate", action="store_true", help="an interpreter of its own for each node: slower, and takes more memory"
+    )
+    parser.add_argument(
+        "--device",
+        default="",
+        metavar="DEVICE",
+        help=f"on what nodes train on their own samples: auto, cpu, cuda, cuda:N, mps ({VARIABLE}, or cpu)",
     )
     parser.add_argument(
         "--start-timeout",
@@ -104,6 +111,8 @@ def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen)
     """Run the mesh, in the background if that was asked for; the exit code. The lock is free when this returns."""
     words = Words(screen, args.state)
     try:
+        if args.device:
+            os.environ[VARIABLE] = chosen_apart(args.device)  # its nodes inherit it
         ready: Callable[[], None] = _in_front
         if args.detach:
             side = detach.fork(job.home.log)

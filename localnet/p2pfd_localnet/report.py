@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from p2pfd.cli.screen import shorten, size
+from p2pfd.learning.device import CPU
 from p2pfd_localnet import svg
 from p2pfd_localnet.markup import card, figures, head, row, scroll
 from p2pfd_localnet.reasons import attack, encounters, why
@@ -103,6 +104,9 @@ def _figures(summary: Summary) -> str:
     if summary.audit is not None:
         wrong = len(summary.audit.problems)
         found.append((f"✕ {wrong} wrong" if wrong else f"✓ {summary.audit.payments}", "payments recomputed"))
+    devices = sorted({node.device for node in summary.nodes if node.device})
+    if devices and devices != [CPU]:
+        found.append((", ".join(devices), "trained on"))
     found.append((f"{summary.seconds:.0f} s", "from start to end"))
     return figures(found)
 

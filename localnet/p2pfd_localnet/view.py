@@ -37,6 +37,8 @@ class NodeView:
     account: str = ""
     pid: int = 0
     addresses: tuple[str, ...] = ()
+    device: str = ""
+    """On what it trains on its own samples."""
     rounds: int = 0
     """How many rounds it has seen open, or encounters of its own."""
     accuracy: dict[int, float] = field(default_factory=dict)
@@ -191,6 +193,7 @@ class MeshView:
         node.addresses = tuple(text for text in event.fields.get("addresses", ()) if isinstance(text, str))
         node.peer = event.text("peer") or node.peer
         node.account = event.text("account") or node.account
+        node.device = event.text("device") or node.device
         if node.life is Life.STARTING:
             node.life = Life.LISTENING
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +22,15 @@ VARIABLE = "P2PFD_DEVICE"
 """The environment variable that names the device where nothing else does."""
 _NAME = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 _HOW = "docs/howto/gpu.md says how torch comes to use one; or leave it to the processor: --device cpu"
+_APART = """
+import sys
+from p2pfd.errors import P2pfdError
+from p2pfd.learning.device import choose
+try:
+    print(choose(sys.argv[1]))
+except P2pfdError as error:
+    sys.exit(print(error.what) or 9)
+"""
 _AT_WORK: ContextVar[str] = ContextVar("device", default=CPU)
 
 
@@ -73,6 +84,18 @@ def choose(asked: str, look: Callable[[], Seen] = seen) -> str:
     # Without it cuBLAS adds up in an order of its own, and torch refuses. It counts from the first use of the GPU on.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return f"cuda:{number}"
+
+
+def chosen_apart(asked: str) -> str:
+    """As `choose`, in a process of its own: one that has looked for GPUs must not be forked any more."""
+    if check(asked) == CPU:
+        return CPU
+    command = [sys.executable, "-c", _APART, asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    said = done.stdout.strip()
+    if done.returncode:
+        raise EnvironmentProblem(said or "torch cannot be asked for its devices", _HOW)
+    return said
 
 
 def current() -> str:

@@ -14,7 +14,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import NO_CHAIN
 from p2pfd.errors import EnvironmentProblem, PlanError
 from p2pfd.learning.adapter import Budget, Split
-from p2pfd.learning.device import CPU, Seen, choose, current, seen, training_on
+from p2pfd.learning.device import CPU, Seen, choose, chosen_apart, current, seen, training_on
 from p2pfd.learning.model import Fit, Model
 from p2pfd.learning.models import linear
 from p2pfd.node import config
@@ -78,6 +78,14 @@ def test_torch_is_asked_for_real():
         choose(f"cuda:{len(there.cuda) + 7}")
     assert there.name_of("cpu") == "cpu"
     assert TWO.name_of("cuda:1") == "cuda:1 (A4)"
+
+
+def test_a_mesh_asks_in_a_process_of_its_own():
+    assert chosen_apart("cpu") == CPU
+    with pytest.raises(PlanError):
+        chosen_apart("gpu")
+    with pytest.raises(EnvironmentProblem, match="no GPU number 99 here"):
+        chosen_apart("cuda:99")
 
 
 class Noting:
