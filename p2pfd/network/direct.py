@@ -52,7 +52,7 @@ class Direct:
         own = [Multiaddr(address) for address in addresses if relay_in(address) is None]
         self._own = [address.to_bytes() for address in own[:ADDRESSES]]
         self._nursery = nursery
-        self._lately = Recent(AGAIN_SECONDS)
+        self._lately, self._heard_of = Recent(AGAIN_SECONDS), Recent(AGAIN_SECONDS)
         self._moving = trio.CapacityLimiter(AT_ONE_TIME)
         host.set_stream_handler(DCUTR, self._answer)
 
@@ -82,8 +82,8 @@ class Direct:
 
     def nearer(self, peer: PeerId, addresses: list[str]) -> None:
         """A peer that is connected through a relay is on the LAN, somebody there says, at these addresses."""
-        if peer not in self._lately:
-            self._lately.add(peer)
+        if peer not in self._heard_of:  # what it tells of itself through the relay is another matter
+            self._heard_of.add(peer)
             self._nursery.start_soon(self._move, peer, addresses[:TRIED])
 
     async def _answer(self, stream: INetStream) -> None:

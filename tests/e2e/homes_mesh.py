@@ -281,6 +281,10 @@ class Village:
         words = ["join", "digits.p2pfd", "--home", place, "--yes", "--listen", f"{everywhere}/tcp/{PORT}", *more]
         self.nodes[place] = self.cradle.start(place, *words)
 
+    def signal(self, place: str, number: int) -> None:
+        """Have a node stop, or go on."""
+        os.kill(self.nodes[place].pid, number)
+
     def finish(self, patience: float) -> dict[str, dict[str, Any]]:
         """What each node says at its end; the first that ends badly fails the test."""
         until(lambda: all(node.over() for node in self.nodes.values()), patience)

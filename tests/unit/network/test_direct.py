@@ -19,7 +19,7 @@ from p2pfd.network.direct import DCUTR, Direct
 from p2pfd.network.libp2p import Libp2pTransport
 
 from .conftest import TOPIC, Ear, Nodes
-from .test_finder import until
+from .test_finder import free_port, until
 from .test_relay import DEAD, far, hidden_behind, host_of, settings
 
 pytestmark = pytest.mark.network
@@ -66,6 +66,22 @@ async def test_two_that_nobody_can_dial_stay_on_their_relay(nodes: Nodes) -> Non
     await trio.sleep(1.5)  # by then both have tried
     assert other._links.is_relayed(hidden.peer)
     assert hidden._links.is_relayed(other.peer)
+
+
+async def test_who_turns_out_to_be_on_the_lan_is_dialled_there(nodes: Nodes) -> None:
+    relay, other = await nodes.open(settings(relay=True)), await far(nodes)
+    port = free_port()
+    hidden = await nodes.open(
+        settings(announce=(DEAD,), via=(relay.addresses[0],)), listen=f"/ip4/127.0.0.1/tcp/{port}"
+    )
+    assert hidden.behind is not None
+    assert other.behind is not None
+    await hidden.behind.wait_until_reachable()
+    await other.connect(hidden.addresses[1])
+    await until(lambda: other.peer in hidden.behind.direct._lately)  # type: ignore[union-attr]
+    assert other._links.is_relayed(hidden.peer)
+    other.behind.direct.nearer(hidden.peer, [f"/ip4/127.0.0.1/tcp/{port}/p2p/{hidden.peer}"])
+    await until(lambda: is_direct(hidden, other) and is_direct(other, hidden))
 
 
 async def test_who_is_on_no_relay_is_not_listened_to(nodes: Nodes) -> None:
