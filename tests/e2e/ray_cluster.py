@@ -19,6 +19,7 @@ from .swarm import ip
 
 PORT = 6399
 MEMORY = 80_000_000
+AGENT_PORTS = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
 ROOT = Path(__file__).resolve().parents[2]
 HEAD, OTHER = "head", "other"
 SIDES = (HEAD, OTHER)
@@ -49,7 +50,9 @@ class Cluster:
         """Begin the cluster, or join it."""
         words = ["start", "--node-ip-address", self.addresses[side], "--num-cpus", str(self._cpus[side])]
         words += ["--object-store-memory", str(MEMORY), "--temp-dir", f"/tmp/ray-{os.getpid()}-{side}"]
-        words += ["--disable-usage-stats"]
+        words += ["--disable-usage-stats", "--include-log-monitor=false"]
+        for number, what in enumerate(AGENT_PORTS, 1):  # a raylet that has to be told of them waits 15 s, and crashes
+            words += [f"--{what}-port", str(PORT + number)]
         if side == HEAD:
             words += ["--head", "--port", str(PORT), "--include-dashboard=false"]
         else:
@@ -85,6 +88,10 @@ class Cluster:
     def localnet(self, side: str, where: Path, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of localnet there."""
         return self.run(side, where, sys.executable, str(ROOT / "tests/e2e/localnet_command.py"), *words)
+
+    def p2pfd(self, side: str, where: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of p2pfd there."""
+        return self.run(side, where, sys.executable, str(ROOT / "tests/e2e/p2pfd_command.py"), *words)
 
     def up(self, side: str, where: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
         """Start `localnet up` there; the object that it ends with goes to the log."""

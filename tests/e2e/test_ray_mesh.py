@@ -33,6 +33,21 @@ commit_seconds = {wait}
 reveal_seconds = {wait}
 """
 
+GRID = """
+nodes = 4
+rounds = 2
+[data]
+public = 32
+validation = 10
+test = 40
+private = 80
+[settings]
+epochs = 1
+distil_epochs = 1
+[grid]
+"behaviours.constant" = [0, 1]
+"""
+
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -89,6 +104,22 @@ def test_what_is_left_of_a_killed_supervisor_goes_from_any_machine(machines: Clu
     assert not any(list((machines.folder / f"home-{side}" / "meshes").glob("*")) for side in SIDES)
     gone = machines.localnet(OTHER, there, "status", "--address", machines.address, "--json")
     assert gone.returncode == 6
+
+
+def test_a_grid_has_the_results_of_one_machine_and_goes_on_where_it_was(machines: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "quick.toml").write_text(GRID)
+    found = {}
+    for engine, words in (("local", []), ("ray", ["--engine", "ray", "--address", machines.address])):
+        folder = tmp_path / engine
+        for seeds in (["1"], ["1", "2"]):
+            told = machines.p2pfd(
+                HEAD, tmp_path, "experiment", "quick.toml", "--out", str(folder), "--json", *words, "--seeds", *seeds
+            )
+            assert told.returncode == 0, told.stdout + told.stderr
+        kept = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+        found[engine] = {line["key"]: {**line, "seconds": 0} for line in kept}
+        assert len(kept) == 4, "what is there is not done again"
+    assert found["ray"] == found["local"]
 
 
 def test_the_others_finish_when_a_machine_is_killed_in_a_round(machines: Cluster, tmp_path: Path) -> None:

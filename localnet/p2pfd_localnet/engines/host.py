@@ -29,7 +29,7 @@ from p2pfd_localnet.spawner import ONE_THREAD
 from p2pfd_localnet.state import State
 from p2pfd_localnet.zygote import GRACE
 
-LEASE = 20.0
+LEASE = 30.0
 """Seconds after which both sides take the other for gone."""
 LOOK = 0.2
 """How often the nodes' files are looked at."""
