@@ -52,7 +52,7 @@ mutation: install-dev ## small mistakes in the pure packages, one at a time, and
 	@$(BIN)/python -m tests.mutation $(ARGS)
 
 docs: install-dev ## the site, in site/: fails on a link that leads nowhere
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS) # with -q it would count no warnings
 	@echo "docs     site/index.html"
 
 reference: install-dev ## the pages of docs/reference that follow from the code

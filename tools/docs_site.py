@@ -24,7 +24,7 @@ TAKEN = {
 }
 _BACK = {there: here for here, there in TAKEN.items()}
 _BLOCKS = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
+_LINK = re.compile(r"\[([^\]\[]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 
 
 SECTIONS = {
