@@ -64,7 +64,7 @@ def main() -> None:
         todo = [cell for cell in cells if options.again or known(kept, cell) is None]
         work(todo, cells, kept, machine, options)
     outcomes = [outcome for cell in cells if (outcome := known(kept, cell))]
-    if not outcomes:
+    if not outcomes and not options.write:
         raise SystemExit("error: no run is kept. Fix: bench_peers.py without --show")
     if options.write:
         for path in page.write(options.write, outcomes, len(cells)):

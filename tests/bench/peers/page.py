@@ -66,6 +66,8 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 def _machine(outcomes: Sequence[Outcome], wanted: int) -> str:
+    if not outcomes:
+        return "Nothing has been measured yet. The command above does it, and writes this page anew."
     machines: list[Mapping[str, Any]] = []
     for outcome in outcomes:
         if outcome["machine"]["processor"] not in {one["processor"] for one in machines}:

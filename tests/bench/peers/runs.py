@@ -25,6 +25,12 @@ from tests.bench.peers.material import PLAN, Prepared, prepare
 HERE = Path(__file__).parent
 RIVALS = HERE / "rivals"
 PROGRAMS = {GRPC: ("p2pfl", "p2pfl_grpc.py"), MEMORY: ("p2pfl", "p2pfl_memory.py"), FLOWER: ("flower", "flower_run.py")}
+RAY_PATIENCE = {
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_raylet_start_wait_time_s": "300",
+}
+"""With Ray's parts, which on a busy machine come up late: it costs nothing on an idle one."""
 GRACE = 60.0
 """Seconds after the limit for the meter to end all and write."""
 TAIL = 2_000
@@ -114,6 +120,7 @@ def _metered(cell: Cell, folder: Path) -> dict[str, Any]:
         "FLWR_TELEMETRY_ENABLED": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TMPDIR": str(folder),
+        **RAY_PATIENCE,
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "HF_DATASETS_CACHE": str(folder / "cache"),
         "HF_HUB_OFFLINE": "1",

@@ -124,6 +124,9 @@ def test_the_page_is_written_whole(tmp_path: Path) -> None:
     assert "flwr 1.41.0" in text
     assert "did other work" not in text
     assert FLOWER in drawing
+    nothing = page.markdown([], 31, "a.svg", "a.csv")
+    assert "Nothing has been measured" in nothing
+    assert "| p2pfd |" in nothing, "who is set up how is told all the same"
     busy = [{**each, "load": 9.0} for each in RUNS]
     assert "did other work" in page.markdown(busy, 31, "a.svg", "a.csv")
 
