@@ -65,16 +65,17 @@ _FASHION = Recipe(
     rounds=12,
     settings=MappingProxyType(
         {
-            "net": "fast28",
+            "net": "edges28",
             "epochs": 3,
             "batch": 64,
             "decay": "0.003",
-            "noise": "0.3",
+            "noise": "0.1",
             "trust": "surplus",
             "target": "squared",
             "distil_epochs": 8,
             "distil_batch": 64,
-            "distil_noise": "0.3",
+            "distil_noise": "0.1",
+            "finish": 20,
         }
     ),
     even=(4, 9),
@@ -86,7 +87,9 @@ _CIFAR = Recipe(
     validation=5_000,
     test=10_000,
     rounds=6,
-    settings=MappingProxyType({**_FASHION.settings, "net": "fast32", "bits": 4}),
+    settings=MappingProxyType(
+        {**_FASHION.settings, "net": "fast32", "noise": "0.3", "distil_noise": "0.3", "finish": 0, "bits": 4}
+    ),
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.data: recipe for recipe in (_DIGITS, _FASHION, _CIFAR)})
 """By the name of the set."""

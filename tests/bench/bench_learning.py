@@ -170,12 +170,12 @@ def choose(seeds: Sequence[int], nodes: int, rounds: int, partition: str, replay
     return {"seeds": list(seeds), "together": out}
 
 
-def told(data: str, seeds: Sequence[int], epochs: int) -> dict[str, object]:
+def told(data: str, seeds: Sequence[int], epochs: int, other: Mapping[str, Setting]) -> dict[str, object]:
     """One net and the validation part, which has labels and in this recipe as many samples as the public part."""
     found = []
     for seed in seeds:
         spec = Cell(recipe_for(data), seed).task()
-        dealt, rng, settings = deal(spec.data, spec.seats), Rng(seed), spec.settings
+        dealt, rng, settings = deal(spec.data, spec.seats), Rng(seed), {**spec.settings, **other}
         model = local_model(settings, spec.data.classes)
         plan = local_fit(settings, epochs)
         weights = model.fit(model.init(rng.split("init")), dealt.validation.x, dealt.validation.y, plan, rng)
@@ -198,10 +198,14 @@ def main() -> None:
         "--replay", default=Cfd.defaults["replay"], help="the setting that --choose varies others around"
     )
     parser.add_argument("--told", type=int, metavar="EPOCHS", help="one net told true classes, for so long")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=TEXT", help="net, noise or another text, for --told"
+    )
     parser.add_argument("--data", choices=sorted(RECIPES), default="fashion", help="the set of --told")
     args = parser.parse_args()
     if args.told:
-        result = told(args.data, args.seeds or (1, 2, 3), args.told)
+        other: dict[str, Setting] = dict(text.split("=", 1) for text in args.set)
+        result = told(args.data, args.seeds or (1, 2, 3), args.told, other)
     elif args.choose:
         result = choose(args.seeds or CHOOSING_SEEDS, args.nodes, args.rounds, args.partition, args.replay)
     else:
