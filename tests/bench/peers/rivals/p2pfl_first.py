@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import importlib
 
+import task
 import torch
 
-AGGREGATION = 60
-"""Seconds, as in p2pfl's settings for one machine; its aggregators read it when they are imported."""
+PATIENCE, HASTE = 60, 15
+"""Seconds for models and votes: as in p2pfl's settings for one machine; and where nodes die, and are waited for."""
 _KEPT: list[torch.library.Library] = []
 """A declaration lasts as long as its library does."""
 
@@ -30,7 +31,12 @@ def ready() -> None:
         importlib.import_module("torchvision")
 
 
-def first(*, ray: bool) -> None:
+def patience(told: task.Terms) -> int:
+    """How long a node waits for models and votes."""
+    return HASTE if told.dying else PATIENCE
+
+
+def first(told: task.Terms, *, ray: bool) -> None:
     """Before anything else of p2pfl."""
     ready()
     if ray:
@@ -38,7 +44,7 @@ def first(*, ray: bool) -> None:
     from p2pfl.settings import Settings
 
     Settings.general.DISABLE_RAY = not ray
-    Settings.training.AGGREGATION_TIMEOUT = AGGREGATION
+    Settings.training.AGGREGATION_TIMEOUT = patience(told)  # read by its aggregators when they are imported
 
 
 def _start_ray() -> None:

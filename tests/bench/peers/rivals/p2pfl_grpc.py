@@ -41,7 +41,7 @@ def wait_for(folder: Path, word: str, many: int) -> None:
 
 def run_node(folder: Path, number: int) -> None:
     """One node, from its start to the end of all."""
-    from p2pfl_parts import keep, node_of
+    from p2pfl_parts import Watch, keep, node_of
 
     told = task.terms(folder)
     node = node_of(folder, number, addr=address(number))
@@ -57,9 +57,11 @@ def run_node(folder: Path, number: int) -> None:
     wait_for(folder, "met", told.nodes)
     if number == 0:
         node.set_start_learning(rounds=told.rounds, epochs=told.epochs, trainset_size=told.nodes)
-    while not node.learning_workflow.finished:
+    watch = Watch(node)
+    while watch.working():
         time.sleep(PAUSE)
-    keep(folder, number, node)
+    if watch.finished:
+        keep(folder, number, node)
     task.say(folder, done=number)
     wait_for(folder, "done", told.nodes - len(told.dying))
     node.stop()
@@ -87,7 +89,7 @@ def forked(folder: Path, number: int) -> int:
 def main(folder: Path) -> int:
     """All nodes; the worst of their codes."""
     told = task.terms(folder)
-    p2pfl_first.first(ray=False)
+    p2pfl_first.first(told, ray=False)
     from p2pfl_parts import settle
 
     settle(told)

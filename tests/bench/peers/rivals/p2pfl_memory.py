@@ -14,11 +14,11 @@ import task
 def main(folder: Path) -> None:
     """As its example does it."""
     told = task.terms(folder)
-    p2pfl_first.first(ray=True)
+    p2pfl_first.first(told, ray=True)
     from p2pfl.communication.protocols.protobuff.memory import MemoryCommunicationProtocol
     from p2pfl.utils.topologies import TopologyFactory, TopologyType
     from p2pfl.utils.utils import wait_convergence
-    from p2pfl_parts import keep, node_of, settle
+    from p2pfl_parts import Watch, keep, node_of, settle
 
     settle(told)
     nodes = [
@@ -31,7 +31,9 @@ def main(folder: Path) -> None:
     wait_convergence(nodes, told.nodes - 1, only_direct=False, wait=60)
     nodes[0].set_start_learning(rounds=told.rounds, epochs=told.epochs, trainset_size=told.nodes)
     dead: set[int] = set()
-    while not all(node.learning_workflow.finished for place, node in enumerate(nodes) if place not in dead):
+    watches = [Watch(node) for node in nodes]
+    at_work = list(range(told.nodes))
+    while at_work:
         if told.dying and not dead:
             rounds = sum(line.get("node") == "node-0" for line in task.heard(folder))
             if rounds > told.dies_at:
@@ -39,8 +41,9 @@ def main(folder: Path) -> None:
                 for place in dead:
                     nodes[place].stop()
         time.sleep(0.2)
+        at_work = [place for place, watch in enumerate(watches) if watch.working() and place not in dead]
     for place, node in enumerate(nodes):
-        if place not in dead:
+        if place not in dead and watches[place].finished:
             keep(folder, place, node)
     sys.stdout.flush()
     os._exit(0)  # threads of stopped nodes linger

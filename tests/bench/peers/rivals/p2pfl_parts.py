@@ -6,6 +6,7 @@ To be imported after `p2pfl_first.first` has been called.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from p2pfl.management.logger import logger
 from p2pfl.node import Node
 from p2pfl.settings import Settings
 from p2pfl.utils.utils import set_standalone_settings
+from p2pfl_first import patience
 
-VOTE = PATIENCE = 60
-"""Seconds."""
+LOST = 10.0
+"""Seconds in no round after which a node that has begun is taken for lost."""
 AGGREGATORS: dict[str, type[Aggregator]] = {"fedavg": FedAvg, "median": FedMedian, "krum": Krum}
 
 
@@ -38,12 +40,33 @@ def settle(told: task.Terms) -> None:
     Settings.gossip.MODE_EXPECTATION_TIMEOUT = 5.0
     Settings.general.LOG_LEVEL = "WARNING"  # less to write, and to send through Ray
     logger.set_level(Settings.general.LOG_LEVEL)
-    Settings.training.VOTE_TIMEOUT = VOTE
+    Settings.training.VOTE_TIMEOUT = Settings.training.AGGREGATION_TIMEOUT = patience(told)
     Settings.training.RAY_ACTOR_POOL_SIZE = os.cpu_count() or 1  # 1 in its own: this is faster
     Settings.ssl.USE_SSL = False  # its package brings no certificates, and its example has this off
     Settings.gossip.TTL = max(10, told.nodes)
     if not told.dying:  # nobody dies, so that whoever is silent is only busy
-        Settings.general.GRPC_TIMEOUT = Settings.heartbeat.TIMEOUT = PATIENCE
+        Settings.general.GRPC_TIMEOUT = Settings.heartbeat.TIMEOUT = patience(told)
+
+
+class Watch:
+    """Whether a node is still at work: after an error of its own it stops, and never says that it has finished."""
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._begun, self._since = node, False, 0.0
+
+    @property
+    def finished(self) -> bool:
+        """It came to its end."""
+        return bool(self._node.learning_workflow.finished)
+
+    def working(self) -> bool:
+        """To be asked now and then."""
+        if self.finished:
+            return False
+        if self._node.state.round is not None or not self._begun:
+            self._begun = self._begun or self._node.state.round is not None
+            self._since = time.monotonic()
+        return time.monotonic() - self._since < LOST
 
 
 class Net(lightning.LightningModule):
