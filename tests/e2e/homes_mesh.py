@@ -47,6 +47,7 @@ class Cradle:
         )  # fmt: skip
         self._born: queue.Queue[int] = queue.Queue()
         self._codes: dict[int, int] = {}
+        self._all: list[int] = []
         self._count = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -56,9 +57,12 @@ class Cradle:
         for line in self._process.stdout:
             told = json.loads(line)
             if "pid" in told:
+                self._all.append(told["pid"])
                 self._born.put(told["pid"])
             else:
                 self._codes[told["ended"]] = told["code"]
+        for pid in self._all:
+            self._codes.setdefault(pid, -signal.SIGKILL)  # when it has ended, so have they
 
     def start(self, place: str, *words: str) -> Told:
         """A command, at one place."""

@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 from typing import NoReturn
@@ -17,6 +18,7 @@ from typing import NoReturn
 from p2pfd.cli.main import main
 
 CLONE_NEWNET = 0x40000000
+LOOK_SECONDS = 0.2
 
 
 def enter(namespace: str) -> None:
@@ -29,7 +31,6 @@ def enter(namespace: str) -> None:
 
 def become(order: dict[str, str], words: list[str]) -> NoReturn:
     """The child: a process as if it had been started there."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     enter(order["namespace"])
     os.chdir(order["home"])
@@ -63,26 +64,27 @@ def serve() -> None:
     ):
         importlib.import_module(name)
     children: set[int] = set()
-
-    def bury(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    rest = b""
+    while True:
         for pid in tuple(children):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 children.discard(pid)
                 tell(ended=pid, code=os.waitstatus_to_exitcode(status))
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for line in sys.stdin:
-        order = json.loads(line)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # until the child is known
-        pid = os.fork()
-        if not pid:
-            become(order, order["words"])
-        children.add(pid)
-        tell(pid=pid)
-        signal.signal(signal.SIGCHLD, bury)
-        bury(0, None)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if not select.select([0], [], [], LOOK_SECONDS)[0]:
+            continue
+        raw = os.read(0, 1 << 16)
+        if not raw:
+            break
+        *lines, rest = (rest + raw).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            pid = os.fork()
+            if not pid:
+                become(order, order["words"])
+            children.add(pid)
+            tell(pid=pid)
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
