@@ -75,9 +75,10 @@ def advisories(folder: Path) -> Iterator[dict[str, Any]]:
     """Every advisory in a folder that was not taken back."""
     import yaml
 
+    quick = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".yaml", ".yml", ".json"):
-            held = yaml.safe_load(path.read_text(encoding="utf-8"))
+            held = yaml.load(path.read_text(encoding="utf-8"), Loader=quick)  # noqa: S506 - both loaders are safe ones
             if isinstance(held, dict) and "affected" in held and "withdrawn" not in held:
                 yield held
 
