@@ -37,6 +37,7 @@ TESTS = (
     "tests/unit/behaviours",
     "tests/property",
     "tests/sim",
+    "tests/contracts",
 )
 LONGEST = 45.0
 """Seconds of tests, as they take without a mistake, that one mutant is tried with: the quickest tests first."""
@@ -81,28 +82,32 @@ def _sources(package: str) -> list[Path]:
 
 
 def _covered() -> dict[str, Any]:
-    """Which test runs which line of the pure packages, measured anew when a line or a test is another one."""
-    tests = [
-        path for place in TESTS for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
-    ]
-    target = KEPT / f"covered-{_digest([p for name in PURE for p in _sources(name)] + tests)}.json"
+    """Which test runs which line of the pure packages, and for how long each test takes."""
+    whole: dict[str, Any] = {"seconds": {}, "files": {}}
+    for place in TESTS:
+        measured = _covered_by(place)
+        whole["seconds"] |= measured["seconds"]
+        for name, file in measured["files"].items():
+            kept = whole["files"].setdefault(
+                name, {"tests": {}, "statements": file["statements"], "missing": file["missing"]}
+            )
+            kept["missing"] = sorted(set(kept["missing"]) & set(file["missing"]))
+            for line, tests in file["tests"].items():
+                kept["tests"].setdefault(line, []).extend(tests)
+    return whole
+
+
+def _covered_by(place: str) -> dict[str, Any]:
+    """The same for the tests in one place, measured anew when a line or a test is another one."""
+    tests = [ROOT / place] if place.endswith(".py") else list((ROOT / place).rglob("*.py"))
+    digest = _digest([path for name in PURE for path in _sources(name)] + tests)
+    target = KEPT / f"covered-{place.replace('/', '-')}-{digest}.json"
     if not target.exists():
-        print("which test runs which line: measured once, some minutes ...", file=sys.stderr, flush=True)
+        print(f"which line is run by which test of {place}: measured once ...", file=sys.stderr, flush=True)
         part = target.with_suffix(".part")
         wanted = {"COVERING_TO": str(part), "COVERING_OF": " ".join(f"p2pfd.{name}" for name in PURE)}
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-m",
-            "not long",
-            "-p",
-            "tests.mutation.covering",
-            "-p",
-            "no:cacheprovider",
-            *TESTS,
-        ]
+        options = ["-q", "-m", "not long", "-p", "tests.mutation.covering", "-p", "no:cacheprovider", place]
+        command = [sys.executable, "-m", "pytest", *options]
         done = subprocess.run(
             command, cwd=ROOT, env=os.environ | wanted, check=False, stdout=subprocess.PIPE, text=True
         )
@@ -136,10 +141,17 @@ def _path(module: str) -> Path:
 
 
 def _tests(mutant: Mutant, covered: dict[str, Any]) -> list[str]:
-    """The tests that run the statement, quickest first; where an import does, those that run any of the module."""
-    by_line = covered["files"].get(str(_path(mutant.module)), {"tests": {}})["tests"]
-    lines = [str(line) for line in mutant.lines] or list(by_line)
-    running = {test for line in lines for test in by_line.get(line, []) if test}
+    """The tests that run the statement, quickest first.
+
+    What an import runs, such as a constant, is tried with those that run any line of the module, or of its package.
+    """
+    by_line = _by_line(mutant.module, covered)
+    running = {test for line in mutant.lines for test in by_line.get(str(line), [])} - {""}
+    if not mutant.lines:
+        running = {test for tests in by_line.values() for test in tests} - {""}
+    if not mutant.lines and not running:
+        beside = [_module(path) for path in _path(mutant.module).parent.glob("*.py")]
+        running = {test for name in beside for tests in _by_line(name, covered).values() for test in tests} - {""}
     quickest = sorted(running, key=lambda test: (covered["seconds"][test], test))
     chosen, spent = [], 0.0
     for test in quickest:
@@ -148,6 +160,11 @@ def _tests(mutant: Mutant, covered: dict[str, Any]) -> list[str]:
             break
         chosen.append(test)
     return chosen
+
+
+def _by_line(module: str, covered: dict[str, Any]) -> dict[str, list[str]]:
+    by_line: dict[str, list[str]] = covered["files"].get(str(_path(module)), {"tests": {}})["tests"]
+    return by_line
 
 
 def _outcomes(todo: list[Mutant], covered: dict[str, Any], jobs: int) -> dict[str, str]:
@@ -170,6 +187,9 @@ def _outcomes(todo: list[Mutant], covered: dict[str, Any], jobs: int) -> dict[st
             waiting.append((mutant, key, tests))
     with kept.open("a") as out, ThreadPoolExecutor(jobs) as pool:
         workers = Workers(jobs)
+        for module, (_, _, tests) in {mutant.module: one for one in waiting for mutant in one[:1]}.items():
+            if (outcome := workers.tried(Mutant(module, 0, (), "no mistake", -1), tests, covered)) != "survived":
+                raise SystemExit(f"{module} without a mistake: {outcome}; so no outcome would mean anything")
         each = pool.map(lambda one: workers.tried(one[0], one[2], covered), waiting)
         for number, ((mutant, key, _), outcome) in enumerate(zip(waiting, each, strict=True), 1):
             found[mutant.name] = outcome
@@ -199,8 +219,8 @@ class Workers:
         worker.stdin.write(json.dumps(order) + "\n")
         worker.stdin.flush()
         answer = worker.stdout.readline().strip()
-        if not answer:
-            raise SystemExit(f"a trial of {mutant.name} could not be made")
+        if answer not in ("killed", "survived", "timeout"):
+            raise SystemExit(f"a trial of {mutant.name} could not be made: {answer}")
         self.idle.put(worker)
         return answer
 

@@ -51,7 +51,8 @@ class Mutant:
     """The lines of the statement that it is in: who runs one of them may notice. None where an import runs it."""
     what: str
     site: int
-    choice: int
+    """Which place in the module; -1 for a module without a mistake."""
+    choice: int = 0
 
     @property
     def name(self) -> str:
