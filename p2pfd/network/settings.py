@@ -101,8 +101,8 @@ class NetworkSettings:
     state_directory: str = ""
     relay: bool = False
     relay_reservations: int = _number(128, 1, 4096)
-    relay_circuits: int = _number(64, 1, 4096)
-    relay_circuits_per_peer: int = _number(8, 1, 4096)
+    relay_circuits: int = _number(128, 1, 4096)
+    relay_circuits_per_peer: int = _number(16, 1, 4096)
     relay_seconds: float = _number(3600.0, 1, 86_400)
     relay_bytes: int = _number(256 * MIB, 64 * KIB, 2**50)
     relay_bytes_per_second: int = _number(MIB, 0, 2**40)

@@ -137,6 +137,15 @@ async def test_a_place_is_given_to_whom_the_handshake_has_shown_and_to_nobody_el
     assert relay.relay.places == (stranger.peer,)
 
 
+def test_the_defaults_let_three_homes_of_four_through_when_all_dial_all() -> None:
+    homes, machines = 3, 4
+    elsewhere = (homes - 1) * machines
+    limits = NetworkSettings()
+    assert limits.relay_circuits_per_peer >= 2 * elsewhere, "both of two may dial at one time"
+    assert limits.relay_circuits >= homes * machines * elsewhere
+    assert limits.relay_reservations >= homes * machines
+
+
 @pytest.mark.parametrize("setting", ["relay_circuits", "relay_circuits_per_peer"])
 async def test_circuits_are_as_many_as_the_settings_say(setting: str, nodes: Nodes) -> None:
     relay = await nodes.open(settings(relay=True, **{setting: 1}))
