@@ -15,9 +15,9 @@ import trio
 from p2pfd.cli import leave
 from p2pfd.cli.program import PROGRAM
 from p2pfd.core.encounter_spec import EncounterSpec
-from p2pfd.core.ids import Amount
+from p2pfd.core.ids import Account, Amount
 from p2pfd.core.manifest import Manifest
-from p2pfd.core.spec import in_hex
+from p2pfd.core.spec import ChainSpec, in_hex
 from p2pfd.node import config, keys, keystore
 from p2pfd.node.manifest import seal
 from p2pfd.settlement.deploy import deploy, transfer
@@ -240,7 +240,8 @@ def test_what_encounters_take_is_said_beforehand():
     metered |= {5: (136_665, 509_813), 7: (159_284, 696_381)}
     for size, (fast, slow) in metered.items():
         terms = EncounterSpec(20, Amount(6), Amount(600), Amount(60), Amount(60), 3600, 7200, size=size)
-        found = outlay_of(dataclasses.replace(SPEC, encounters=terms))
+        chain = ChainSpec("embedded", 1337, Account("0x" + "11" * 20), Account("0x" + "22" * 20))
+        found = outlay_of(dataclasses.replace(SPEC, chain=chain, encounters=terms))
         assert 20 * fast <= found.rounds <= 20 * fast * 1.05
         assert 20 * slow <= found.worst <= 20 * slow * 1.05
         assert found.tokens == 600 + 60 + 20 * 6
