@@ -52,7 +52,7 @@ def reader(monkeypatch):
 
 def test_the_containerfile_is_read_whole(reader):
     build, image = reader.read(ROOT / "deploy/container/Containerfile", {"TORCH_INDEX": "here"})
-    assert [word for _, word, _ in build.steps] == ["WORKDIR", "COPY", "RUN"]
+    assert [word for _, word, _ in build.steps] == ["RUN", "WORKDIR", "COPY", "RUN"]
     assert build.args == {"TORCH_INDEX": "here"}
     assert image.user == "10001"
     assert image.env["PATH"].startswith("/opt/p2pfd/bin:/usr/local/sbin:")
