@@ -57,7 +57,7 @@ def run_node(folder: Path, number: int) -> None:
     wait_for(folder, "met", told.nodes)
     if number == 0:
         node.set_start_learning(rounds=told.rounds, epochs=told.epochs, trainset_size=told.nodes)
-    watch = Watch(node)
+    watch = Watch(node, told.rounds)
     while watch.working():
         time.sleep(PAUSE)
     if watch.finished:

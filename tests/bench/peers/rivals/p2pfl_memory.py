@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     wait_convergence(nodes, told.nodes - 1, only_direct=False, wait=60)
     nodes[0].set_start_learning(rounds=told.rounds, epochs=told.epochs, trainset_size=told.nodes)
     dead: set[int] = set()
-    watches = [Watch(node) for node in nodes]
+    watches = [Watch(node, told.rounds) for node in nodes]
     at_work = list(range(told.nodes))
     while at_work:
         if told.dying and not dead:

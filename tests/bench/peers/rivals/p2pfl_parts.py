@@ -51,17 +51,18 @@ def settle(told: task.Terms) -> None:
 class Watch:
     """Whether a node is still at work: after an error of its own it stops, and never says that it has finished."""
 
-    def __init__(self, node: Node) -> None:
-        self._node, self._begun, self._since = node, False, 0.0
+    def __init__(self, node: Node, rounds: int) -> None:
+        self._node, self._rounds, self._begun, self._since = node, rounds, False, 0.0
 
     @property
     def finished(self) -> bool:
-        """It came to its end."""
-        return bool(self._node.learning_workflow.finished)
+        """It came to its end, and was not stopped before."""
+        workflow = self._node.learning_workflow
+        return workflow.finished and workflow.history.count("RoundFinishedStage") >= self._rounds
 
     def working(self) -> bool:
         """To be asked now and then."""
-        if self.finished:
+        if self._node.learning_workflow.finished:
             return False
         if self._node.state.round is not None or not self._begun:
             self._begun = self._begun or self._node.state.round is not None
