@@ -356,8 +356,7 @@ async def test_garbage_from_peers_is_judged_bounded_and_rarely_told(autojump_clo
 
 
 async def test_a_hello_that_comes_again_is_not_checked_again(autojump_clock, world, monkeypatch):
-    one, _ = world
-    asked: list[bytes] = []
+    one, asked = world[0], []
     monkeypatch.setattr(ports_module, "recover", lambda message, by: asked.append(by) or recover(message, by))
     hello = vouch(SPEC.id, KEYS[1])
     forged = dataclasses.replace(hello, by_account=hello.by_account[:-1] + bytes([55 - hello.by_account[-1]]))
