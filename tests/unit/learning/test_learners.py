@@ -237,7 +237,7 @@ def test_names() -> None:
     assert isinstance(learner_of("forest", 3), Forests)
     assert isinstance(learner_of("logistic", 3), Logistic)
     assert isinstance(learner_of("mlp:30", 3), Model)
-    with pytest.raises(PlanError, match="conv8, fast28, fast32, forest"):
+    with pytest.raises(PlanError, match="conv8, edges28, fast28, fast32, forest"):
         learner_of("oak", 3)
 
 
