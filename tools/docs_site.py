@@ -22,6 +22,9 @@ TAKEN = {
     "SECURITY.md": "explanation/security.md",
     "contracts/vyper/SPEC.md": "reference/contracts-spec.md",
 }
+ERRORS = "reference/errors.md"
+BOOST = 300
+"""Whoever types a message looks for that page: without this, titles that share a word with it come before it."""
 _BACK = {there: here for here, there in TAKEN.items()}
 _BLOCKS = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]\[]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
@@ -66,6 +69,8 @@ def on_files(files: Files, *, config: Any) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
     """Turn links to files of the repository into links of the site, or into names."""
     place = page.file.src_uri
+    if place == ERRORS:
+        page.meta["search"] = {"boost": BOOST}
     home = posixpath.dirname(_BACK.get(place, "docs/" + place))
 
     def turned(match: re.Match[str]) -> str:

@@ -76,26 +76,25 @@ def test_pages_are_whole_at_every_width_and_complain_of_nothing(
 
 
 @pytest.mark.parametrize(
-    ("typed", "heading"),
+    "typed",
     [
-        ("there is no mesh in", "p2pfd_localnet"),
-        ("is damaged its parts were changed after it was written", "p2pfd.node.keystore"),
-        ("market too late", "What a contract refuses with"),
+        "there is no mesh in .localnet/default",
+        "is damaged: its parts were changed after it was written",
+        "the chain refused: market: too late",
     ],
+    ids=["mesh", "keys", "chain"],
 )
 def test_an_error_that_is_typed_into_the_search_is_found(
     base: str,
     browser: Any,  # noqa: F811
     typed: str,
-    heading: str,
 ) -> None:
     watcher = Watcher(browser, f"{base}/index.html")
     watcher.page.keyboard.press("/")
     watcher.page.locator(".md-search__input").fill(typed)
-    found = watcher.page.locator(".md-search-result__item", has_text=heading).first
-    found.wait_for()
-    target = found.locator("a").last.get_attribute("href")
-    assert target is not None
-    assert "reference/errors.html" in target
+    found = watcher.page.locator(".md-search-result__item")
+    found.first.wait_for()
+    targets = found.evaluate_all("items => items.slice(0, 6).map(item => item.querySelector('a').href)")
+    assert any("reference/errors.html" in target for target in targets), targets
     assert watcher.complaints == []
     watcher.context.close()
