@@ -28,7 +28,12 @@ from pathlib import Path
 from containerfile import ContainerfileError, Image, read
 
 ROOT = Path(__file__).resolve().parent.parent
-BASES = {"docker.io/library/python:3.11-slim-bookworm": ("bookworm", ("ca-certificates", "python3", "python3-dev", "python3-venv"))}
+BASES = {
+    "docker.io/library/python:3.11-slim-bookworm": (
+        "bookworm",
+        ("ca-certificates", "python3", "python3-dev", "python3-venv"),
+    )
+}
 MIRROR = "http://deb.debian.org/debian"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SAYS = "image.json"

@@ -88,11 +88,13 @@ def _try(mutant: Mutant, path: Path, tests: list[str]) -> None:
         os.dup2(silent, stream)
     sys.meta_path.insert(0, _Wrong(mutant, path))
     sys.dont_write_bytecode = True
-    code: int = 1
+    code = 99
     try:
         import pytest
 
-        code = int(pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "no:faulthandler", *tests]))
+        code = int(
+            pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", *tests])
+        )
     finally:
         os._exit(code)
 

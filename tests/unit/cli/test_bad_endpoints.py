@@ -163,7 +163,12 @@ def test_lies_about_what_the_account_has_are_its_own_loss(refused, world):  # no
 
 @pytest.mark.parametrize(
     ("what", "why"),
-    [("id", "is chain 31337"), ("code", "another release"), ("genesis", "first block"), ("state", "its money is the token 0x0000")],
+    [
+        ("id", "is chain 31337"),
+        ("code", "another release"),
+        ("genesis", "first block"),
+        ("state", "its money is the token 0x0000"),
+    ],
 )
 def test_an_endpoint_that_changes_its_answers_after_the_check_gets_nothing_signed(world, liar, published, what, why):  # noqa: F811
     lies = {

@@ -13,13 +13,13 @@ from p2pfd_localnet.program import PROGRAM
 from p2pfd import cluster
 from p2pfd.errors import EnvironmentProblem, NotRunningError, PlanError, UsageError
 
-FIRST = Entry("home", "machine", "/home/x", "home-1")
+FIRST = Entry("home", "machine", "/srv/x", "home-1")
 
 
 def test_a_name_is_taken_until_it_is_given_back() -> None:
     register = Register()
     assert register.enter(dataclasses.asdict(FIRST)) is None
-    other = dataclasses.asdict(dataclasses.replace(FIRST, home="/home/y", folder="home-2"))
+    other = dataclasses.asdict(dataclasses.replace(FIRST, home="/srv/y", folder="home-2"))
     assert register.enter(other) == dataclasses.asdict(FIRST)
     again = dataclasses.asdict(dataclasses.replace(FIRST, folder="home-3"))
     assert register.enter(again) is None, "it is the same directory, begun anew"
