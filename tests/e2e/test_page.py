@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-PATIENCE_MS = 600_000
+PATIENCE_MS = 150_000
 SERIOUS = ("serious", "critical")
 LARGEST_PICTURE = 300_000
 
@@ -69,7 +69,8 @@ def url_of(bench: Any) -> str:
 
 def test_a_mesh_is_watched_from_its_first_round_to_its_end(bench: Any, browser: Any) -> None:
     words = ("up", "--chain", "none", "-n", "10", "--rounds", "6")
-    mesh = bench.start("fakes", *words, FAKE_ROUND_MS="400", FAKE_FAULTS="node-7:die@3")
+    seen = bench.home / "seen"
+    mesh = bench.start("fakes", *words, FAKE_ROUND_MS="400", FAKE_FAULTS="node-7:die@3", FAKE_UNTIL=str(seen))
     watcher = Watcher(browser, url_of(bench))
     watcher.rows().nth(9).wait_for()
     assert watcher.rows().count() == 10
@@ -80,6 +81,7 @@ def test_a_mesh_is_watched_from_its_first_round_to_its_end(bench: Any, browser: 
     watcher.page.locator("#graph .edge.heard").first.wait_for(state="attached")
     watcher.wait_for("#notice", "node-7 is lost: its process was ended by signal 9")
     assert watcher.page.locator("#accuracy polyline.mean").count() == 1
+    seen.touch()
     watcher.finished()
     assert mesh.wait(20) == 0
     assert "signal 9" in watcher.rows().nth(7).inner_text()
