@@ -84,6 +84,8 @@ def _fetched(url: str) -> bytes:
                 if SystemClock().now() > end:
                     raise TimeoutError(f"it takes longer than {_SECONDS:g} s")
     except (urllib.error.URLError, HTTPException, ValueError, TimeoutError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the answer as well, with its connection
         why = one_line(str(getattr(error, "reason", "") or error))
         raise NetworkError(f"{_named(url)} cannot be had: {why}", _INSTEAD) from error
     return b"".join(parts)
@@ -100,6 +102,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """The next request; ValueError for one that is not made."""
         to = newurl.lower()
         if not to.startswith("https://" if req.full_url.lower().startswith("https://") else _WEB):
+            fp.close()
             raise ValueError(f"it sends on to {one_line(newurl, 120)}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

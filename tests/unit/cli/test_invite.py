@@ -125,7 +125,7 @@ def test_a_secure_address_does_not_send_on_to_an_open_one():
 
     asked = urllib.request.Request("https://example.com/a")
     with pytest.raises(ValueError, match="sends on to http:"):
-        invite._Redirects().redirect_request(asked, None, 302, "", {}, "http://example.com/a")
+        invite._Redirects().redirect_request(asked, io.BytesIO(), 302, "", {}, "http://example.com/a")
 
 
 def test_standard_input_and_pasted_text_are_read(monkeypatch):

@@ -71,7 +71,7 @@ async def test_calls_and_batches_share_one_connection() -> None:
     async def counted(stream: trio.SocketStream) -> None:
         nonlocal connections
         connections += 1
-        await server._exchange(echo, stream)
+        await server._exchange(echo, server._at_once, stream)
 
     async with listening(counted) as url, client(url) as rpc:
         assert await rpc.call("echo", 1, "x") == [1, "x"]
