@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.mutants import FLAWLESS, MISSING, Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".mutation"
@@ -187,9 +187,10 @@ def _outcomes(todo: list[Mutant], covered: dict[str, Any], jobs: int) -> dict[st
             waiting.append((mutant, key, tests))
     with kept.open("a") as out, ThreadPoolExecutor(jobs) as pool:
         workers = Workers(jobs)
-        for module, (_, _, tests) in {mutant.module: one for one in waiting for mutant in one[:1]}.items():
-            if (outcome := workers.tried(Mutant(module, 0, (), "no mistake", -1), tests, covered)) != "survived":
-                raise SystemExit(f"{module} without a mistake: {outcome}; so no outcome would mean anything")
+        for module, tests in {mutant.module: tests[:5] for mutant, _, tests in waiting}.items():
+            for site, due in ((FLAWLESS, "survived"), (MISSING, "killed")):
+                if (outcome := workers.tried(Mutant(module, 0, (), "a control", site), tests, covered)) != due:
+                    raise SystemExit(f"a control of {module} {outcome}; so no outcome would mean anything")
         each = pool.map(lambda one: workers.tried(one[0], one[2], covered), waiting)
         for number, ((mutant, key, _), outcome) in enumerate(zip(waiting, each, strict=True), 1):
             found[mutant.name] = outcome

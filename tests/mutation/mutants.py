@@ -41,6 +41,10 @@ _NAMED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _BLOCKS = ("body", "orelse", "finalbody")
 
 
+FLAWLESS, MISSING = -1, -2
+"""A module as it is, and one that cannot be imported: the first has to pass, and the second must not."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One mistake: the module's tree with it, where it is, and what it does."""
@@ -51,7 +55,7 @@ class Mutant:
     """The lines of the statement that it is in: who runs one of them may notice. None where an import runs it."""
     what: str
     site: int
-    """Which place in the module; -1 for a module without a mistake."""
+    """Which place in the module, or one of the two numbers above."""
     choice: int = 0
 
     @property

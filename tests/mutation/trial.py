@@ -19,12 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from tests.mutation.mutants import Mutant, wrong
+from tests.mutation.mutants import FLAWLESS, MISSING, Mutant, wrong
 
 LIBRARIES = ("pytest", "hypothesis.strategies", "trio", "numpy", "msgpack", "nacl.signing", "cryptography")
 MEMORY = 4 << 30
-OUTCOMES = {0: "survived", 1: "killed", 2: "killed"}
-"""By pytest's exit code: a test failed, or a module could not even be imported. Others mean that nothing was tried."""
+OPTIONS = ("-o", "faulthandler_timeout=0", "--assert=plain")
+"""pytest's own way of loading modules would put the text on disk in the place of the mistake."""
+OUTCOMES = {0: "survived", 1: "killed", 2: "killed", 4: "killed"}
+"""By pytest's exit code: a test failed, or a module could not be imported, by a test or by our own plugin."""
 
 
 def warm_up() -> None:
@@ -39,7 +41,12 @@ class _Wrong(importlib.abc.MetaPathFinder):
     def __init__(self, mutant: Mutant, path: Path) -> None:
         self.module, self.path = mutant.module, path
         source = path.read_text()
-        self.code = compile(wrong(source, mutant) if mutant.site >= 0 else source, str(path), "exec")
+        if mutant.site == FLAWLESS:
+            self.code = compile(source, str(path), "exec")
+        elif mutant.site == MISSING:
+            self.code = compile("raise ImportError", str(path), "exec")
+        else:
+            self.code = compile(wrong(source, mutant), str(path), "exec")
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -92,9 +99,7 @@ def _try(mutant: Mutant, path: Path, tests: list[str]) -> None:
     try:
         import pytest
 
-        code = int(
-            pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", *tests])
-        )
+        code = int(pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", *OPTIONS, *tests]))
     finally:
         os._exit(code)
 
