@@ -2,8 +2,8 @@
 
 A round takes `FAKE_ROUND_MS`. What goes wrong is told by `FAKE_FAULTS`: ``node-1:die@2`` kills the process in round 2,
 ``node-1:fail@2`` lets it say why it cannot go on, ``node-1:deaf`` ignores the request to stop, ``node-1:mute`` never
-listens, ``node-1:endless`` never finishes, ``node-1:short`` learns from no round. The last round waits for the file that
-`FAKE_UNTIL` names, so that who watches has seen what there is to see before a mesh is over.
+listens, ``node-1:endless`` never finishes, ``node-1:short`` learns from no round. The last round waits for the file
+that `FAKE_UNTIL` names, so that who watches has seen what there is to see before a mesh is over.
 """
 
 from __future__ import annotations
