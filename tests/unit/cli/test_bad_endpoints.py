@@ -33,10 +33,15 @@ def liar(world):  # noqa: F811
         yield server
 
 
+def invitation_of(request):
+    """The file that a test's own invitation is in."""
+    return f"lie-{zlib.crc32(request.node.nodeid.encode())}"
+
+
 @pytest.fixture
 def refused(liar, say, world, published, request):  # noqa: F811
     """Join at an endpoint that lies; the error. Nothing may have been signed, and no node was made."""
-    name = f"lie-{zlib.crc32(request.node.nodeid.encode())}"
+    name = invitation_of(request)
     published(name, "--rpc", world.url)
     home = world.root / f"{name}-home"
     keys.save(WORKER, home / "keys")
@@ -138,7 +143,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(refused, monkeypatch):
     assert "took longer than 0.2 s" in refused(raw=drip)["what"]
 
 
-def test_its_words_do_not_steer_the_terminal(refused, liar, world, capsys):  # noqa: F811
+def test_its_words_do_not_steer_the_terminal(refused, liar, request, capsys):
     def lie(method, params, truth):
         if method == "eth_call":
             raise Refused(ESCAPES)
@@ -148,8 +153,8 @@ def test_its_words_do_not_steer_the_terminal(refused, liar, world, capsys):  # n
     assert told["what"].isprintable()
     assert "\n" not in told["what"]
     liar.begin(lie)
-    name = next(path.name for path in world.root.iterdir() if path.name.startswith("lie-") and path.is_file())
-    assert PROGRAM.main(["join", name, "--home", "worker", "--chain-url", liar.url]) == 7
+    words = ["join", invitation_of(request), "--home", "worker", "--chain-url", liar.url]
+    assert PROGRAM.main(words) == 7
     written = capsys.readouterr().err
     assert not {"\x1b", "\x07"} & set(written)
     assert "\nfix     send" not in written
