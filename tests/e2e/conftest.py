@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,8 @@ class Bench:
 
     def end(self) -> None:
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may end between being seen and being killed
+                os.kill(pid, signal.SIGKILL)
         for process in self._started:
             if process.stdout is not None and not process.stdout.closed:
                 process.communicate()
