@@ -13,6 +13,7 @@ from pathlib import Path
 
 from p2pfd.errors import StorageError
 from p2pfd.node.notices import OWN, TEXT_BYTES, Notice, Notices
+from p2pfd.node.private import sync_directory
 
 FOLDER = "board"
 _NAME = re.compile(rf"(\d{{15}})-([0-9a-f]{{12}}|{OWN})-([0-9a-f]{{16}})\.p2pfd")
@@ -71,11 +72,7 @@ class Shelf:
             part.replace(path)
             self._at[notice.mark] = path
             self.remove(gone)
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_directory(self._folder)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}", "check space and owner") from error
 
