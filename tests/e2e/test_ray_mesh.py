@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.experiment.small import SMALL
+
 from .ray_cluster import HEAD, OTHER, SIDES, Cluster, cluster, last, until
 
 pytestmark = [pytest.mark.long, pytest.mark.network]
@@ -33,18 +35,10 @@ commit_seconds = {wait}
 reveal_seconds = {wait}
 """
 
-GRID = """
+GRID = f"""
 nodes = 4
 rounds = 2
-[data]
-public = 32
-validation = 10
-test = 40
-private = 80
-[settings]
-epochs = 1
-distil_epochs = 1
-[grid]
+{SMALL}[grid]
 "behaviours.constant" = [0, 1]
 """
 

@@ -9,21 +9,14 @@ from typing import Any
 import pytest
 
 from p2pfd.cli.program import PROGRAM
+from tests.unit.experiment.small import SMALL
 
-QUICK = """
+QUICK = f"""
 about = "quick"
 seeds = [1, 2]
 nodes = 4
 rounds = 1
-[data]
-public = 32
-validation = 10
-test = 40
-private = 80
-[settings]
-epochs = 1
-distil_epochs = 1
-[grid]
+{SMALL}[grid]
 "behaviours.constant" = [0, 1]
 """
 

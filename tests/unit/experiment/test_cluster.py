@@ -13,20 +13,16 @@ from p2pfd.core.tables import Text
 from p2pfd.experiment.cluster import sent, simulate
 from p2pfd.experiment.grid import Cell, read
 from p2pfd.experiment.run import stage_of
+from tests.unit.experiment.small import SMALL
 
-QUICK = """
+QUICK = (
+    """
 seeds = [3]
 nodes = 4
 rounds = 2
-[data]
-public = 32
-validation = 10
-test = 40
-private = 80
-[settings]
-epochs = 1
-distil_epochs = 1
-[[cases]]
+"""
+    + SMALL
+    + """[[cases]]
 name = "market"
 behaviours = {{ constant = "25%" }}
 faults = "{faults}"
@@ -36,6 +32,7 @@ kind = "encounters"
 adapter = "gossip"
 meetings = {{ each = 1, validators = 1 }}
 """
+)
 FAULTS = '[[loss]]\nfrom = 0\nto = 20\nshare = "20%"\n'
 
 

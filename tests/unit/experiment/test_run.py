@@ -13,20 +13,13 @@ from p2pfd.errors import PlanError
 from p2pfd.experiment.grid import Experiment, read
 from p2pfd.experiment.plan import Plan
 from p2pfd.experiment.run import Progress, check_cells, effort, estimate, kept_in, missing, results, run, trainers
+from tests.unit.experiment.small import SMALL
 
-QUICK = """
+QUICK = f"""
 seeds = [1, 2]
 nodes = 4
 rounds = 2
-[data]
-public = 32
-validation = 10
-test = 40
-private = 80
-[settings]
-epochs = 1
-distil_epochs = 1
-[grid]
+{SMALL}[grid]
 "behaviours.constant" = [0, 1]
 """
 
