@@ -36,7 +36,8 @@ class Model:
 
     def __init__(self, net: nn.Module) -> None:
         torch.set_num_threads(1)  # more threads add up in another order, and two nodes would disagree
-        torch.use_deterministic_algorithms(True)
+        # The same as use_deterministic_algorithms(True), which also imports torch's compiler, for most of a second.
+        torch.set_deterministic_debug_mode("error")
         if any(True for _ in net.buffers()):
             raise PlanError("a net with running statistics has state beside its weights", "use GroupNorm, or no norm")
         parameters = dict(net.named_parameters())
