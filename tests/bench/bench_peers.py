@@ -5,7 +5,8 @@ root, or a kernel that lets users have namespaces). What is measured is kept, a 
 `.bench/peers/runs`: the command goes on where it was stopped, and each time it has 30 minutes more it adds runs, until
 all seeds are there. The rivals' environments are made first, and that time does not count.
 
-``make bench-peers ARGS="--write docs/explanation/peers.md"`` writes the page, its table as CSV and its picture.
+``make bench-peers ARGS="--write docs/explanation/peers.md"`` writes the page, its table as CSV and its picture, and
+``--readme README.md`` the short table there.
 ``--only "flower 10"`` takes the runs whose names have these words, ``--tiny`` makes short ones of them, and ``--list``
 shows all.
 """
@@ -15,15 +16,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.bench.machine import keep, machine
 from tests.bench.peers import page
 from tests.bench.peers.cells import OURS, Cell, plan, tiny
 from tests.bench.peers.install import HOME, RIVALS, install, missing, versions
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="measure nothing: only show or write what is kept")
     parser.add_argument("--keep-files", type=Path, help="keep each run's files in this folder")
     parser.add_argument("--write", type=Path, help="the page; beside it its figures as .csv and .svg")
+    parser.add_argument("--readme", type=Path, help="put the short table into this text, between its two marks")
     options = parser.parse_args()
     asked = [replace(tiny(cell) if options.tiny else cell, slow=options.slow) for cell in plan(options.seeds)]
     cells = [cell for cell in dict.fromkeys(asked) if all(word in cell.name for word in options.only.lower().split())]
@@ -60,12 +61,15 @@ def main() -> None:
             print(f"{'kept' if known(kept, cell) else '':6}{cell.name}")
         return
     if not options.show:
-        machine = prepare_machine(cells)
+        here = prepare_machine(cells)
         todo = [cell for cell in cells if options.again or known(kept, cell) is None]
-        work(todo, cells, kept, machine, options)
+        work(todo, cells, kept, here, options)
     outcomes = [outcome for cell in cells if (outcome := known(kept, cell))]
     if not outcomes and not options.write:
         raise SystemExit("error: no run is kept. Fix: bench_peers.py without --show")
+    if options.readme:
+        page.insert(options.readme, outcomes)
+        print(f"written: {options.readme}")
     if options.write:
         for path in page.write(options.write, outcomes, len(cells)):
             print(f"written: {path}")
@@ -91,20 +95,11 @@ def prepare_machine(cells: Sequence[Cell]) -> dict[str, Any]:
     for rival in wanted:
         if missing(rival):
             install(rival)
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in OWN},
-        "rivals": {rival: versions(rival) for rival in RIVALS if rival in wanted},
-    }
+    return {**machine(OWN), "rivals": {rival: versions(rival) for rival in RIVALS if rival in wanted}}
 
 
 def work(
-    todo: Sequence[Cell], cells: Sequence[Cell], kept: Path, machine: dict[str, Any], options: argparse.Namespace
+    todo: Sequence[Cell], cells: Sequence[Cell], kept: Path, here: dict[str, Any], options: argparse.Namespace
 ) -> None:
     """One run after another, as long as there is time; each is kept as soon as it ends."""
     begun = time.monotonic()
@@ -119,10 +114,8 @@ def work(
         print(f"[{number}/{len(todo)}, {(now - begun) / 60:.1f} min] {cell.name} … ", end="", flush=True)
         load = os.getloadavg()[0]
         folder = options.keep_files / cell.name if options.keep_files else None
-        outcome = {**measure(cell, folder), "load": load, "machine": machine}
-        path = kept / f"{cell.name}.json"
-        path.with_suffix(".part").write_text(json.dumps(outcome))
-        path.with_suffix(".part").replace(path)
+        outcome = {**measure(cell, folder), "load": load, "machine": here}
+        keep(kept / f"{cell.name}.json", outcome)
         print(told(outcome), flush=True)
 
 

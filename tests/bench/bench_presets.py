@@ -23,35 +23,9 @@ from p2pfd_localnet.cost import estimate
 from p2pfd_localnet.plan import change
 from p2pfd_localnet.presets import find, names
 
-LOOK = 0.5
+from tests.bench.processes import LOOK, PROGRAM, below, proportional_kb
+
 LATE = "600"
-PROGRAM = "import sys; from p2pfd_localnet.main import main; sys.exit(main())"
-
-
-def below(root: int) -> list[int]:
-    """A process and all that it started, as far as they are there."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    found, todo = [], [root]
-    while todo:
-        found.append(todo.pop())
-        todo += children.get(found[-1], [])
-    return found
-
-
-def proportional_kb(pid: int) -> int:
-    """The memory that a process would free if it ended and its sharers stayed, shared pages counted in parts."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 @dataclass(frozen=True)

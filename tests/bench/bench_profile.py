@@ -18,14 +18,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-PROGRAM = "import sys; from p2pfd_localnet.main import main; sys.exit(main())"
-PATIENT = "[phases]\nenrol_seconds = 900\ncommit_seconds = 900\nreveal_seconds = 900\n"
-"""A phase ends when all have acted: a machine that does other things, too, must not cut it short."""
-LOOK = 0.5
-TICKS = os.sysconf("SC_CLK_TCK")
+from tests.bench.processes import LOOK, PATIENT, PROGRAM, Looks, opened
+
 IDLE = ("EpollIOManager.get_events", "WorkerThread._work", "Condition.wait", "BaseTimedCache._background_cleanup")
 """Where threads wait, which now and then is taken for work."""
 STEM = ("runpy", "p2pfd_localnet/zygote", "node/process", "trio/_", "threading.py", "outcome/", "anyio_service")
@@ -60,66 +56,6 @@ def layer(frames: Sequence[str]) -> str:
                     return "event loop"
                 return name
     return "event loop" if loop else "other"
-
-
-@dataclass
-class Looks:
-    """What the processes of a mesh have used by when, by their part in it."""
-
-    root: int
-    parts: dict[int, str] = field(default_factory=dict)
-    used: dict[int, float] = field(default_factory=dict)
-    history: list[tuple[float, dict[str, float]]] = field(default_factory=list)
-
-    def take(self) -> None:
-        """Look once."""
-        parents: dict[int, int] = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            pid = int(entry.name)
-            parents[pid] = int(fields[1])
-            if pid == self.root or parents[pid] in self.parts:
-                if pid not in self.parts:
-                    self.parts[pid] = self._part(pid, parents[pid])
-                self.used[pid] = (int(fields[11]) + int(fields[12])) / TICKS
-        sums: Counter[str] = Counter()
-        for pid, seconds in self.used.items():
-            sums[self.parts[pid]] += seconds
-        self.history.append((time.time(), dict(sums)))
-
-    def _part(self, pid: int, parent: int) -> str:
-        if pid == self.root:
-            return "supervisor"
-        if self.parts.get(parent) == "zygote":
-            return "nodes"
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            words = b""
-        return "zygote" if b"zygote" in words else "chain"
-
-    def at(self, when: float) -> dict[str, float]:
-        """What had been used by then."""
-        return max((each for each in self.history if each[0] <= when), key=lambda each: each[0])[1]
-
-    def nodes(self) -> list[int]:
-        """The nodes' processes."""
-        return [pid for pid, part in self.parts.items() if part == "nodes"]
-
-
-def opened(mesh: Path) -> list[float]:
-    """When the rounds were opened, as the first node saw it."""
-    found: dict[int, float] = {}
-    for line in (mesh / "nodes" / "node-0" / "events.jsonl").read_text().splitlines():
-        event = json.loads(line)
-        if event["event"] == "round.opened":
-            found.setdefault(event["round"], event["t"] / 1e6)
-    return [found[rnd] for rnd in sorted(found)]
 
 
 def spy() -> str:
@@ -221,14 +157,14 @@ def main() -> None:
             for _, file in spies:
                 shutil.copy(file, args.keep)
         seen = stacks([file for _, file in spies])
-    first, last = looks.at(times[1]), looks.at(times[-1])
+    spent = looks.between(times[1], times[-1])
     rounds = len(times) - 2
     told = json.loads(out.strip().splitlines()[-1])
     a_round = (times[-1] - times[1]) / rounds
     print(f"{args.nodes} nodes, {len(times)} rounds, {told['seconds']:.0f} s; a round {a_round:.1f} s")
     print("\n| processes | CPU seconds in all | a round | a round and node |\n|---|--:|--:|--:|")
     for part in ("nodes", "chain", "supervisor", "zygote"):
-        a_round = (last.get(part, 0) - first.get(part, 0)) / rounds
+        a_round = spent.get(part, 0) / rounds
         whole = looks.history[-1][1].get(part, 0)
         print(f"| {part} | {whole:.1f} | {a_round:.2f} | {a_round / args.nodes:.4f} |")
     if seen:

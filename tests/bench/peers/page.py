@@ -10,8 +10,9 @@ from typing import Any
 
 from tests.bench.peers.cells import CLEAN, OFF_CHAIN, P2PFD
 from tests.bench.peers.picture import picture
-from tests.bench.peers.summary import TARGET, Outcome, as_csv, behind, grouped, run_of, share, table, title
+from tests.bench.peers.summary import TARGET, Outcome, as_csv, behind, brief, grouped, run_of, share, table, title
 
+BEGIN, END = "<!-- bench-peers: begin -->", "<!-- bench-peers: end -->"
 TEMPLATE = Path(__file__).with_name("page.template")
 
 
@@ -24,10 +25,21 @@ def write(path: Path, outcomes: Sequence[Outcome], wanted: int) -> list[Path]:
     return [path, figures, drawing]
 
 
+def insert(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Put the short table into a text, between the two lines that say where."""
+    text = path.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"error: {path} has no place for the table. Fix: add two lines, {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n{brief([run_of(outcome) for outcome in outcomes])}\n{END}{after}")
+
+
 def markdown(outcomes: Sequence[Outcome], wanted: int, drawing: str, figures: str) -> str:
     """The whole page."""
     return Template(TEMPLATE.read_text()).substitute(
         machine=_machine(outcomes, wanted),
+        brief=brief([run_of(outcome) for outcome in outcomes]),
         tables=tables(outcomes),
         target=share(TARGET),
         drawing=drawing,

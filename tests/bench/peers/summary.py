@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from tests.bench.peers.cells import ATTACK, CHURN, FLOWER, MEMORY, OURS, P2PFD, SPOKEN, Cell
+from tests.bench.peers.cells import (
+    ATTACK,
+    BETWEEN,
+    CHURN,
+    CLEAN,
+    FLOWER,
+    IID,
+    MEMORY,
+    OURS,
+    P2PFD,
+    SPOKEN,
+    UNEVEN,
+    Cell,
+)
 
 TARGET = 0.9
 MARGIN = 1.0
@@ -192,6 +205,37 @@ def behind(rows: Mapping[str, Sequence[Run]]) -> list[str]:
         if better:
             found.append(f"{measure.name}: {measure.form(fmean(mine))}, against {'; '.join(better)}")
     return found
+
+
+BRIEF: tuple[tuple[str, Group], ...] = (
+    ("IID", (10, IID, CLEAN)),
+    ("α = 0.1", (10, UNEVEN, CLEAN)),
+    ("20 % attackers", (10, BETWEEN, ATTACK)),
+    ("30 % killed", (10, BETWEEN, CHURN)),
+)
+"""The meshes of the short table, and what they are called there. Seconds and bytes are those of the second."""
+
+
+def brief(runs: Sequence[Run]) -> str:
+    """All systems in one table: how good they become in each mesh of ten nodes, and what one of these takes."""
+    found = grouped(runs)
+    head = ["system", *(f"accuracy, {words}" for words, _ in BRIEF), "s", "CPU s", "MB at sockets"]
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1)]
+    for name in dict.fromkeys(name for _, group in BRIEF for name in found.get(group, {})):
+        there = [found.get(group, {}).get(name, []) for _, group in BRIEF]
+        marks = ["" if all(run.whole for run in each) else " †" for each in there]
+        shares = [spread([run.mean for run in each], share) + mark for each, mark in zip(there, marks, strict=True)]
+        cost = there[1]
+        lines.append(
+            [
+                name,
+                *shares,
+                spread([run.seconds for run in cost], amount),
+                spread([run.cpu for run in cost], amount),
+                "*" if cost and not cost[0].peers_only else spread([run.megabytes for run in cost], amount),
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def title(group: Group) -> str:

@@ -10,10 +10,22 @@ from typing import Any
 import pytest
 
 from tests.bench.peers import page
-from tests.bench.peers.cells import CHURN, FLOWER, GRPC, IID, P2PFD, UNEVEN, Cell, matrix, plan, tiny
+from tests.bench.peers.cells import BETWEEN, CHURN, FLOWER, GRPC, IID, P2PFD, UNEVEN, Cell, matrix, plan, tiny
 from tests.bench.peers.meter import carried, ticks
 from tests.bench.peers.runs import Said, course
-from tests.bench.peers.summary import Reached, amount, as_csv, behind, grouped, reached, run_of, share, spread, table
+from tests.bench.peers.summary import (
+    Reached,
+    amount,
+    as_csv,
+    behind,
+    brief,
+    grouped,
+    reached,
+    run_of,
+    share,
+    spread,
+    table,
+)
 
 MACHINE = {
     "processor": "a processor",
@@ -144,3 +156,23 @@ def test_what_the_kernel_says_is_read() -> None:
     assert carried(text) == (700, 9)
     stat = "42 (a (strange) name) S 7 1 1 0 -1 0 0 0 0 0 11 22 3 4 20 0 1 0 100 0 0"
     assert ticks(stat) == (7, 40)
+
+
+def test_the_short_table_has_every_system_once_and_what_is_not_known_is_a_dash(tmp_path: Path) -> None:
+    killed = Cell(GRPC, 10, BETWEEN, CHURN)
+    lines = brief([run_of(one) for one in [*RUNS, outcome(GRPC, 1, 0.9, 70.0, cell=killed.to_plain())]]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[0] for row in cells[2:]] == [P2PFD, GRPC, FLOWER]
+    assert cells[2][1:] == ["–", ".930 ± .014", "–", "–", "21.0 ± 1.4", "42.0 ± 2.8", "3.0 ± 0.00"]
+    assert cells[3][2].endswith("†"), "one of its runs did not end well"
+    assert cells[3][4] == ".900"
+    assert cells[4][-1] == "*", "a simulation sends nothing"
+    text = tmp_path / "README.md"
+    text.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
+    for _ in range(2):
+        page.insert(text, RUNS)
+    assert text.read_text().splitlines()[:3] == ["before", page.BEGIN, lines[0]]
+    assert text.read_text().endswith(f"{page.END}\nafter\n")
+    text.write_text("no marks")
+    with pytest.raises(SystemExit, match="has no place"):
+        page.insert(text, RUNS)

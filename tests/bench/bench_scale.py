@@ -1,0 +1,96 @@
+"""How the cost of a node and round grows with nodes, public samples, the net and validators: ``make bench-scale``.
+
+Real meshes and simulated ones, one after another. What is measured is kept, a file for each run, in `.bench/scale`: the
+command goes on where it was stopped. ``make bench-scale ARGS="--write docs/explanation/scaling.md"`` writes the page
+and its picture. ``--only sim`` takes the runs whose names have that in them, ``--tiny`` makes one short run of each
+kind, and ``--list`` shows all. A run that takes longer than ``--limit`` minutes is stopped, and the page says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.bench.machine import keep, machine
+from tests.bench.scale import page
+from tests.bench.scale.cells import SIM, Cell, plan, tiny_plan
+from tests.bench.scale.runs import FORMAT, measure
+
+HOME = Path(__file__).parents[2] / ".bench" / "scale"
+PACKAGES = ("p2pfd", "torch", "numpy", "libp2p", "trio", "py-evm")
+
+
+def main() -> None:
+    """Measure what is not known yet, and show what is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="words that a run's name must have")
+    parser.add_argument("--tiny", action="store_true", help="one short run of each kind: kept apart")
+    parser.add_argument("--limit", type=float, default=10.0, help="minutes after which a mesh is stopped (10)")
+    parser.add_argument("--list", action="store_true", help="the runs, and which are kept")
+    parser.add_argument("--again", action="store_true", help="measure anew what is kept, and what went wrong")
+    parser.add_argument("--show", action="store_true", help="measure nothing: only show or write what is kept")
+    parser.add_argument("--write", type=Path, help="the page; beside it its picture, as .svg")
+    options = parser.parse_args()
+    if sys.platform != "linux":
+        raise SystemExit("error: this measures by /proc. Fix: run it on Linux")
+    if options.tiny and options.write:
+        raise SystemExit("error: tiny runs make no page. Fix: leave out --write, or --tiny")
+    kept = HOME / "tiny" if options.tiny else HOME
+    every = tiny_plan() if options.tiny else plan()
+    cells = [cell for cell in every if all(word in cell.name for word in options.only.lower().split())]
+    if not cells:
+        raise SystemExit(f"error: no run's name has {options.only!r} in it. Fix: bench_scale.py --list")
+    if options.list:
+        for cell in cells:
+            print(f"{'kept' if known(kept, cell) else '':6}{cell.name}")
+        return
+    if not options.show:
+        work([cell for cell in cells if options.again or known(kept, cell) is None], len(cells), kept, options.limit)
+    outcomes = [outcome for cell in every if (outcome := known(kept, cell))]
+    if options.write:
+        for path in page.write(options.write, outcomes, every):
+            print(f"written: {path}")
+    elif outcomes and not options.tiny:
+        print(page.figures(outcomes))
+    print(json.dumps({Cell(**outcome["cell"]).name: outcome.get("cpu") for outcome in outcomes}))
+
+
+def known(folder: Path, cell: Cell) -> dict[str, Any] | None:
+    """What is kept of a run, if it was measured in today's way."""
+    path = folder / f"{cell.name}.json"
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found if found.get("format") == FORMAT else None
+
+
+def work(todo: Sequence[Cell], wanted: int, kept: Path, limit: float) -> None:
+    """One run after another; each is kept as soon as it ends."""
+    here, begun = machine(PACKAGES), time.monotonic()
+    print(f"{wanted - len(todo)} of {wanted} runs are kept, {len(todo)} to do", flush=True)
+    for place, cell in enumerate(todo, start=1):
+        minutes = (time.monotonic() - begun) / 60
+        print(f"[{place}/{len(todo)}, {minutes:.1f} min] {cell.name} … ", end="", flush=True)
+        outcome = {**measure(cell, 60 * limit), "machine": here}
+        keep(kept / f"{cell.name}.json", outcome)
+        print(told(cell, outcome), flush=True)
+
+
+def told(cell: Cell, outcome: dict[str, Any]) -> str:
+    """A run in a line."""
+    if outcome["problem"]:
+        return f"NOT MEASURED: {' '.join(outcome['problem'].split())[:300]}"
+    took = f"{outcome['whole_seconds']:.0f} s in all, load {outcome['load']:.1f}"
+    if cell.kind == SIM:
+        return f"{1000 * outcome['cpu']:.3f} CPU ms a node and round; {took}"
+    gas = f", {outcome['gas']:,.0f} gas" if outcome["gas"] else ""
+    return f"{outcome['cpu']:.3f} CPU s, {outcome['sent'] / 1e3:.1f} kB{gas}; {took}"
+
+
+if __name__ == "__main__":
+    main()

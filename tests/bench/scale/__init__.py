@@ -1,0 +1,1 @@
+"""How the cost of a node and round grows, with its nodes, samples, net and validators."""

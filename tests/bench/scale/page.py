@@ -1,0 +1,174 @@
+"""The page about scaling: its text, its tables and its picture, all from the runs that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from tests.bench.scale import tables
+from tests.bench.scale.cells import Cell
+from tests.bench.scale.fit import Line, fitted, full_round, reached
+from tests.bench.scale.picture import picture
+from tests.bench.scale.tables import GAS, KB, MB, Outcome, number, points
+
+TEMPLATE = Path(__file__).with_name("page.template")
+CHAIN, OFF = "with a chain", "without"
+IDLE = 0.2
+"""Cores that others may use on a machine that counts as idle: the bench itself looks twice a second."""
+SEATS = 64
+"""Of a label market: what a line says beyond is not about one market."""
+
+
+def write(path: Path, outcomes: Sequence[Outcome], cells: Sequence[Cell]) -> list[Path]:
+    """The page, and beside it the picture."""
+    drawing = path.with_suffix(".svg")
+    path.write_text(markdown(outcomes, cells, drawing.name))
+    drawing.write_text(picture(measured(outcomes), costs(outcomes)))
+    return [path, drawing]
+
+
+def markdown(outcomes: Sequence[Outcome], cells: Sequence[Cell], drawing: str) -> str:
+    """The whole page."""
+    return Template(TEMPLATE.read_text()).substitute(
+        machine=machine(outcomes),
+        missing=missing(outcomes, cells),
+        drawing=drawing,
+        nodes=tables.nodes(outcomes),
+        growth=growth(outcomes),
+        limit=limit(outcomes),
+        simulated=tables.simulated(outcomes),
+        samples=tables.samples(outcomes),
+        nets=tables.nets(outcomes),
+        validators=tables.validators(outcomes),
+        validator=validator(outcomes),
+    )
+
+
+def figures(outcomes: Sequence[Outcome]) -> str:
+    """All tables, to be read where they are."""
+    parts = (tables.nodes, growth, limit, tables.simulated, tables.samples, tables.nets, tables.validators, validator)
+    return "\n\n".join(part(outcomes) for part in parts)
+
+
+def measured(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[float, float]]]:
+    """The processor's time of a node and round against the number of nodes."""
+    names = {CHAIN: "nodes", OFF: "nodes off chain"}
+    return {name: points(series, outcomes, lambda row: row.found["cpu"]) for name, series in names.items()}
+
+
+def costs(outcomes: Sequence[Outcome]) -> dict[str, Line | None]:
+    """The lines through these."""
+    return {name: fitted(found) for name, found in measured(outcomes).items()}
+
+
+def machine(outcomes: Sequence[Outcome]) -> str:
+    """Where and when it was measured."""
+    good = [outcome for outcome in outcomes if not outcome["problem"]]
+    if not good:
+        return "**Nothing has been measured yet.** The command above does it, and writes this page anew."
+    machines: dict[str, Mapping[str, Any]] = {}
+    versions: dict[str, str] = {}
+    for outcome in good:
+        one = outcome["machine"]
+        machines.setdefault(f"{one['cores']} cores of {one['processor']}, {one['memory_gb']} GB, {one['system']}", one)
+        versions |= {"Python": one["python"], **one["versions"]}
+    loads, others = ([outcome[key] for outcome in good] for key in ("load", "others"))
+    minutes = sum(outcome["whole_seconds"] for outcome in good) / 60
+    lines = [
+        f"- Machine: {'; '.join(machines)}.",
+        f"- {len(good)} runs, {minutes:.0f} minutes. Load when a run began: {min(loads):.1f} to {max(loads):.1f}; "
+        f"meanwhile other processes kept {min(others):.1f} to {max(others):.1f} cores busy.",
+        "- Versions: " + ", ".join(f"{name} {each}" for name, each in versions.items()) + ".",
+    ]
+    if max(others) >= IDLE:
+        lines.append(
+            "- **The machine did other work meanwhile.** Seconds of the clock say little then, and processor time is "
+            "more than on an idle machine, since whoever waits asks again. Bytes and gas are hardly touched by it."
+        )
+    return "\n".join(lines)
+
+
+def missing(outcomes: Sequence[Outcome], cells: Sequence[Cell]) -> str:
+    """Which runs are not in the tables, and why."""
+    told = {Cell(**outcome["cell"]): str(outcome["problem"]) for outcome in outcomes}
+    lines = []
+    for cell in cells:
+        if cell not in told:
+            lines.append(f"- `{cell.name}`: it has not run.")
+        elif told[cell]:
+            lines.append(f"- `{cell.name}`: {' '.join(told[cell].split())[:200]}.")
+    return "\n".join(lines) or "All of the bench's runs are in the tables."
+
+
+def growth(outcomes: Sequence[Outcome]) -> str:
+    """The lines through the figures against the number of nodes, in words."""
+    lines = []
+    for name, series in ((CHAIN, "nodes"), (OFF, "nodes off chain")):
+        for what, key, unit, word in (
+            ("processor time", "cpu", 1.0, "s"),
+            ("sent", "sent", KB, "kB"),
+            ("sent to meet the others", "sent_before", KB, "kB"),
+            ("gas", "gas", GAS, "thousand"),
+        ):
+            found = points(series, outcomes, lambda row, key=key: row.found.get(key))  # type: ignore[misc]
+            line = fitted(found)
+            if line is not None:
+                counts = [int(x) for x, _ in found]
+                sign = "+" if line.b >= 0 else "−"
+                lines.append(
+                    f"| {what}, {name} | {number(line.a / unit)} {sign} {_small(abs(line.b) / unit)} n {word} | "
+                    f"{min(counts)} to {max(counts)} | {100 * line.off:.0f} % |"
+                )
+    if not lines:
+        return tables.NOTHING
+    head = "| of a node and round, n nodes | least squares | measured at n | a point is off by at most |"
+    return "\n".join([head, "|---|--:|--:|--:|", *lines])
+
+
+def _small(value: float) -> str:
+    """A slope, with two digits that mean something."""
+    return f"{value:.2g}" if value < 10 else number(value)
+
+
+def limit(outcomes: Sequence[Outcome]) -> str:
+    """At how many nodes a round takes longer than a minute on this machine, and its memory is full."""
+    lines = []
+    for name, line in costs(outcomes).items():
+        if line is None:
+            continue
+        series = "nodes" if name == CHAIN else "nodes off chain"
+        rows = tables.rows_of(series, outcomes)
+        cores = rows[0].found["machine"]["cores"]
+        most = full_round(line, cores)
+        largest = max(row.cell.nodes for row in rows)
+        if most is not None:
+            beyond = f", beyond the {largest} that were measured" if most > largest else ""
+            seats = (
+                f" A label market has {SEATS} seats, so that is not reached." if name == CHAIN and most > SEATS else ""
+            )
+            lines.append(
+                f"- {name}: a round keeps {cores} cores busy for a minute at **{most:.0f} nodes**{beyond}, by "
+                f"n · ({number(line.a)} + {_small(line.b)} n) = 60 s · {cores}.{seats}"
+            )
+        room = fitted(points(series, outcomes, lambda row: row.found["memory"] * row.cell.nodes))
+        full = None if room is None else reached(room, rows[0].found["machine"]["memory_gb"] * 1e9)
+        if room is not None and full is not None:
+            lines.append(
+                f"- {name}: all processes together take {number(room.a / MB)} MB and {number(room.b / MB)} MB a node, "
+                f"which is all of the machine's memory at {full:.0f} nodes."
+            )
+    return "\n".join(lines) or tables.NOTHING
+
+
+def validator(outcomes: Sequence[Outcome]) -> str:
+    """What one more validator costs."""
+    words = []
+    for what, key, unit in (("thousand gas", "gas", GAS), ("kB", "sent", KB), ("CPU seconds", "cpu", 1.0)):
+        line = fitted(points("validators", outcomes, lambda row, key=key: row.found[key]))  # type: ignore[misc]
+        if line is not None:
+            words.append(f"{number(line.b / unit)} {what} (a figure is off the line by at most {100 * line.off:.0f} %)")
+    if not words:
+        return tables.NOTHING
+    return f"By least squares, one validator more of an encounter costs {', '.join(words)}."
