@@ -240,6 +240,8 @@ def test_no_single_changed_byte_is_a_second_spelling(kind: str) -> None:
         Reveal(RoundId(1), b"", b"\0" * 32),
         Reveal(RoundId(1), b"s" * 32, b"\0" * 4128),
         Reveal(RoundId(1), b"s" * 32, bytearray(32)),  # type: ignore[arg-type]
+        Propose(b"t" * 32, Digest(b"b" * 32), 1, 2**32, b"s" * 32),
+        Deliver(Digest(b"n" * 32), Digest(b"a" * 32), 2**26 + 1, SIGNED),
         Hello(PeerId("peer"), ACCOUNT, b"p" * 64, b"a" * 65),
         Hello(PEER, Account(ACCOUNT.upper()), b"p" * 64, b"a" * 65),
     ],
