@@ -1,7 +1,7 @@
 """Small mistakes that somebody could make in a module, one at a time.
 
-Texts are left alone, and so are annotations and assertions: what the first say is not behaviour, and the others are not
-run to decide anything. A mutant is told by the line it is in and by what stands there before and after, so that a later
+Texts are left alone, and so are annotations and assertions, zip's that two things are equally long among them: what
+the first say is not behaviour, and the others are not run to decide anything. A mutant is told by the line it is in and by what stands there before and after, so that a later
 run finds it again as long as the line is the same.
 """
 
@@ -111,6 +111,8 @@ def _sites(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.stmt]]:
 
     def walk(node: ast.AST, statement: ast.stmt | None) -> Iterator[tuple[ast.expr | ast.stmt, ast.stmt]]:
         if isinstance(node, ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr):
+            return
+        if isinstance(node, ast.keyword) and node.arg == "strict":
             return
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             return
