@@ -1,8 +1,8 @@
 """Small mistakes that somebody could make in a module, one at a time.
 
 Texts are left alone, and so are annotations and assertions, zip's that two things are equally long among them: what
-the first say is not behaviour, and the others are not run to decide anything. A mutant is told by the line it is in and by what stands there before and after, so that a later
-run finds it again as long as the line is the same.
+the first say is not behaviour, and the others are not run to decide anything. A mutant is told by the line it is in and
+by what stands there before and after, so that a later run finds it again as long as the line is the same.
 """
 
 from __future__ import annotations
