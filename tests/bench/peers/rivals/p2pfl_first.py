@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import importlib
 
-import task
 import torch
 
-PATIENCE, HASTE = 60, 15
-"""Seconds for models and votes: as in p2pfl's settings for one machine; and where nodes die, and are waited for."""
+PATIENCE = 15
+"""Seconds for models and votes, of which some are lost in most rounds; its own for one machine are 60."""
 _KEPT: list[torch.library.Library] = []
 """A declaration lasts as long as its library does."""
 
@@ -31,12 +30,7 @@ def ready() -> None:
         importlib.import_module("torchvision")
 
 
-def patience(told: task.Terms) -> int:
-    """How long a node waits for models and votes."""
-    return HASTE if told.dying else PATIENCE
-
-
-def first(told: task.Terms, *, ray: bool) -> None:
+def first(*, ray: bool) -> None:
     """Before anything else of p2pfl."""
     ready()
     if ray:
@@ -44,7 +38,7 @@ def first(told: task.Terms, *, ray: bool) -> None:
     from p2pfl.settings import Settings
 
     Settings.general.DISABLE_RAY = not ray
-    Settings.training.AGGREGATION_TIMEOUT = patience(told)  # read by its aggregators when they are imported
+    Settings.training.AGGREGATION_TIMEOUT = PATIENCE  # read by its aggregators when they are imported
 
 
 def _start_ray() -> None:

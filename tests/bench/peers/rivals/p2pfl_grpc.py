@@ -89,7 +89,7 @@ def forked(folder: Path, number: int) -> int:
 def main(folder: Path) -> int:
     """All nodes; the worst of their codes."""
     told = task.terms(folder)
-    p2pfl_first.first(told, ray=False)
+    p2pfl_first.first(ray=False)
     from p2pfl_parts import settle
 
     settle(told)

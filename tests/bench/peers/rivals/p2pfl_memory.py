@@ -14,7 +14,7 @@ import task
 def main(folder: Path) -> None:
     """As its example does it."""
     told = task.terms(folder)
-    p2pfl_first.first(told, ray=True)
+    p2pfl_first.first(ray=True)
     from p2pfl.communication.protocols.protobuff.memory import MemoryCommunicationProtocol
     from p2pfl.utils.topologies import TopologyFactory, TopologyType
     from p2pfl.utils.utils import wait_convergence

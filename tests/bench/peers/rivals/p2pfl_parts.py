@@ -24,7 +24,7 @@ from p2pfl.management.logger import logger
 from p2pfl.node import Node
 from p2pfl.settings import Settings
 from p2pfl.utils.utils import set_standalone_settings
-from p2pfl_first import patience
+from p2pfl_first import PATIENCE
 
 LOST = 10.0
 """Seconds in no round after which a node that has begun is taken for lost."""
@@ -40,12 +40,15 @@ def settle(told: task.Terms) -> None:
     Settings.gossip.MODE_EXPECTATION_TIMEOUT = 5.0
     Settings.general.LOG_LEVEL = "WARNING"  # less to write, and to send through Ray
     logger.set_level(Settings.general.LOG_LEVEL)
-    Settings.training.VOTE_TIMEOUT = Settings.training.AGGREGATION_TIMEOUT = patience(told)
+    Settings.training.VOTE_TIMEOUT = Settings.training.AGGREGATION_TIMEOUT = PATIENCE
     Settings.training.RAY_ACTOR_POOL_SIZE = os.cpu_count() or 1  # 1 in its own: this is faster
     Settings.ssl.USE_SSL = False  # its package brings no certificates, and its example has this off
     Settings.gossip.TTL = max(10, told.nodes)
+    # A node answers with two threads, and passes on what it hears before it answers: nodes that wait for one another in
+    # a circle do so until this time is over. A message that is lost by it comes by another way.
+    Settings.general.GRPC_TIMEOUT = 0.5
     if not told.dying:  # nobody dies, so that whoever is silent is only busy
-        Settings.general.GRPC_TIMEOUT = Settings.heartbeat.TIMEOUT = patience(told)
+        Settings.heartbeat.TIMEOUT = 60
 
 
 class Watch:
