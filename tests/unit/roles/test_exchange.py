@@ -262,6 +262,68 @@ def test_garbage_is_no_snapshot(raw: bytes) -> None:
         Exchange(seat(0, 2, task=TaskId(b"\2" * 32))).restore(whole)
 
 
+def test_a_node_goes_on_from_the_round_that_more_than_half_of_the_others_have_reached() -> None:
+    for heard, reached in (((3, 3), 1), ((3, 3, 2), 2), ((3, 2, 2), 2), ((3, 3, 3), 3), ((1, 1, 1), 1)):
+        machine = Exchange(seat(0, 5, rounds=9))
+        machine.handle(Tick(0), Started())
+        for other, rnd in enumerate(heard, 1):
+            machine.handle(Tick(1), Heard(other, PEERS[other], Offer(RoundId(rnd), blob(other, rnd), 5)))
+        machine.handle(Tick(2), Computed("share/0", Shared(blob(0, 0), 9)))
+        machine.handle(Tick(50), TimerFired(DEADLINE))
+        effects = machine.handle(Tick(51), Computed("merge/0", Merged(blob(0, 0))))
+        assert machine.round == reached
+        assert ("round.outrun" in [each.name for each in effects if isinstance(each, Emit)]) == (reached > 1)
+
+
+def test_a_partner_that_is_further_ahead_is_not_waited_for() -> None:
+    machine = Exchange(seat(0, 3, rounds=9))
+    machine.handle(Tick(0), Started())
+    machine.handle(Tick(1), Computed("share/0", Shared(blob(0, 0), 9)))
+    machine.handle(Tick(1), Heard(1, PEERS[1], Offer(RoundId(1), blob(1, 1), 5)))
+    assert machine.stage is Stage.GATHER
+    effects = machine.handle(Tick(2), Heard(2, PEERS[2], Offer(RoundId(0), blob(2, 0), 5)))
+    assert [effect.work for effect in effects if isinstance(effect, Compute)] == [
+        Merge(RoundId(0), ((ACCOUNTS[2], blob(2, 0), 5),))
+    ]
+
+
+def test_how_many_have_offered_is_told_with_ones_own() -> None:
+    machine = Exchange(seat(0, 3))
+    machine.handle(Tick(0), Started())
+    counts = []
+    for event in (
+        Heard(1, PEERS[1], Offer(RoundId(0), blob(1, 0), 5)),
+        Heard(1, PEERS[2], Offer(RoundId(1), blob(2, 1), 5)),
+        Computed("share/0", Shared(blob(0, 0), 9)),
+    ):
+        effects = machine.handle(Tick(1), event)
+        counts += [each.fields["have"] for each in effects if isinstance(each, Emit) and each.name == "round.offered"]
+    assert counts == [1, 2], "an offer of another round is not counted in this one"
+
+
+def test_waits_end_when_they_would_have_and_newcomers_are_greeted_once_a_second() -> None:
+    machine = Exchange(seat(0, 3, members={}))
+    assert machine.handle(Tick(100), Started())[1:] == (SetTimer(DEADLINE, Tick(109)),)
+    greeted = machine.handle(Tick(101), Heard(1, PEERS[1], Hello(PEERS[1], ACCOUNTS[1], b"", b"")))
+    assert SetTimer("greet", Tick(1_000_101)) in greeted
+    opened = machine.handle(Tick(109), TimerFired(DEADLINE))
+    assert SetTimer(DEADLINE, Tick(159)) in opened
+    for now, due in ((120, 159), (170, 170)):
+        again = Exchange(seat(0, 3, members={}))
+        again.restore(machine.snapshot())
+        assert SetTimer(DEADLINE, Tick(due)) in again.handle(Tick(now), Restored())
+
+
+def test_a_quorum_never_asks_for_more_than_there_are_partners() -> None:
+    machine = Exchange(seat(0, 4, quorum=4), partners=1)
+    machine.handle(Tick(0), Started())
+    (partner,) = machine.chosen
+    who = ACCOUNTS.index(partner)
+    machine.handle(Tick(1), Heard(1, PEERS[who], Offer(RoundId(0), blob(who, 0), 5)))
+    effects = machine.handle(Tick(2), Computed("share/0", Shared(blob(0, 0), 9)))
+    assert effects[-1] == Compute("merge/0", Merge(RoundId(0), ((partner, blob(who, 0), 5),)))
+
+
 WHO = st.integers(0, 8)
 NUMBERS = st.integers(0, 8).map(RoundId)
 EVENTS = st.one_of(
