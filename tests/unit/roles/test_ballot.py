@@ -9,7 +9,7 @@ from p2pfd.core.ids import Account, Digest, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.verdict import ACCEPT, Ignore, Reject
 from p2pfd.errors import DecodeError
-from p2pfd.roles.ballot import LOOKAHEAD, Ballot
+from p2pfd.roles.ballot import EARLY, LOOKAHEAD, Ballot
 from p2pfd.wire.messages import Commit
 
 TASK = TaskId(b"\x07" * 32)
@@ -115,6 +115,45 @@ def test_a_student_is_agreed_on_by_more_than_half_of_the_workers():
     assert book.agreed_student([]) is None
     book.turn_to(RoundId(ROUND + 1))
     assert book.agreed_student(crowd) is None
+
+
+def test_so_far_ahead_and_no_further_is_heard():
+    book = ballot()
+    ahead = RoundId(ROUND + LOOKAHEAD)
+    assert book.hear_commit(WORKER, Commit(ahead, bound(rnd=ahead)), b"signed") is ACCEPT
+    assert book.hear_reveal(WORKER, ahead, SALT, pack(LABELS), b"shown") is ACCEPT
+    assert list(book.committed(ahead)) == [WORKER]
+    assert list(book.committed(ROUND + 1)) == []
+    assert [entry[0] for entry in book.to_plain()["books"]] == [ROUND, ahead], "to ask opens no book"
+    assert book.hear_commit(OTHER, Commit(RoundId(ahead + 1), bound()), b"") is EARLY
+    assert book.hear_reveal(OTHER, RoundId(ahead + 1), SALT, pack(LABELS), b"") is EARLY
+
+
+def test_of_labels_that_come_before_their_commitment_the_first_are_kept():
+    book = ballot()
+    book.hear_reveal(WORKER, ROUND, SALT, pack(b"\0\0\0\0"), b"first")
+    book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"second")
+    book.hear_commit(WORKER, Commit(ROUND, bound()), b"signed")
+    assert book.votes(ROUND, [WORKER]) == (), "they were others than those it is bound to"
+    assert book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"third") is ACCEPT
+
+
+def test_the_chain_has_the_last_word_on_who_is_bound_and_none_on_rounds_that_are_over():
+    book = ballot()
+    book.hear_commit(WORKER, Commit(ROUND, bound(b"\0\0\0\0")), b"signed")
+    book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown")
+    book.chain_commit(WORKER, ROUND, bound())
+    assert book.present.commitments[WORKER] == (bound(), b"")
+    assert book.hear_reveal(WORKER, ROUND, SALT, pack(LABELS), b"shown") is ACCEPT
+    book.hear_reveal(OTHER, ROUND, SALT, pack(LABELS), b"early")
+    book.chain_commit(OTHER, ROUND, bound(who=OTHER))
+    assert book.votes(ROUND, [OTHER]) == ((OTHER, LABELS),), "labels that waited for it count"
+    before = book.to_plain()
+    book.chain_commit(WORKER, RoundId(ROUND - 1), bound())
+    book.chain_reveal(WORKER, RoundId(ROUND - 1), pack(LABELS))
+    assert book.to_plain() == before
+    book.chain_reveal(WORKER, ROUND, pack(bytes([0, 1, 2, 9])))
+    assert book.votes(ROUND, [WORKER]) == (), "what the chain shows counts, and these are none"
 
 
 def test_old_books_are_closed():
