@@ -16,7 +16,7 @@ ROUNDS = 10
 ATTACKERS, DYING = 0.2, 0.3
 DIES_AFTER = 3
 """Rounds; those that die do so in the next one."""
-LIMITS = {10: 150.0, 20: 210.0}
+LIMITS = {10: 180.0, 20: 240.0}
 """Seconds after which a run is cut off, for so many nodes."""
 PLAIN = "fedavg"
 
