@@ -125,7 +125,7 @@ def _refused(address: str, why: str) -> P2pfdError:
 
 def survey(ray: Any) -> tuple[Machine, ...]:
     """The machines that live, each asked what it has; EnvironmentProblem for the first that has not what is here."""
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    nodes = living(ray)
     probe = _probe()
     mine = probe()
     asked = [(node, on(ray, node["NodeID"], probe)) for node in nodes]
@@ -138,6 +138,11 @@ def survey(ray: Any) -> tuple[Machine, ...]:
     if not found:
         raise NotRunningError("no machine of the Ray cluster has a CPU to offer", "ray start --num-cpus N")
     return labelled(found)
+
+
+def living(ray: Any) -> list[dict[str, Any]]:
+    """The machines that live and have a CPU to offer, as Ray tells of them."""
+    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
 
 
 def on(ray: Any, machine: str, function: Callable[..., Any], *args: Any) -> Any:

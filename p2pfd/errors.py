@@ -13,6 +13,10 @@ P2pfdError
 └── DecodeError           bytes from elsewhere that do not mean anything we accept
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 
 class P2pfdError(Exception):
     """Base of every error this project raises on purpose."""
@@ -24,6 +28,11 @@ class P2pfdError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.fix}" if self.fix else self.what
+
+    def to_plain(self) -> dict[str, str]:
+        """As a table, on its way to another process: its kind is the nearest one that stands here."""
+        kind = next(one for one in type(self).__mro__ if one.__module__ == __name__)
+        return {"error": self.what, "fix": self.fix, "kind": kind.__name__}
 
 
 class UsageError(P2pfdError):
@@ -64,3 +73,23 @@ class StorageError(P2pfdError):
 
 class DecodeError(P2pfdError):
     """Bytes from a peer, a chain or a disk that mean nothing we accept; the reason says why."""
+
+
+def error_of(told: Mapping[str, object]) -> P2pfdError:
+    """The error that a table from another process tells of, of the kind that it was."""
+    kind = next((known for known in _KINDS if known.__name__ == told.get("kind")), P2pfdError)
+    return kind(str(told.get("error", "")), str(told.get("fix", "")))
+
+
+_KINDS = (
+    UsageError,
+    PlanError,
+    EnvironmentProblem,
+    DeadlineError,
+    AssertionUnmet,
+    NotRunningError,
+    ChainError,
+    NetworkError,
+    StorageError,
+    DecodeError,
+)

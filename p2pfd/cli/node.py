@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from p2pfd import errors
 from p2pfd.cli import accept, boards, exits, mesh, passphrase
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number
@@ -17,7 +16,7 @@ from p2pfd.cli.screen import Screen
 from p2pfd.cli.task_file import load as load_task
 from p2pfd.core.spec import TaskSpec
 from p2pfd.core.ticks import SECOND
-from p2pfd.errors import P2pfdError, PlanError, UsageError
+from p2pfd.errors import P2pfdError, PlanError, UsageError, error_of
 from p2pfd.learning.device import CPU, VARIABLE, choose
 from p2pfd.node import config, keys, keystore
 from p2pfd.node.clock import SystemClock
@@ -84,8 +83,7 @@ def _run_node(path: Path, mine: keys.NodeKeys, dial: tuple[str, ...], screen: Sc
     finally:
         line.close()
     if line.failed:
-        kind = getattr(errors, str(line.failed.get("kind", "")), P2pfdError)
-        raise kind(str(line.failed.get("error", "the node failed")), str(line.failed.get("fix", "")))
+        raise error_of({"error": "the node failed", **line.failed})
     if code:
         raise P2pfdError(f"the node ended with code {code}")
     if not line.finished:

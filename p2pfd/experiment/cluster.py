@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from p2pfd import errors
 from p2pfd.cluster import survey
 from p2pfd.core.tables import Text, changed
-from p2pfd.errors import EnvironmentProblem, NetworkError, P2pfdError
+from p2pfd.errors import EnvironmentProblem, NetworkError, P2pfdError, error_of
 from p2pfd.experiment.grid import Cell, Row
 from p2pfd.experiment.plan import ENCOUNTERS, Plan
 from p2pfd.experiment.result import Result, result_of
@@ -58,8 +57,7 @@ def _came(ray: Any, one: Any, cell: Cell) -> dict[str, Any]:
             "look at ray status; the same call again goes on with what is missing",
         ) from error
     if "error" in told:
-        kind = getattr(errors, told["kind"], P2pfdError)
-        raise kind(f"{cell.title}, on {told['machine']}: {told['error']}", told["fix"])
+        raise error_of({**told, "error": f"{cell.title}, on {told['machine']}: {told['error']}"})
     found: dict[str, Any] = told["result"]
     return found
 
@@ -92,7 +90,7 @@ def simulate(plain: Table, faults: str, seed: int, key: str, clock: Clock) -> di
             found = stage_of(plan, seed).run(clock, lambda _round, _of: None)
         return {"result": found.to_plain()}
     except P2pfdError as error:
-        return {"error": error.what, "fix": error.fix, "kind": type(error).__name__, "machine": _machine()}
+        return {**error.to_plain(), "machine": _machine()}
 
 
 def _machine() -> str:

@@ -44,11 +44,11 @@ def run(config_path: Path, control_fd: int, status_fd: int, keys: NodeKeys | Non
         with holding(Path(config.home)):
             trio.run(_main, config, control_fd, status_fd, keys or load_keys(Path(config.home) / "keys"))
     except P2pfdError as error:
-        _say(status_fd, name, "failed", {"error": error.what, "fix": error.fix, "kind": type(error).__name__})
+        _say(status_fd, name, "failed", error.to_plain())
         return FAILED
     except OSError as error:
         what = EnvironmentProblem(f"{error.filename or config_path}: {error.strerror}", "check space and permissions")
-        _say(status_fd, name, "failed", {"error": what.what, "fix": what.fix, "kind": type(what).__name__})
+        _say(status_fd, name, "failed", what.to_plain())
         return FAILED
     return 0
 
@@ -146,7 +146,7 @@ async def _lines(fd: int) -> AsyncIterator[bytes]:
                 yield line
 
 
-def _say(fd: int, node: str, event: str, fields: dict[str, object]) -> None:
+def _say(fd: int, node: str, event: str, fields: Mapping[str, object]) -> None:
     line = json.dumps({"node": node, "event": event, **fields}).encode()
     if len(line) >= LINE:
         short = {key: text[:120] for key, text in fields.items() if isinstance(text, str)}

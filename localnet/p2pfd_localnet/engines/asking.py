@@ -12,11 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from p2pfd.cluster import connected, here, on, survey
-from p2pfd.errors import NotRunningError, P2pfdError
+from p2pfd.cluster import connected, here, living, on, survey
+from p2pfd.errors import NotRunningError, P2pfdError, error_of
 from p2pfd_localnet.engines import register
 from p2pfd_localnet.engines.host import wipe
-from p2pfd_localnet.engines.words import error_of, plain_error
 
 STATUS_SECONDS = 60.0
 DOWN_SECONDS = 120.0
@@ -64,7 +63,7 @@ def _forget(ray: Any, mesh: str, folder: str) -> int:
 
 
 def _living(ray: Any) -> list[str]:
-    return [str(node["NodeID"]) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    return [str(node["NodeID"]) for node in living(ray)]
 
 
 def _there(
@@ -91,7 +90,7 @@ def _safely(function: Callable[[str], dict[str, Any]], home: str) -> dict[str, A
     try:
         return function(home)
     except P2pfdError as error:
-        return plain_error(error)
+        return error.to_plain()
 
 
 def _status_there(home: str) -> dict[str, Any]:
@@ -130,7 +129,7 @@ def main() -> int:
         with connected(address) as ray:
             told = _ASKED[what](ray, words)
     except P2pfdError as error:
-        told = plain_error(error)
+        told = error.to_plain()
     sys.stdout.write(json.dumps(told) + "\n")
     return 0
 

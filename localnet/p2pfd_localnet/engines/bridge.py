@@ -26,7 +26,6 @@ from p2pfd_localnet.engines.host import LEASE, OUTPUT_FILE, Host, News
 from p2pfd_localnet.engines.placement import Placement, load
 from p2pfd_localnet.engines.ray import END_SECONDS
 from p2pfd_localnet.engines.register import Entry, enter
-from p2pfd_localnet.engines.words import plain_error
 from p2pfd_localnet.zygote import ENTRY, ISOLATE, LINE, say
 
 WAIT = 2.0
@@ -191,9 +190,9 @@ class Bridge:
             problem = EnvironmentProblem(
                 f"{error.filename or self._home}: {error.strerror}", "check space and permissions"
             )
-            self.tell({"event": "zygote.failed", **plain_error(problem)})
+            self.tell({"event": "zygote.failed", **problem.to_plain()})
         except P2pfdError as error:
-            self.tell({"event": "zygote.failed", **plain_error(error)})
+            self.tell({"event": "zygote.failed", **error.to_plain()})
 
     def _take(self, link: Link) -> None:
         for news in link.news():
@@ -262,7 +261,7 @@ def main() -> int:
             bridge.serve()
             bridge.close()
     except P2pfdError as error:
-        say({"event": "zygote.failed", **plain_error(error)})
+        say({"event": "zygote.failed", **error.to_plain()})
         return FAILED
     return 0
 

@@ -41,12 +41,8 @@ async def door(chain_url: str, host: str) -> AsyncIterator[str]:
                     nursery.start_soon(_answers, chain, stream)
                     await _requests(stream, chain, path.encode())
                     nursery.cancel_scope.cancel()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            return  # either side went away, or stopped in the middle of a request
-        except BaseExceptionGroup as group:
-            _, other = group.split((OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError))
-            if other is not None:
-                raise other from None
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            pass  # either side went away, or stopped in the middle of a request
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, attend, [listener])

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd.cluster import Machine, check_installed
-from p2pfd.errors import EnvironmentProblem, P2pfdError, PlanError
+from p2pfd.errors import EnvironmentProblem, P2pfdError, PlanError, error_of
 from p2pfd_localnet import machine as this_machine
 from p2pfd_localnet.cost import Cost, estimate
 from p2pfd_localnet.engines.door import door
 from p2pfd_localnet.engines.placement import FILE, Placement, check_memory, place
-from p2pfd_localnet.engines.words import error_of
 from p2pfd_localnet.homes import save_settings, settings_of
 from p2pfd_localnet.plan import Plan, is_url
 from p2pfd_localnet.spawner import Spawner

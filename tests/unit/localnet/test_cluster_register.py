@@ -7,7 +7,6 @@ import socket
 
 import pytest
 from p2pfd_localnet.engines.register import Entry, Register, choose
-from p2pfd_localnet.engines.words import error_of, plain_error
 from p2pfd_localnet.program import PROGRAM
 
 from p2pfd import cluster
@@ -64,11 +63,6 @@ def test_a_machine_with_something_else_is_refused_in_words(differs: dict[str, ob
         cluster.compare("10.0.0.2", mine, {**mine, **differs})
     assert "10.0.0.2" in caught.value.what
     assert caught.value.fix
-
-
-def test_an_error_is_the_same_after_its_way() -> None:
-    there = error_of(plain_error(PlanError("what", "fix")))
-    assert (type(there), there.what, there.fix) == (PlanError, "what", "fix")
 
 
 def test_without_ray_it_is_said_what_to_install(
