@@ -6,11 +6,11 @@ import itertools
 import json
 import logging
 import math
-import os
 import threading
 from pathlib import Path
 
 from p2pfd.core import boundedjson
+from p2pfd.durable import write_whole
 from p2pfd.errors import StorageError
 
 LIMIT = 8 * 1024 * 1024
@@ -67,20 +67,9 @@ class StateFile:
                 self._written = ticket
 
     def _write(self, value: object) -> None:
-        part = self.path.with_name(f".{self.path.name}.new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                json.dump(value, file, separators=(",", ":"))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_whole(self.path, json.dumps(value, separators=(",", ":")).encode("ascii"), 0o600)
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}", "check space and owner") from error
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from p2pfd.core import boundedjson
 from p2pfd.core.ids import Account, PeerId, account, public_key_of
+from p2pfd.durable import sync_directory
 from p2pfd.errors import DecodeError, PlanError, StorageError, UsageError
 from p2pfd.node import keys, private
 from p2pfd.node.keys import ENCRYPTED_FILE, NodeKeys
@@ -139,7 +140,7 @@ def change_passphrase(directory: Path, mine: NodeKeys, new: str, *, work: int = 
             for draft in directory.glob(f".{keys.FILE}.*"):  # what a process left that was killed while it wrote
                 draft.unlink()
             (directory / keys.FILE).unlink()
-            private.sync_directory(directory)
+            sync_directory(directory)
         except OSError as error:
             raise StorageError(f"cannot delete {directory / keys.FILE}: {error.strerror}", "delete it") from error
 

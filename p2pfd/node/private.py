@@ -7,6 +7,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from p2pfd.durable import sync_directory
 from p2pfd.errors import StorageError
 
 MAX_BYTES = 4096
@@ -65,15 +66,6 @@ def make_directory(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if directory.stat().st_mode & 0o077:
         directory.chmod(0o700)
-
-
-def sync_directory(directory: Path) -> None:
-    """What was created in the folder is there also after a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _written(path: Path, text: str) -> Path:

@@ -6,14 +6,13 @@ A file's name says when it came and from where; what it holds is checked again w
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from p2pfd.durable import sync_directory, write_whole
 from p2pfd.errors import StorageError
 from p2pfd.node.notices import OWN, TEXT_BYTES, Notice, Notices
-from p2pfd.node.private import sync_directory
 
 FOLDER = "board"
 _NAME = re.compile(rf"(\d{{15}})-([0-9a-f]{{12}}|{OWN})-([0-9a-f]{{16}})\.p2pfd")
@@ -36,7 +35,7 @@ class Shelf:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             found = sorted(entry for entry in self._folder.iterdir() if _NAME.fullmatch(entry.name))[:_READ]
-            for part in self._folder.glob(".*.part"):
+            for part in self._folder.glob(".*.new"):
                 part.unlink()  # a process ended while it wrote this one
             for path in found:
                 self._hang(path, notices)
@@ -63,13 +62,9 @@ class Shelf:
         """Write one, then remove those that went for it. When this returns, it outlives the machine's next crash."""
         self._last += 1
         name = f"{self._last:015}-{notice.source}-{notice.mark.hex()}.p2pfd"
-        part, path = self._folder / f".{name}.part", self._folder / name
+        path = self._folder / name
         try:
-            with part.open("wb") as file:
-                file.write(notice.text.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            write_whole(path, notice.text.encode() + b"\n")
             self._at[notice.mark] = path
             self.remove(gone)
             sync_directory(self._folder)

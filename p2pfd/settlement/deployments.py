@@ -19,6 +19,7 @@ from typing import Any
 from p2pfd.core import boundedjson
 from p2pfd.core.ids import Account, account
 from p2pfd.core.spec import NO_ACCOUNT
+from p2pfd.durable import write_whole
 from p2pfd.errors import DecodeError, NotRunningError, PlanError, StorageError
 
 VERSION = 1
@@ -154,18 +155,8 @@ def load(path: Path) -> Deployments | None:
 def save(held: Deployments, path: Path) -> None:
     """Put it on disk; a reader, and a power cut, see what was before or this."""
     text = json.dumps({"version": VERSION, **dataclasses.asdict(held)}, indent=1) + "\n"
-    draft = path.with_name(f".{path.name}.new")
     try:
-        with draft.open("w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        write_whole(path, text.encode("ascii"))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}", "nothing is sent that is not on disk") from error
 

@@ -177,7 +177,7 @@ def test_damaged_expired_and_foreign_files_do_no_harm(tmp_path):
         shelf.keep(notice, gone)
     one, two = stored(folder)
     (folder / one).write_bytes(b"p2pfd-task-1:damaged")
-    (folder / f".{two}.part").write_bytes(b"half")
+    (folder / f".{two}.new").write_bytes(b"half")
     (folder / "notes.txt").write_text("somebody's own")
     again = board()
     Shelf(folder).load(again)
