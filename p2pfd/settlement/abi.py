@@ -11,14 +11,14 @@ from typing import Any
 
 from eth_abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_utils import keccak
 
 from p2pfd.errors import ChainError
 from p2pfd.settlement.artifacts import Artifact
+from p2pfd.settlement.keccak import keccak
 
 _SELECTOR_BYTES = 4
-_ERROR = bytes(keccak(b"Error(string)"))[:4]
-_PANIC = bytes(keccak(b"Panic(uint256)"))[:4]
+_ERROR = keccak(b"Error(string)")[:4]
+_PANIC = keccak(b"Panic(uint256)")[:4]
 
 
 def _type(entry: Mapping[str, Any]) -> str:
@@ -101,10 +101,10 @@ class Interface:
             signature = f"{entry.get('name')}({','.join(takes)})".encode()
             if entry["type"] == "function":
                 gives = tuple(_type(part) for part in entry["outputs"])
-                functions[entry["name"]] = Function(entry["name"], bytes(keccak(signature))[:4], tuple(takes), gives)
+                functions[entry["name"]] = Function(entry["name"], keccak(signature)[:4], tuple(takes), gives)
             elif entry["type"] == "event":
                 fields = [(part["name"], _type(part), part["indexed"]) for part in entry["inputs"]]
-                topic = bytes(keccak(signature))
+                topic = keccak(signature)
                 indexed = tuple((name, kind) for name, kind, keyed in fields if keyed)
                 plain = tuple((name, kind) for name, kind, keyed in fields if not keyed)
                 events[topic] = EventShape(entry["name"], topic, indexed, plain)

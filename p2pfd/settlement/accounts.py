@@ -35,7 +35,7 @@ class AccountKey:
     @cached_property
     def account(self) -> Account:
         """The account that this key signs for."""
-        return _account_of(PrivateKey(self.private).public_key)
+        return account_of(PrivateKey(self.private).public_key)
 
     def sign(self, message: bytes) -> bytes:
         """The 65 bytes r, s, v of an EIP-191 signature; the same message always gives the same bytes."""
@@ -63,10 +63,11 @@ def recover(message: bytes, signature: bytes) -> Account:
         raise DecodeError("r or s of an account's signature is out of range")
     compact = signature[:64] + bytes([v - _FIRST_V])
     try:
-        return _account_of(PublicKey.from_signature_and_message(compact, personal_hash(message), hasher=None))
+        return account_of(PublicKey.from_signature_and_message(compact, personal_hash(message), hasher=None))
     except Exception as error:  # the library raises plain Exception where no key fits
         raise DecodeError("an account's signature that no key could have made") from error
 
 
-def _account_of(public: PublicKey) -> Account:
+def account_of(public: PublicKey) -> Account:
+    """The account of a key."""
     return account("0x" + keccak(public.format(compressed=False)[1:])[-20:].hex())

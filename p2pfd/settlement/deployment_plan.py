@@ -10,7 +10,6 @@ from pathlib import Path
 
 import rlp
 from eth_abi import encode
-from eth_utils import keccak
 
 from p2pfd.core.ids import Account, account, account_bytes
 from p2pfd.errors import ChainError, PlanError
@@ -19,6 +18,7 @@ from p2pfd.settlement.abi import Interface, reason
 from p2pfd.settlement.artifacts import artifact
 from p2pfd.settlement.deployments import RECIPES, Deployments, Entry, Recipe, Setting
 from p2pfd.settlement.fees import FeePolicy, Offer
+from p2pfd.settlement.keccak import keccak
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 _SPARE = (6, 5)

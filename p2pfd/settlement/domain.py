@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from eth_abi import encode
-from eth_utils.crypto import keccak
 
 from p2pfd.core.ids import Account
 from p2pfd.errors import ChainError, DecodeError
 from p2pfd.settlement import answers, contracts
 from p2pfd.settlement.abi import Function
+from p2pfd.settlement.keccak import keccak
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 _TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
@@ -55,7 +55,7 @@ async def separator(rpc: Rpc, token: Account, chain_id: int) -> bytes | None:
 def domain(name: str, version: str, chain_id: int, token: Account) -> bytes:
     """The separator of EIP-712."""
     parts = [_TYPE, keccak(name.encode()), keccak(version.encode()), chain_id, token]
-    return bytes(keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], parts)))
+    return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], parts))
 
 
 def _told(function: Function, answer: object) -> tuple[Any, ...] | None:

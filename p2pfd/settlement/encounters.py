@@ -7,9 +7,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from coincurve import PrivateKey, PublicKey
-from eth_utils.crypto import keccak
-
 from p2pfd.core import encounter_events as told
 from p2pfd.core.claims import Deposit, Unstake, Withdraw
 from p2pfd.core.encounter_claims import (
@@ -40,12 +37,13 @@ from p2pfd.core.encounter_events import EncounterEvent
 from p2pfd.core.encounter_papers import Papers
 from p2pfd.core.ids import Account, account
 from p2pfd.errors import ChainError, DecodeError
+from p2pfd.settlement import compact
 from p2pfd.settlement.abi import Interface
-from p2pfd.settlement.accounts import ORDER, AccountKey
+from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.keccak import keccak
 
 _WORD_BYTES = 32
-_TOP = 1 << 255
 _SEATS = 0xFFFFFF << 48
 _EVENTS: dict[str, Any] = {
     kind.__name__: kind
@@ -74,11 +72,7 @@ def interface() -> Interface:
 
 def papers(chain_id: int, contract: Account) -> Papers:
     """What is signed for this contract on this chain."""
-    return Papers(_keccak, chain_id, contract)
-
-
-def _keccak(raw: bytes) -> bytes:
-    return bytes(keccak(raw))
+    return Papers(keccak, chain_id, contract)
 
 
 # -- signatures --------------------------------------------------------------------------------------------------------
@@ -86,21 +80,12 @@ def _keccak(raw: bytes) -> bytes:
 
 def sign(key: AccountKey, digest: bytes) -> Signature:
     """The signature of a digest, always the same one, with the lower s."""
-    raw = PrivateKey(key.private).sign_recoverable(digest, hasher=None)
-    return Signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big") | raw[64] << 255)
+    return Signature(*compact.sign(key, digest))
 
 
 def signer(digest: bytes, signature: Signature) -> Account | None:
     """Who signed a digest; None for what the contract would not take either."""
-    r, s, odd = signature.r, signature.vs & _TOP - 1, signature.vs >> 255
-    if not (0 < r < ORDER and 0 < s <= ORDER // 2 and odd < 2):
-        return None
-    raw = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([odd])
-    try:
-        public = PublicKey.from_signature_and_message(raw, digest, hasher=None)
-    except Exception:  # noqa: BLE001 - the library raises plain Exception where no key fits
-        return None
-    return account("0x" + _keccak(public.format(compressed=False)[1:])[-20:].hex())
+    return compact.signer(digest, signature.r, signature.vs)
 
 
 # -- what is signed ----------------------------------------------------------------------------------------------------

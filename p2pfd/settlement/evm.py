@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 import trio
 from eth_abi import encode
-from eth_utils.crypto import keccak
 
 from p2pfd.core.claims import Balances, Deposit, Included, MarketTerms, Receipt, Reverted, Unknown
 from p2pfd.core.ids import Account, Amount, TaskId, account
@@ -19,6 +18,7 @@ from p2pfd.settlement.abi import Function, reason
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import AnyClaim, Capabilities, ChainAwayError, ChainTime, Cursor, TaskState, TxRef
 from p2pfd.settlement.domain import separator
+from p2pfd.settlement.keccak import keccak
 from p2pfd.settlement.kinds import Contract, market_at
 from p2pfd.settlement.modes import Ledger, terms_of
 from p2pfd.settlement.recall import Recall
@@ -32,7 +32,7 @@ _UNUSED, _GATHER, _CLOSED = 0, 1, 5
 """Three of the phases in which a task can be, as the contracts number them."""
 _BEHIND = 20
 """So often an endpoint that is behind is asked again."""
-_PERMIT = bytes(keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"))
+_PERMIT = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 C = TypeVar("C", bound=AnyClaim)
 View = tuple[Account, Function, Sequence[object]]
 """A contract, one of its views, and what it is asked."""
@@ -84,7 +84,7 @@ class EvmDesk(Generic[C]):
         return await self._submit(claim, intent)
 
     async def _submit(self, claim: C, intent: str | None) -> TxRef:
-        kind, at, meant = self.contract.kind, self.contract.address, bytes(keccak(repr(claim).encode()))
+        kind, at, meant = self.contract.kind, self.contract.address, keccak(repr(claim).encode())
         kind.check(claim)
         known = None if intent is None else self._sender.known(intent, at, meant)
         if known is not None:
@@ -180,7 +180,7 @@ class EvmDesk(Generic[C]):
             ["bytes32", "address", "address", "uint256", "uint256", "uint256"],
             [_PERMIT, self._key.account, self.contract.address, claim.amount, _told(nonces, nonce)[0], deadline],
         )
-        digest = bytes(keccak(b"\x19\x01" + self._domain + bytes(keccak(permit))))
+        digest = keccak(b"\x19\x01" + self._domain + keccak(permit))
         parity, r, s = sign_hash(self._key.private, digest)
         call = self.contract.kind.interface()["deposit_with_permit"]
         return call.call(claim.amount, deadline, 27 + parity, r.to_bytes(32, "big"), s.to_bytes(32, "big"))

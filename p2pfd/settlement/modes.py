@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from coincurve import PrivateKey, PublicKey
 from eth_abi import encode
-from eth_utils import keccak
 
 from p2pfd.core import claims, modes
 from p2pfd.core.claims import (
@@ -54,17 +52,17 @@ from p2pfd.core.modes import (
 )
 from p2pfd.core.trees import chunks
 from p2pfd.errors import ChainError
-from p2pfd.incentives.optimistic import HALF_ORDER
+from p2pfd.settlement import compact
 from p2pfd.settlement.abi import Interface
-from p2pfd.settlement.accounts import ORDER, AccountKey
+from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.artifacts import artifact
+from p2pfd.settlement.keccak import keccak
 
 CONTRACTS = {"optimistic": "OptimisticMarket", "sampled": "SampledMarket"}
 _TERMS = [entry.name for entry in dataclasses.fields(MarketTerms) if entry.name not in ("task", "mode")]
 _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _LABELS = keccak(b"Labels(bytes32 task,uint256 round,bytes32 commitment)")
 _NAME, _VERSION = keccak(b"p2pfd-labels"), keccak(b"1")
-_PARITY = 2**255
 _ALONE = {
     "optimistic": (PostCommitments, RevealLabels, ClaimRound, ChallengeRound, OpenProof, ProveChunk),
     "sampled": (DrawSamples, RevealWords),
@@ -87,7 +85,7 @@ def signed_hash(chain_id: int, market: Account, task: TaskId, rnd: RoundId, comm
     types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
     domain = keccak(encode(types, [_DOMAIN, _NAME, _VERSION, chain_id, market]))
     labels = keccak(encode(["bytes32", "bytes32", "uint256", "bytes32"], [_LABELS, task, rnd, commitment]))
-    return bytes(keccak(b"\x19\x01" + domain + labels))
+    return keccak(b"\x19\x01" + domain + labels)
 
 
 def sign(
@@ -95,23 +93,12 @@ def sign(
 ) -> SignedCommitment:
     """A commitment as its worker signs it."""
     digest = signed_hash(chain_id, market, task, rnd, commitment)
-    raw: bytes = PrivateKey(key.private).sign_recoverable(digest, hasher=None)
-    vs = int.from_bytes(raw[32:64], "big") | (_PARITY if raw[64] else 0)
-    return SignedCommitment(commitment, int.from_bytes(raw[:32], "big"), vs)
+    return SignedCommitment(commitment, *compact.sign(key, digest))
 
 
 def signer(chain_id: int, market: Account, task: TaskId, rnd: RoundId, signed: SignedCommitment) -> Account | None:
     """Who signed; None where nobody can have, or where it is the twin of another signature."""
-    s = signed.vs % _PARITY
-    if not 0 < signed.r < ORDER or not 0 < s <= HALF_ORDER:
-        return None
-    compact = signed.r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([signed.vs // _PARITY])
-    digest = signed_hash(chain_id, market, task, rnd, signed.commitment)
-    try:
-        public = PublicKey.from_signature_and_message(compact, digest, hasher=None)
-    except Exception:  # noqa: BLE001 - the library raises plain Exception where no key fits
-        return None
-    return account("0x" + keccak(public.format(compressed=False)[1:])[-20:].hex())
+    return compact.signer(signed_hash(chain_id, market, task, rnd, signed.commitment), signed.r, signed.vs)
 
 
 # -- what the events add up to -----------------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 import trio
-from eth_utils.crypto import keccak
 
 from p2pfd.core.ids import Account
 from p2pfd.settlement import answers
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.habits import Habits
+from p2pfd.settlement.keccak import keccak
 from p2pfd.settlement.outbox import Attempt, Intent, Outbox, Wish
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.wallet import sign_transaction
@@ -93,7 +93,7 @@ class Pen:
             target=wish.target,
             data=wish.data,
         )
-        return Attempt(bytes(keccak(raw)), raw, nonce, offer.tip, offer.fee)
+        return Attempt(keccak(raw), raw, nonce, offer.tip, offer.fee)
 
     async def cast(self, attempt: Attempt) -> RpcRefusal | None:
         """Send these bytes; what the chain has against it, if it has."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import rlp
 import trio
-from eth_utils import keccak
 
 from p2pfd.errors import ChainError, DeadlineError, PlanError
 from p2pfd.settlement import answers, deployments, refusals
@@ -32,6 +31,7 @@ from p2pfd.settlement.deployment_plan import (
 )
 from p2pfd.settlement.deployments import Attempt, Deployments, Entry, Recipe
 from p2pfd.settlement.fees import Offer
+from p2pfd.settlement.keccak import keccak
 from p2pfd.settlement.refusals import Meaning
 from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.wallet import sign_transaction
@@ -162,7 +162,7 @@ class _Work:
             target=None,
             data=_data_of(entry) or artifact(self._name).bytecode + bytes.fromhex(entry.arguments[2:]),
         )
-        attempt = Attempt("0x" + bytes(keccak(raw)).hex(), "0x" + raw.hex(), gas, offer.tip, offer.fee)
+        attempt = Attempt("0x" + keccak(raw).hex(), "0x" + raw.hex(), gas, offer.tip, offer.fee)
         return self._keep(dataclasses.replace(entry, attempts=(*entry.attempts, attempt)))
 
     async def _finished(self, entry: Entry) -> None:

@@ -7,9 +7,9 @@ along that nobody here uses. A test holds the bytes to that library's.
 from __future__ import annotations
 
 from coincurve import PrivateKey
-from eth_utils.crypto import keccak
 
 from p2pfd.core.ids import Account, account_bytes
+from p2pfd.settlement.keccak import keccak
 
 _TYPE = b"\x02"
 _SHORT, _FEW = 55, 0x80

@@ -18,13 +18,14 @@ from eth.vm.forks.shanghai.state import ShanghaiState
 from eth.vm.forks.shanghai.transactions import ShanghaiTransactionBuilder
 from eth.vm.spoof import SpoofTransaction
 from eth_keys.exceptions import BadSignature
-from eth_utils import ValidationError, keccak
+from eth_utils import ValidationError
 from rlp.exceptions import RLPException
 
 from p2pfd.errors import P2pfdError, StorageError
 from p2pfd.settlement.embedded.opcodes import Computation
 from p2pfd.settlement.embedded.state import Account, Accounts, Changes
 from p2pfd.settlement.embedded.store import Block, Log, Store
+from p2pfd.settlement.keccak import keccak
 
 GAS_LIMIT = 30_000_000
 MAX_TRANSACTION_BYTES = 128 * 1024
@@ -106,7 +107,7 @@ class Ledger:
         """Execute a signed transaction into a block of its own, on disk when this returns."""
         if len(raw) > MAX_TRANSACTION_BYTES:
             raise TransactionRefused(f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}")
-        tx_hash = bytes(keccak(raw))
+        tx_hash = keccak(raw)
         if self._store.block_of(tx_hash) is not None:
             raise TransactionRefused("already known")
         transaction, sender = self._decode(raw)
@@ -249,7 +250,7 @@ class Ledger:
 
 def _genesis(store: Store, chain_id: int, now: int, funded: Mapping[bytes, int]) -> Block:
     changes = Changes({address: Account(balance=balance) for address, balance in funded.items()}, {}, {})
-    digest = changes.digest(bytes(keccak(b"p2pfd embedded chain" + chain_id.to_bytes(32, "big"))))
+    digest = changes.digest(keccak(b"p2pfd embedded chain" + chain_id.to_bytes(32, "big")))
     block = Block(0, _block_hash(_ZERO_HASH, 0, now, digest, _ZERO_HASH, 0, True), _ZERO_HASH, now, digest)
     store.write(block, (), changes)
     return block
@@ -259,4 +260,4 @@ def _block_hash(
     parent: bytes, number: int, timestamp: int, digest: bytes, tx_hash: bytes, gas_used: int, success: bool
 ) -> bytes:
     numbers = b"".join(value.to_bytes(32, "big") for value in (number, timestamp, gas_used, int(success)))
-    return bytes(keccak(parent + digest + tx_hash + numbers))
+    return keccak(parent + digest + tx_hash + numbers)

@@ -12,9 +12,10 @@ from functools import partial
 from typing import NamedTuple
 
 from eth.abc import AccountDatabaseAPI, MetaWitnessAPI
-from eth_utils import keccak
 
-EMPTY_CODE = bytes(keccak(b""))
+from p2pfd.settlement.keccak import keccak
+
+EMPTY_CODE = keccak(b"")
 _NO_ROOT = bytes(32)
 
 
@@ -165,7 +166,7 @@ class Accounts(AccountDatabaseAPI):  # type: ignore[misc]
         self.set_nonce(address, self.get_nonce(address) + 1)
 
     def set_code(self, address: bytes, code: bytes) -> None:  # noqa: D102
-        code_hash = bytes(keccak(code))
+        code_hash = keccak(code)
         if code and code_hash not in self._world.code:
             self._world.code[code_hash] = bytes(code)
             self._new_code.add(code_hash)
