@@ -20,6 +20,7 @@ from p2pfd.core.boundedjson import loads
 from p2pfd.core.shown import one_line
 from p2pfd.errors import ChainError, PlanError
 from p2pfd.settlement.api import ChainAwayError
+from p2pfd.settlement.packing import Body, UnreadableError
 
 MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 256 * 1024
@@ -205,6 +206,8 @@ class Rpc:
                 raw = await self._posted(self._stream, body)
             done = True
             return raw
+        except UnreadableError as error:
+            raise _GarbledError(f"{self.url} answered with {error}") from error
         finally:
             if not done:
                 await self.aclose()  # also when cancelled: half an exchange would be read as the next one's answer
@@ -221,24 +224,25 @@ class Rpc:
             ("host", self.url.partition("://")[2]),
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
+            ("accept-encoding", "gzip"),
         ]
         sent = self._http.send(h11.Request(method="POST", target=self._path, headers=headers)) or b""
         sent += self._http.send(h11.Data(data=body)) or b""
         sent += self._http.send(h11.EndOfMessage()) or b""
         await stream.send_all(sent)
-        parts: list[bytes] = []
-        size, status, wish = 0, 0, b""
+        answer = Body((), MAX_ANSWER)
+        status, wish = 0, b""
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 self._http.receive_data(await stream.receive_some(_CHUNK))
             elif isinstance(event, h11.Data):
-                size += len(event.data)
-                if size > MAX_ANSWER:
+                answer.add(bytes(event.data))
+                if answer.full:
                     raise ChainError(f"{self.url} answered with more than {MAX_ANSWER} bytes", "ask for less")
-                parts.append(bytes(event.data))
             elif isinstance(event, h11.Response):
                 status, wish = event.status_code, dict(event.headers).get(b"retry-after", b"")
+                answer = Body(event.headers, MAX_ANSWER)
             elif isinstance(event, h11.EndOfMessage):
                 break
             elif not isinstance(event, h11.InformationalResponse):
@@ -251,7 +255,7 @@ class Rpc:
             raise _Busy(status, float(wish) if wish.isdigit() else 0.0)
         if status != _OK:
             raise ChainError(f"{self.url} answers with the status {status}", "is this the address of a chain?")
-        return b"".join(parts)
+        return answer.whole()
 
     async def aclose(self) -> None:
         """Close the connection; the next request opens another."""

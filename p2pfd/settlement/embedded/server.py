@@ -9,6 +9,7 @@ import h11
 import trio
 
 from p2pfd.errors import EnvironmentProblem
+from p2pfd.settlement.packing import GZIP, packed
 
 MAX_BODY = 4 * 1024 * 1024
 MAX_CONNECTIONS = 1024
@@ -68,7 +69,10 @@ async def _exchange(answer: Answer, hold: Hold, stream: trio.SocketStream) -> No
         if body is not None:
             await hold(body)
         status, out = _respond(answer, request, body)
-        headers = [("content-type", "application/json"), ("content-length", str(len(out)))]
+        headers = [(b"content-type", b"application/json")]
+        if (small := packed(out, request.headers)) is not None:
+            out, headers = small, [*headers, GZIP]
+        headers.append((b"content-length", str(len(out)).encode()))
         sent = connection.send(h11.Response(status_code=status, headers=headers)) or b""
         sent += connection.send(h11.Data(data=out)) or b""
         sent += connection.send(h11.EndOfMessage()) or b""

@@ -82,6 +82,39 @@ async def test_calls_and_batches_share_one_connection() -> None:
     assert connections == 1
 
 
+async def test_long_answers_are_packed_and_the_same() -> None:
+    long = ["0x" + "ab" * 5000]
+    sizes = []
+
+    async def count(stream: trio.SocketStream) -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as chain, trio.open_nursery() as nursery:
+
+            async def back() -> None:
+                async for raw in chain:
+                    sizes.append(len(raw))
+                    await stream.send_all(raw)
+
+            nursery.start_soon(back)
+            async for raw in stream:
+                await chain.send_all(raw)
+            nursery.cancel_scope.cancel()
+
+    async with serving() as port, listening(count) as url, client(url) as rpc:
+        assert await rpc.call("say", *long) == long
+        assert await rpc.call("say", "short") == ["short"]
+    assert sum(sizes) < 1000
+
+
+async def test_a_packed_answer_that_is_broken_is_an_error() -> None:
+    async def handler(stream: trio.SocketStream) -> None:
+        async for _ in stream:
+            await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}")
+
+    async with listening(handler) as url, client(url) as rpc:
+        with pytest.raises(ChainError, match="not packed as it says"):
+            await rpc.call("say")
+
+
 async def test_a_refusal_carries_what_the_chain_said() -> None:
     async with serving() as port, client(f"http://127.0.0.1:{port}") as rpc:
         with pytest.raises(RpcRefusal, match="the chain refuses refuse: no") as refusal:
