@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from p2pfd.core.effects import CancelTimer, Compute, Effect, Emit, Publish, SetTimer
@@ -241,3 +243,15 @@ def test_who_is_new_is_greeted_a_second_later_and_a_round_that_misses_somebody_s
     effects = machine.handle(Tick(9), Heard(1, PEERS[2], Hello(PEERS[2], ACCOUNTS[2], b"", b"")))
     assert SetTimer("greet", Tick(9 + SECOND)) in effects, "the next crowd is greeted again"
     assert machine.phase is Phase.STUDY
+
+
+def test_a_round_s_salt_is_what_other_versions_of_this_program_would_take() -> None:
+    """A round may outlast an update: what is shown must still be what was committed to."""
+    node = Node(nodes=1, quorum=1)
+    said = [each.message for each in node.studied() if isinstance(each, Publish)]
+    (shown,) = [each for each in said if isinstance(each, Reveal)]
+    seed = b"s" + TASK + bytes(8)
+    assert shown.salt == hashlib.blake2b(seed, digest_size=32, person=b"p2pfd-salt").digest()
+    assert shown.labels == pack(LABELS)
+    (bound,) = [each for each in said if isinstance(each, Commit)]
+    assert bound.commitment == commitment(TASK, RoundId(0), ACCOUNTS[0], shown.salt, shown.labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from p2pfd.core.claims import Unknown
 from p2pfd.core.effects import Submit
 from p2pfd.core.encounter_claims import CloseEncounter, OpenEncounter
@@ -162,3 +164,11 @@ def test_what_is_hidden_is_another_for_every_question() -> None:
     answers = [here.hidden(*question) for question in questions]
     assert len(set(answers)) == len(questions)
     assert answers == [here.hidden(*question) for question in questions]
+
+
+def test_what_is_hidden_is_what_other_versions_of_this_program_would_answer() -> None:
+    """An encounter may outlast an update: its opening must still be the one that was committed to."""
+    seed = hashlib.blake2b(b"ada", digest_size=32, person=b"p2pfd-encounter")
+    for part in (b"opening", b"\7" * 32, b"2", b"True"):
+        seed.update(len(part).to_bytes(4, "big") + part)
+    assert office().hidden("opening", b"\7" * 32, 2, True) == seed.digest()
