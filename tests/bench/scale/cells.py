@@ -80,7 +80,7 @@ class Cell:
         return asdict(self)
 
 
-ROUNDS: Mapping[int, int] = {10: 8, 20: 6, 50: 5, 100: 4}
+ROUNDS: Mapping[int, int] = {10: 6, 20: 6, 50: 5, 100: 4}
 """Of a mesh of so many nodes. The first round and the last are not in the figures: three are the least."""
 
 
