@@ -95,12 +95,13 @@ def _machine(outcomes: Sequence[Outcome], wanted: int) -> str:
     seeds = sorted({outcome["cell"]["seed"] for outcome in outcomes})
     minutes = sum(outcome["seconds"] for outcome in outcomes) / 60
     lines = [
-        f"- Machine: {told}. Load before a run: {min(loads):.1f} to {max(loads):.1f}, {fmean(loads):.1f} on average.",
+        f"- Machine: {told}. "
+        f"Load average before a run, in which the run before it still is: {min(loads):.1f} to {max(loads):.1f}.",
         f"- Runs: {len(outcomes)} of {wanted}, {minutes:.0f} minutes of measuring; seeds {', '.join(map(str, seeds))}. "
         "Means, ± standard deviation over seeds where there is more than one.",
         "- Versions: " + ", ".join(f"{name} {each}" for name, each in versions.items()) + ".",
     ]
-    if max(loads) > max(one["cores"] for one in machines):
+    if min(loads) > max(one["cores"] for one in machines):
         lines.append(
             "- **The machine did other work meanwhile**: seconds say little here, and timeouts may have been missed "
             "for want of processor time. CPU seconds, bytes and memory are less touched by that."
