@@ -40,19 +40,22 @@ TESTS = (
     "tests/contracts",
 )
 LONGEST = 45.0
-"""Seconds of tests, as they take without a mistake, that one mutant is tried with: the quickest tests first."""
+"""Seconds of tests, as they take without a mistake, that one mutant is tried with: the quickest tests first.
+
+With fewer, or without some of the places above, fewer mistakes are noticed and never more.
+"""
 
 
 def main() -> int:
     """Measure, and print tables."""
     said = _arguments()
     KEPT.mkdir(exist_ok=True)
-    covered = _covered()
+    covered = _covered([place for place in TESTS if place not in said.without])
     if said.coverage:
         return _coverage(covered)
     known = _known()
     todo = [mutant for package in said.packages for mutant in _sample(package, said.sample, said.seed)]
-    found = _outcomes(todo, covered, said.jobs)
+    found = _outcomes(todo, covered, said.longest, said.jobs)
     return _tell(todo, found, known)
 
 
@@ -63,6 +66,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=150, help="mutants of each package; 0 for all")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
+    parser.add_argument("--longest", type=float, default=LONGEST, help="seconds of tests for one mutant")
+    parser.add_argument("--without", action="append", default=[], choices=TESTS, help="leave these tests out")
     parser.add_argument("--coverage", action="store_true", help="only tell how many lines the tests run")
     said = parser.parse_args()
     if strange := set(said.packages) - set(PURE):
@@ -81,10 +86,10 @@ def _sources(package: str) -> list[Path]:
     return sorted((ROOT / "p2pfd" / package).rglob("*.py"))
 
 
-def _covered() -> dict[str, Any]:
+def _covered(places: list[str]) -> dict[str, Any]:
     """Which test runs which line of the pure packages, and for how long each test takes."""
     whole: dict[str, Any] = {"seconds": {}, "files": {}}
-    for place in TESTS:
+    for place in places:
         measured = _covered_by(place)
         whole["seconds"] |= measured["seconds"]
         for name, file in measured["files"].items():
@@ -140,7 +145,7 @@ def _path(module: str) -> Path:
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
-def _tests(mutant: Mutant, covered: dict[str, Any]) -> list[str]:
+def _tests(mutant: Mutant, covered: dict[str, Any], longest: float) -> list[str]:
     """The tests that run the statement, quickest first.
 
     What an import runs, such as a constant, is tried with those that run any line of the module, or of its package.
@@ -156,7 +161,7 @@ def _tests(mutant: Mutant, covered: dict[str, Any]) -> list[str]:
     chosen, spent = [], 0.0
     for test in quickest:
         spent += covered["seconds"][test]
-        if chosen and spent > LONGEST:
+        if chosen and spent > longest:
             break
         chosen.append(test)
     return chosen
@@ -167,7 +172,7 @@ def _by_line(module: str, covered: dict[str, Any]) -> dict[str, list[str]]:
     return by_line
 
 
-def _outcomes(todo: list[Mutant], covered: dict[str, Any], jobs: int) -> dict[str, str]:
+def _outcomes(todo: list[Mutant], covered: dict[str, Any], longest: float, jobs: int) -> dict[str, str]:
     """What becomes of each mutant, kept from run to run."""
     kept = KEPT / "outcomes.jsonl"
     before = {}
@@ -176,7 +181,7 @@ def _outcomes(todo: list[Mutant], covered: dict[str, Any], jobs: int) -> dict[st
     found: dict[str, str] = {}
     waiting: list[tuple[Mutant, str, list[str]]] = []
     for mutant in todo:
-        tests = _tests(mutant, covered)
+        tests = _tests(mutant, covered, longest)
         files = {ROOT / test.split("::")[0] for test in tests} | {_path(mutant.module)}
         key = hashlib.sha256(f"{mutant.name} {_digest(sorted(files))} {' '.join(tests)}".encode()).hexdigest()
         if not tests:
