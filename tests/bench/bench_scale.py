@@ -1,9 +1,11 @@
 """How the cost of a node and round grows with nodes, public samples, the net and validators: ``make bench-scale``.
 
 Real meshes and simulated ones, one after another. What is measured is kept, a file for each run, in `.bench/scale`: the
-command goes on where it was stopped. ``make bench-scale ARGS="--write docs/explanation/scaling.md"`` writes the page
-and its picture. ``--only sim`` takes the runs whose names have that in them, ``--tiny`` makes one short run of each
-kind, and ``--list`` shows all. A run that takes longer than ``--limit`` minutes is stopped, and the page says so.
+command goes on where it was stopped, and tries again what went wrong. ``--only sim`` takes the runs whose names have
+that in them, ``--tiny`` makes one short run of each kind, and ``--list`` shows all. A run that takes longer than
+``--limit`` minutes is stopped, and the page says so.
+
+``make bench-scale ARGS="--write docs/explanation/scaling.md"`` writes the page and its picture.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="one short run of each kind: kept apart")
     parser.add_argument("--limit", type=float, default=10.0, help="minutes after which a mesh is stopped (10)")
     parser.add_argument("--list", action="store_true", help="the runs, and which are kept")
-    parser.add_argument("--again", action="store_true", help="measure anew what is kept, and what went wrong")
+    parser.add_argument("--again", action="store_true", help="measure anew what is kept")
     parser.add_argument("--show", action="store_true", help="measure nothing: only show or write what is kept")
     parser.add_argument("--write", type=Path, help="the page; beside it its picture, as .svg")
     options = parser.parse_args()
@@ -50,7 +52,9 @@ def main() -> None:
             print(f"{'kept' if known(kept, cell) else '':6}{cell.name}")
         return
     if not options.show:
-        work([cell for cell in cells if options.again or known(kept, cell) is None], len(cells), kept, options.limit)
+        found = {cell: known(kept, cell) for cell in cells}
+        todo = [cell for cell, outcome in found.items() if options.again or outcome is None or outcome["problem"]]
+        work(todo, len(cells), kept, options.limit)
     outcomes = [outcome for cell in every if (outcome := known(kept, cell))]
     if options.write:
         for path in page.write(options.write, outcomes, every):

@@ -99,7 +99,10 @@ def _sim(nodes: int, rounds: int, learn: str) -> Cell:
 SERIES: Mapping[str, Sequence[Cell]] = {
     "nodes": [_mesh(nodes) for nodes in (10, 20, 50)],
     "nodes off chain": [_mesh(nodes, chain=OFF_CHAIN) for nodes in (10, 20, 50, 100)],
-    "simulated": [*(_sim(nodes, 20, "toy") for nodes in (100, 1_000, 10_000)), _sim(100, 20, "digits")],
+    "simulated": [
+        *(_sim(nodes, rounds, "toy") for nodes, rounds in ((100, 1_000), (1_000, 100), (10_000, 20))),
+        *(_sim(nodes, rounds, "digits") for nodes, rounds in ((100, 40), (1_000, 10))),
+    ],
     "samples": [
         *(_mesh(10, public=public) for public in (80, 320, 1_000)),
         *(_mesh(10, chain=OFF_CHAIN, data=FASHION, net="mlp28", public=public) for public in (320, 1_000, 4_000)),

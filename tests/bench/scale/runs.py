@@ -60,6 +60,8 @@ def _simulated(cell: Cell) -> Outcome:
     except SystemExit as error:
         raise RunFailed(str(error)) from error
     others = busy(STAT.read_text()) - before - less.cpu_seconds - more.cpu_seconds
+    if more.cpu_seconds <= less.cpu_seconds:
+        raise RunFailed(f"{less.cpu_seconds} and {more.cpu_seconds} CPU seconds: too short to tell rounds from a start")
     rounds = cell.rounds - short
     shares = cell.nodes * rounds
     return {
@@ -158,7 +160,7 @@ def _learnt(cell: Cell, mesh: Path, looks: Looks, told: Mapping[str, Any]) -> Ou
 def _met(cell: Cell, mesh: Path, looks: Looks, told: Mapping[str, Any]) -> Outcome:
     """A mesh that meets: from when all are ready to the last encounter's end, an encounter."""
     histories = traffic.histories(mesh)
-    first, last = traffic.window(histories, "node.ready", "learner.over")
+    first, last = traffic.window(histories, "node.ready", "neighbor.over")
     ended = told["encounters"]["over"]
     if not ended:
         raise ValueError("no encounter came to an end")

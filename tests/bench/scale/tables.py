@@ -103,6 +103,7 @@ def simulated(outcomes: Sequence[Outcome]) -> str:
     columns: Columns = {
         "nodes": lambda row: f"{row.cell.nodes:,}",
         "learns": lambda row: row.cell.learn,
+        "rounds": lambda row: f"{row.cell.rounds:,}",
         "CPU ms": of("cpu", 1e-3),
         "events": of("events"),
         "memory, kB": of("memory", KB),
