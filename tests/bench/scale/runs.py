@@ -90,10 +90,14 @@ def _mesh(cell: Cell, limit: float) -> Outcome:
             cut_off = watched(process, looks, limit)
         if cut_off:
             raise RunFailed(f"cut off after {limit:.0f} s")
-        told = result(place / "out")
-        if process.returncode or told is None or told.get("lost"):
+        told = last_word(place / "out")
+        if "error" in told:
+            raise RunFailed(f"{told['error']['what']}: {told['error']['fix']}")
+        if process.returncode or "accuracy" not in told:
             said = (place / "err").read_text(errors="replace").strip()[-TAIL:]
-            raise RunFailed(f"it ended with {process.returncode}: {said or told}")
+            raise RunFailed(f"it ended with {process.returncode}: {said}")
+        if told["lost"]:
+            raise RunFailed(f"{len(told['lost'])} of its nodes were lost, {next(iter(told['lost']))} first")
         try:
             return (_met if cell.kind == MEETINGS else _learnt)(cell, mesh, looks, told)
         except ValueError as error:
@@ -123,11 +127,10 @@ def watched(process: subprocess.Popen[bytes], looks: Looks, limit: float) -> boo
                 process.wait()
 
 
-def result(out: Path) -> Mapping[str, Any] | None:
-    """What `up` said in the end; None where it said nothing or an error."""
+def last_word(out: Path) -> Mapping[str, Any]:
+    """What `up` said in the end; nothing where it was cut short."""
     lines = out.read_text(errors="replace").strip().splitlines()
-    told: Mapping[str, Any] = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    return told if "accuracy" in told else None
+    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
 
 
 def _learnt(cell: Cell, mesh: Path, looks: Looks, told: Mapping[str, Any]) -> Outcome:

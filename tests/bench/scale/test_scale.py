@@ -19,6 +19,7 @@ from tests.bench.scale import gas, page, tables, traffic
 from tests.bench.scale.cells import MEETINGS, SERIES, SIM, Cell, plan, tiny_plan
 from tests.bench.scale.fit import fitted, full_round, reached
 from tests.bench.scale.gas import Call
+from tests.bench.scale.runs import last_word, measure
 
 HERE = {
     "processor": "a processor",
@@ -202,6 +203,20 @@ def test_between_two_looks_time_passes_evenly() -> None:
     looks = Looks(1, history=[(10.0, {"nodes": 1.0}), (12.0, {"nodes": 3.0, "chain": 4.0})])
     assert looks.at(11.0) == {"nodes": 2.0, "chain": 2.0}
     assert looks.between(10.5, 12.0) == {"nodes": 1.5, "chain": 3.0}
+
+
+def test_a_meshs_last_word_is_its_result(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text('{"t": 1}\n{"accuracy": 1}\n')
+    assert last_word(out) == {"accuracy": 1}
+    out.write_text("cut short")
+    assert last_word(out) == {}
+
+
+def test_what_a_mesh_says_is_wrong_is_told() -> None:
+    found = measure(Cell("mesh", 10, 3, data="no-such-set"), limit=60)
+    assert "no-such-set" in found["problem"]
+    assert "cpu" not in found
 
 
 def test_the_page_says_what_was_not_measured() -> None:
