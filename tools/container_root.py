@@ -196,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
     entering = _entering(place, image.user, image.workdir, env, args.bind)
     words = [*image.entrypoint, *(args.words or image.command)]
     if not args.healthy:
-        os.execvp(entering[0], [*entering, *words])  # noqa: S606 - nobody's shell is wanted
+        return _attached(entering, words)
     return _checked(entering, words, image, args.healthy)
 
 
@@ -205,6 +205,18 @@ def _loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         request = struct.pack("16sH14x", b"lo", 1)  # IFF_UP
         fcntl.ioctl(sock, 0x8914, request)  # SIOCSIFFLAGS
+
+
+def _attached(entering: list[str], words: list[str]) -> int:
+    """Run it to its end, and have it told what this process is told, as an engine would."""
+    with subprocess.Popen([*entering, *words]) as process:  # noqa: S603
+
+        def pass_on(number: int, _frame: object) -> None:
+            _stop(process.pid, signal.Signals(number))
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, pass_on)
+        return process.wait()
 
 
 def _checked(entering: list[str], words: list[str], image: Image, seconds: float) -> int:

@@ -153,5 +153,8 @@ async def test_a_node_outside_dials_the_relay_inside(image):
             process.terminate()
             with trio.move_on_after(30):
                 await process.wait()
+            ended = process.returncode
             process.kill()
+            await process.wait()
             await process.stdout.aclose()
+    assert ended == 0, "it ends when it is told to"
