@@ -8,6 +8,7 @@ by what stands there before and after, so that a later run finds it again as lon
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,34 +69,37 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     """All mistakes that are tried in a module, in the order of its text."""
     tree = ast.parse(source)
     later = [range(node.body[0].lineno, (node.end_lineno or 0) + 1) for node in ast.walk(tree) if _is_function(node)]
-    for number, (_, statement) in enumerate(_sites(tree)):
+    for number, (node, statement) in enumerate(_sites(tree)):
         last = statement.body[0].lineno - 1 if _has_body(statement) else statement.end_lineno or statement.lineno
         lines = tuple(range(statement.lineno, max(last, statement.lineno) + 1))
         if not any(statement.lineno in lines_of for lines_of in later):
             lines = ()
         for choice in range(2):
-            made = _made(source, number, choice)
-            if made is None:
+            what = _told(node, choice)
+            if what is None:
                 break
-            _, line, what = made
-            yield Mutant(module, line, lines, what, number, choice)
+            yield Mutant(module, node.lineno, lines, what, number, choice)
 
 
 def wrong(source: str, mutant: Mutant) -> ast.Module:
     """The module's tree with the mistake in it."""
-    made = _made(source, mutant.site, mutant.choice)
-    assert made is not None
-    return made[0]
-
-
-def _made(source: str, number: int, choice: int) -> tuple[ast.Module, int, str] | None:
     tree = ast.parse(source)
-    node, _ = next(itertools.islice(_sites(tree), number, None))
-    before = _short(node)
-    if not _change(node, tree, choice):
+    node, _ = next(itertools.islice(_sites(tree), mutant.site, None))
+    made = _change(node, tree, mutant.choice)
+    assert made
+    return ast.fix_missing_locations(tree)
+
+
+def _told(node: ast.expr | ast.stmt, choice: int) -> str | None:
+    """What stands there before and after a mistake that is not made yet; None where there is none."""
+    if isinstance(node, ast.Expr | ast.Assign | ast.Break | ast.Continue):
+        return None if choice else f"{_short(node)}  →  {_after(node)}"
+    other = copy.copy(node)
+    if isinstance(other, ast.Call):
+        other.func = copy.copy(other.func)
+    if not _change(other, ast.Module([], []), choice):
         return None
-    after = _after(node) if isinstance(node, ast.stmt) else _short(node)
-    return ast.fix_missing_locations(tree), node.lineno, f"{before}  →  {after}"
+    return f"{_short(node)}  →  {_after(other) if isinstance(other, ast.stmt) else _short(other)}"
 
 
 def _is_function(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
