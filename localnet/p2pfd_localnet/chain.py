@@ -59,8 +59,8 @@ class ChainLedger:
         """Where nodes reach it."""
         return self._chain.url
 
-    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
-        """Deploy token and market, give every node its bond, set the pots aside and open the task."""
+    async def found(self, plan: Plan, facts: DataFacts) -> TaskSpec:
+        """Deploy token and market, and give every node its bond."""
         workers = accounts(plan)
         supply = plan.budget() + plan.stake() * len(workers)
         rpc = Rpc(self.url)
@@ -71,9 +71,17 @@ class ChainLedger:
             self._spec = spec = await self._market(rpc, plan, spec)
         finally:
             await rpc.aclose()
-        task = plan.task(facts, spec)
-        await self._begin(task, plan)
-        return task
+        return plan.task(facts, spec)
+
+    async def open(self, task: TaskSpec, plan: Plan) -> None:
+        """Set the pots aside and open the task."""
+        async with open_settlement(task.chain, self.url, self._requester) as settlement:
+            pots = (Deposit(Amount(plan.budget())),) if plan.budget() else ()  # the chain takes no deposit of nothing
+            for claim in (*pots, OpenTask(terms_of(task))):
+                receipt = await settlement.final(await settlement.submit(claim))
+                if not isinstance(receipt, Included):
+                    why = getattr(receipt, "reason", "it is pending")
+                    raise ChainError(f"the chain did not take {type(claim).__name__}: {why}")
 
     def resume(self, task: TaskSpec) -> None:
         """Token and market stand on the chain already, and the task is open."""
@@ -82,17 +90,6 @@ class ChainLedger:
     async def _market(self, rpc: Rpc, plan: Plan, spec: ChainSpec) -> ChainSpec:
         """The contract that the task is to name."""
         return spec
-
-    async def _begin(self, task: TaskSpec, plan: Plan) -> None:
-        """Open the task on the chain."""
-        spec = task.chain
-        async with open_settlement(spec, self.url, self._requester) as settlement:
-            pots = (Deposit(Amount(plan.budget())),) if plan.budget() else ()  # the chain takes no deposit of nothing
-            for claim in (*pots, OpenTask(terms_of(task))):
-                receipt = await settlement.final(await settlement.submit(claim))
-                if not isinstance(receipt, Included):
-                    why = getattr(receipt, "reason", "it is pending")
-                    raise ChainError(f"the chain did not take {type(claim).__name__}: {why}")
 
     async def totals(self, whose: Sequence[Account]) -> Mapping[Account, int]:
         """All that these accounts own, in their wallets and in the contract."""
@@ -157,7 +154,7 @@ class EncounterLedger(ChainLedger):
         super().resume(task)
         self._contract = Contract(task.chain.market, ENCOUNTERS)
 
-    async def _begin(self, task: TaskSpec, plan: Plan) -> None:
+    async def open(self, task: TaskSpec, plan: Plan) -> None:
         """Nothing is to be opened."""
 
     async def totals(self, whose: Sequence[Account]) -> Mapping[Account, int]:

@@ -15,7 +15,7 @@ from p2pfd.errors import UsageError
 from p2pfd_localnet import presets, words
 from p2pfd_localnet.cost import estimate
 from p2pfd_localnet.events import NodeEvent, Tail
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.state import State
 
 POLL = 0.2

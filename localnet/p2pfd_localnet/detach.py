@@ -1,4 +1,4 @@
-"""`up --detach`: once the mesh is ready, the supervisor goes on in the background."""
+"""`up --detach` and `start --detach`: once the mesh is ready, the supervisor goes on in the background."""
 
 from __future__ import annotations
 
@@ -10,7 +10,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from p2pfd.cli import exits
+from p2pfd.cli.screen import Screen
+from p2pfd_localnet.state import State
+
 _READY = b"+"
+Work = Callable[[Callable[[], None]], int]
+"""What there is to do, the exit code; it calls what it is given once the mesh is ready."""
+
+
+def aside(home: State, screen: Screen, work: Work, *, detached: bool) -> int:
+    """Do it here; or, if that is wanted, in a process of its own, for which this one waits until the mesh is ready."""
+    if not detached:
+        return work(_in_front)
+    side = fork(home.log)
+    if isinstance(side, Waiting):
+        return _left_running(home, side, screen)
+
+    def behind() -> None:
+        side()
+        screen.fancy = False  # from here on words go to a file
+
+    return work(behind)
+
+
+def _in_front() -> None:
+    """Nothing changes when the mesh is ready."""
+
+
+def _left_running(home: State, side: Waiting, screen: Screen) -> int:
+    if side.code is not None:
+        return side.code  # it said why
+    told = home.read(home.supervisor)
+    pid, watch = told.get("pid"), told.get("watch")
+    screen.say(f"left    running in the background ({pid}), its words are in {home.log}")
+    screen.result({"detached": True, "pid": pid, "watch": watch, "state": str(home.home), "log": str(home.log)})
+    return exits.OK.code
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from p2pfd.errors import PlanError
 from p2pfd_localnet import discretion
 from p2pfd_localnet.events import NodeEvent
 from p2pfd_localnet.inspection import of_node
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.reading import Reader
 from p2pfd_localnet.state import State
 from p2pfd_localnet.status import plain

@@ -16,7 +16,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, did_you_mean, seconds
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import AssertionUnmet, DeadlineError, NotRunningError, P2pfdError, UsageError
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.plan import UNIT
 from p2pfd_localnet.reading import HZ, Reader
 from p2pfd_localnet.state import State, option

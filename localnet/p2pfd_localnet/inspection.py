@@ -23,7 +23,7 @@ from p2pfd.node.store import FILE as STORE_FILE
 from p2pfd.settlement.outbox import FILE as OUTBOX_FILE
 from p2pfd_localnet import words
 from p2pfd_localnet.events import NodeEvent, Tail
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.reading import Reader
 from p2pfd_localnet.state import State
 

@@ -13,7 +13,7 @@ from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd_localnet.dump import DUMP
 from p2pfd_localnet.inspection import INSPECT
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.snapshots import RESTORE, SNAPSHOT, SNAPSHOTS
 from p2pfd_localnet.state import State
 

@@ -6,19 +6,14 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 import trio
 
 from p2pfd.cli import exits
-from p2pfd.cli.parse import Parser, number, seconds
 from p2pfd.cli.screen import Screen
-from p2pfd.errors import PlanError
-from p2pfd.learning.device import VARIABLE, chosen_apart
 from p2pfd.node.clock import SystemClock
 from p2pfd.node.scrape import parse_endpoint
-from p2pfd_localnet import detach, machine, state
+from p2pfd_localnet import machine, state
 from p2pfd_localnet.cost import Cost
 from p2pfd_localnet.engines.api import Engine
 from p2pfd_localnet.engines.local import LocalEngine
@@ -29,57 +24,6 @@ from p2pfd_localnet.summary import Summary
 from p2pfd_localnet.tensorboard import Scalars
 from p2pfd_localnet.words import Words
 from p2pfd_localnet.zygote import ENTRY
-
-START_TIMEOUT = 90.0
-ANY_PORT = "127.0.0.1:0"
-
-
-def add_state(parser: Parser) -> None:
-    """The option that names the mesh's directory."""
-    parser.add_argument(
-        "--state", type=Path, default=state.DEFAULT, metavar="DIR", help=f"the mesh's directory ({state.DEFAULT})"
-    )
-
-
-def add_running(parser: Parser) -> None:
-    """The options that say how a mesh is run, whatever it does."""
-    parser.add_argument("--port", type=number(1, 65535), default=0, metavar="P", help="the chain's port (any free one)")
-    add_state(parser)
-    parser.add_argument("-d", "--detach", action="store_true", help="return when all nodes are ready; the mesh goes on")
-    serve = parser.add_mutually_exclusive_group()
-    serve.add_argument(
-        "--serve",
-        type=_endpoint,
-        default=ANY_PORT,
-        metavar="HOST:PORT",
-        help="where the page to watch the mesh on is served, as long as the mesh runs (any free port of this machine)",
-    )
-    serve.add_argument("--no-serve", action="store_const", const="", dest="serve", help="serve no page")
-    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write event files for TensorBoard there")
-    parser.add_argument(
-        "--isolate", action="store_true", help="an interpreter of its own for each node: slower, and takes more memory"
-    )
-    parser.add_argument(
-        "--device",
-        default="",
-        metavar="DEVICE",
-        help=f"on what nodes train on their own samples: auto, cpu, cuda, cuda:N, mps ({VARIABLE}, or cpu)",
-    )
-    parser.add_argument(
-        "--start-timeout",
-        type=seconds(0.1, 3600),
-        default=START_TIMEOUT,
-        metavar="S",
-        help=f"seconds until all nodes must be ready ({START_TIMEOUT:g})",
-    )
-
-
-def _endpoint(text: str) -> str:
-    try:
-        parse_endpoint(text, "the mesh's page")
-    except PlanError as error:
-        raise argparse.ArgumentTypeError(f"{error.what}: {error.fix}") from None
-    return text
 
 
 def check_machine(plan: Plan, args: argparse.Namespace, port: int) -> Cost:
@@ -107,18 +51,10 @@ class Job:
     """Where its nodes run."""
 
 
-def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen) -> int:
-    """Run the mesh, in the background if that was asked for; the exit code. The lock is free when this returns."""
+def launch(job: Job, lock: state.Lock, args: argparse.Namespace, screen: Screen, ready: Callable[[], None]) -> int:
+    """Run the mesh, and call ``ready`` once it is; the exit code. The lock is free when this returns."""
     words = Words(screen, args.state)
     try:
-        if args.device:
-            os.environ[VARIABLE] = chosen_apart(args.device)  # its nodes inherit it
-        ready: Callable[[], None] = _in_front
-        if args.detach:
-            side = detach.fork(job.home.log)
-            if isinstance(side, detach.Waiting):
-                return _left_running(job.home, side, screen)
-            ready = partial(_behind, screen, side)
         summary = _supervise(job, lock, words, args, ready)
     except KeyboardInterrupt:
         if job.home.past.exists():
@@ -156,23 +92,3 @@ def _supervise(
         return trio.run(mesh.run)
     finally:
         drawn.close()
-
-
-def _in_front() -> None:
-    """Nothing changes when the mesh is ready."""
-
-
-def _behind(screen: Screen, leave: Callable[[], None]) -> None:
-    """The mesh is ready: from here on words go to a file."""
-    leave()
-    screen.fancy = False
-
-
-def _left_running(home: state.State, side: detach.Waiting, screen: Screen) -> int:
-    if side.code is not None:
-        return side.code  # it said why
-    told = home.read(home.supervisor)
-    pid, watch = told.get("pid"), told.get("watch")
-    screen.say(f"left    running in the background ({pid}), its words are in {home.log}")
-    screen.result({"detached": True, "pid": pid, "watch": watch, "state": str(home.home), "log": str(home.log)})
-    return exits.OK.code

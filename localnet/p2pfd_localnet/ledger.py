@@ -34,8 +34,12 @@ class Ledger(Protocol):
         """Where nodes reach it; empty when there is none."""
         ...
 
-    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
-        """Deploy, fund, and open the task."""
+    async def found(self, plan: Plan, facts: DataFacts) -> TaskSpec:
+        """Deploy and fund what the task is to name; the task, which is not open yet."""
+        ...
+
+    async def open(self, task: TaskSpec, plan: Plan) -> None:
+        """Open the task: from now on its deadlines run."""
         ...
 
     def resume(self, task: TaskSpec) -> None:
@@ -80,9 +84,12 @@ class NoLedger:
     url = ""
     history: History = ()
 
-    async def open(self, plan: Plan, facts: DataFacts) -> TaskSpec:
+    async def found(self, plan: Plan, facts: DataFacts) -> TaskSpec:
         """The task, which settles nowhere."""
         return plan.task(facts)
+
+    async def open(self, task: TaskSpec, plan: Plan) -> None:
+        """Its nodes begin when they know one another."""
 
     def resume(self, task: TaskSpec) -> None:
         """It settles nowhere."""

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from p2pfd.cli import exits
 from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd.errors import DeadlineError, NotRunningError, PlanError, StorageError
-from p2pfd.node.clock import SystemClock
-from p2pfd_localnet import launch, past
-from p2pfd_localnet.engines import remote
-from p2pfd_localnet.engines.placement import machines_of
-from p2pfd_localnet.plan import Plan, is_url
+from p2pfd_localnet import detach, hatch, options
 from p2pfd_localnet.state import Lock, State, option, running_pid, write
 from p2pfd_localnet.zygote import ENTRY
+
+if TYPE_CHECKING:
+    from p2pfd_localnet.launch import Job
+    from p2pfd_localnet.plan import Plan
 
 POLL = 0.05
 PATIENCE = 15.0
@@ -34,6 +38,8 @@ def _stop(args: argparse.Namespace, screen: Screen) -> int:
     running_pid(state)
     end(state)
     status = mark_stopped(state)
+    from p2pfd_localnet.engines.placement import machines_of
+
     where = option(args.state)
     if status == "stopped":
         on = "" if machines_of(state.home) else f"      go on  localnet start{where}"
@@ -99,20 +105,35 @@ def lives(pid: int) -> bool:
 
 def start(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
     """Let a mesh go on that was stopped, or cut off."""
+    return detach.aside(State(args.state), screen, partial(_start, args, screen, entry), detached=args.detach)
+
+
+def _start(args: argparse.Namespace, screen: Screen, entry: str, ready: Callable[[], None]) -> int:
     home = State(args.state)
-    status = home.read(home.mesh).get("status")
-    plan = past.plan_of(home)
-    remote.check_can_go_on(home.home, plan.command())
+    status = str(home.read(home.mesh).get("status"))
     lock = Lock.take(home) or _when_orphans_are_gone(home)
     if lock is None:
         raise PlanError(f"the mesh in {home.home} runs", f"watch it with localnet status{option(home.home)}")
+    early = None
     try:
-        job = job_of(home, plan, str(status), entry, args.port)
-        launch.check_machine(plan, args, job.port)
-    except BaseException:
+        options.use_device(args.device)
+        if home.past.exists() and status != "done":
+            # Nearly all that can go on does. While the zygote imports what its nodes need, this process imports what
+            # it takes to look whether this one can.
+            warm = (str(home.task),) if entry == ENTRY else ()
+            early = hatch.hatch(home.zygote_log, hatch.words_of(entry, warm, isolate=args.isolate), (lock.fd,))
+        with hatch.hatching(early):
+            from p2pfd_localnet import launch, past
+            from p2pfd_localnet.engines import remote
+            from p2pfd_localnet.engines.local import LocalEngine
+
+            plan = past.plan_of(home)
+            remote.check_can_go_on(home.home, plan.command())
+            job = dataclasses.replace(job_of(home, plan, status, entry, args.port), engine=LocalEngine(early))
+            launch.check_machine(plan, args, job.port)
+            return launch.launch(job, lock, args, screen, ready)
+    finally:
         lock.release()
-        raise
-    return launch.launch(job, lock, args, screen)
 
 
 def _when_orphans_are_gone(home: State) -> Lock | None:
@@ -127,35 +148,40 @@ def _when_orphans_are_gone(home: State) -> Lock | None:
     return None
 
 
-def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> launch.Job:
+def job_of(home: State, plan: Plan, status: str, entry: str, port: int) -> Job:
     """What there is to run in a directory whose mesh was stopped; the error says why there is nothing."""
+    from p2pfd.node.clock import SystemClock
+    from p2pfd_localnet import past, whole
+    from p2pfd_localnet.launch import Job
+    from p2pfd_localnet.plan import is_url
+
     if status == "done":
         raise PlanError(
             f"the mesh in {home.home} is done: there is nothing to go on with",
             f"its report is {home.report}; again: {plan.command()} --fresh{option(home.home)}",
         )
     known = past.load(home)
-    if known is None and home.names():
+    if known is None and whole.was_up(home):
         raise StorageError(f"{home.past} is missing: this mesh cannot go on as the same", home.anew)
     if known is None:  # it was cut off before its task was open: nobody has anything to lose
         from p2pfd_localnet import checks
 
         home.empty()
-        return launch.Job(plan, home, checks.check_data(plan), entry=entry, port=port)
-    from p2pfd_localnet import whole  # with it come libraries that `stop` and `down` need not wait for
-
+        return Job(plan, home, checks.check_data(plan), entry=entry, port=port)
     if entry == ENTRY and not whole.was_up(home):
         home.empty("nodes")  # whoever was cut off while it was given its keys, has nothing to go on with, nor to lose
     whole.check(home, plan)
     still = not is_url(plan.chain)
     again = known.again(SystemClock().now(), past.last_word(home), still=still)
-    return launch.Job(plan, home, None, again, entry, port or known.port)
+    return Job(plan, home, None, again, entry, port or known.port)
 
 
 # -- down --------------------------------------------------------------------------------------------------------------
 
 
 def _down(args: argparse.Namespace, screen: Screen) -> int:
+    from p2pfd_localnet.engines import remote
+
     if remote.is_asked(args):
         return remote.down(args, screen)
     state = State(args.state)
@@ -173,14 +199,12 @@ def _down(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _down_options(parser: Parser) -> None:
-    launch.add_state(parser)
+    from p2pfd_localnet.engines import remote
+
+    options.add_state(parser)
     remote.add_cluster(parser)
 
 
-def _start_options(parser: Parser) -> None:
-    launch.add_running(parser)
-
-
-STOP = Command("stop", "end a mesh and keep it, so that it can go on", "localnet stop", launch.add_state, _stop)
-START = Command("start", "let a mesh go on that was stopped", "localnet start --detach", _start_options, start)
+STOP = Command("stop", "end a mesh and keep it, so that it can go on", "localnet stop", options.add_state, _stop)
+START = Command("start", "let a mesh go on that was stopped", "localnet start --detach", options.add_running, start)
 DOWN = Command("down", "stop a mesh and delete its directory", "localnet down", _down_options, _down)

@@ -20,10 +20,11 @@ from p2pfd.node.clock import SystemClock
 from p2pfd.node.config import load_task, save_task
 from p2pfd_localnet.control import FILE as CONTROL_FILE
 from p2pfd_localnet.control import Control
-from p2pfd_localnet.launch import ANY_PORT, Job
+from p2pfd_localnet.launch import Job
 from p2pfd_localnet.ledger import Ledger, NoLedger, accounts
 from p2pfd_localnet.logs import keep_short
 from p2pfd_localnet.onlookers import Onlookers, catch_up, onlookers
+from p2pfd_localnet.options import ANY_PORT
 from p2pfd_localnet.past import Past, mark, save
 from p2pfd_localnet.report import render
 from p2pfd_localnet.spawner import Spawner
@@ -134,11 +135,9 @@ class Mesh:
                     nursery.start_soon(self._ledger.watch)
                     nursery.start_soon(keep_short, state, watch.view.nodes)
                     with trio.CancelScope(deadline=patience.deadline) as patience:
-                        if job.engine.is_slow:
-                            await watch.warm.wait()  # a task that is open has deadlines
-                        task, past = await self._founded()
-                        furnish = partial(job.engine.furnish, job.plan, state, chain_url=chain_url, paused=past.paused)
-                        await start_nodes(watch, spawner, furnish)
+                        task = await self._founded()
+                        furnish = partial(job.engine.furnish, job.plan, state, chain_url=chain_url, paused=paused)
+                        await start_nodes(watch, spawner, furnish, partial(self._open, task))
                     if patience.cancelled_caught:
                         raise late(watch.view, self.start_timeout)
                     url = ""
@@ -159,6 +158,8 @@ class Mesh:
                     nursery.cancel_scope.cancel()
             finally:
                 await spawner.close()  # the nodes before the chain that they talk to
+        past = self._past
+        assert past is not None, "its task was opened"
         seconds = past.ran + trio.current_time() - began
         payouts = {who: after[who] - past.before[who] for who in after}
         summary = summarise(job.plan, watch.view, seconds, payouts, audit, str(state.report), ends)
@@ -168,19 +169,25 @@ class Mesh:
             raise failed
         return summary
 
-    async def _founded(self) -> tuple[TaskSpec, Past]:
-        """The task, opened now or in an earlier life, and what there is to remember of its beginning."""
+    async def _founded(self) -> TaskSpec:
+        """The task, founded now or in an earlier life."""
         job = self.job
         if self._past is not None:
             task = load_task(job.home.task)
             self._ledger.resume(task)
-        else:
-            assert job.facts is not None, "a mesh without a past opens its task"
-            task = await found(self.watch, self._ledger, job.facts)
-            before = dict(await self._ledger.totals(accounts(job.plan)))
-            self._past = Past(SystemClock().now(), port=job.port, before=before)
-            save(job.home, self._past)
-        return task, self._past
+            return task
+        assert job.facts is not None, "a mesh without a past founds its task"
+        return await found(self.watch, self._ledger, job.facts)
+
+    async def _open(self, task: TaskSpec) -> None:
+        """Open the task, if no earlier life did, and remember what there was before. Until then there is no past."""
+        if self._past is not None:
+            return
+        job = self.job
+        before = dict(await self._ledger.totals(accounts(job.plan)))
+        await self._ledger.open(task, job.plan)
+        self._past = Past(SystemClock().now(), port=job.port, before=before)
+        save(job.home, self._past)
 
     async def _signals(self, work: trio.CancelScope, armed: trio.Event) -> None:
         """Once: an orderly end. Twice: at once."""

@@ -17,7 +17,7 @@ from p2pfd.cli.screen import Screen
 from p2pfd.errors import DeadlineError, NotRunningError, P2pfdError, StorageError
 from p2pfd_localnet import control
 from p2pfd_localnet.deeds import ALL, LONGEST, MAX_DEPTH, deed_of
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.state import State, option, running_pid
 
 PATIENCE = 120.0

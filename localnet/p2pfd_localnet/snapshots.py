@@ -19,7 +19,7 @@ from p2pfd.core.ticks import SECOND
 from p2pfd.errors import PlanError, UsageError
 from p2pfd.node.clock import SystemClock
 from p2pfd_localnet import life
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.reading import Reader
 from p2pfd_localnet.state import Lock, State, option, write
 

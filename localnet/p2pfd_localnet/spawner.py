@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import trio
 
 from p2pfd.cli import exits
 from p2pfd.errors import EnvironmentProblem, P2pfdError
+from p2pfd_localnet import hatch
 from p2pfd_localnet.events import NodeEvent, parse
-from p2pfd_localnet.zygote import ENTRY, GRACE, ISOLATE, LINE
-
-ZYGOTE = "p2pfd_localnet.zygote"
-# One thread for each node: the nodes share the cores among themselves, and a pool of threads would not survive a fork.
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+from p2pfd_localnet.zygote import ENTRY, GRACE, LINE
 
 
 class Spawner:
@@ -35,37 +30,40 @@ class Spawner:
         warm: tuple[str, ...] = (),
         *,
         isolate: bool = False,
-        program: tuple[str, ...] = (ZYGOTE,),
+        program: tuple[str, ...] = (hatch.ZYGOTE,),
         grace: float = GRACE + 1,
+        early: subprocess.Popen[bytes] | None = None,
     ) -> None:
         """``isolate``: each node imports everything for itself, and shares no memory with the others.
 
         ``program`` is a module, with its first words, that takes orders and ends as a zygote does, within ``grace``.
+        ``early`` is that process, where it was started already.
         """
         self._log = log
         self._keep = keep
-        words = [ISOLATE, entry] if isolate else [entry, *warm]
-        self._command = [sys.executable, "-m", *program, *words]
+        self._program = program
+        self._words = hatch.words_of(entry, warm, isolate=isolate)
         self._grace = grace
-        self._process: trio.Process | None = None
+        self._early = early
+        self._process: subprocess.Popen[bytes] | None = None
+        self._orders: trio.abc.SendStream | None = None
+        self._said: trio.abc.ReceiveStream | None = None
 
     async def __aenter__(self) -> Spawner:
-        with self._log.open("ab") as log:
-            self._process = await trio.lowlevel.open_process(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, and killpg reaches all nodes
-                pass_fds=self._keep,
-                env={**os.environ, **ONE_THREAD, "TORCHINDUCTOR_CACHE_DIR": str(self._log.parent / "torch")},
-            )
+        process = self._early or hatch.hatch(self._log, self._words, self._keep, self._program)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._orders, self._said = _stream(process.stdin), _stream(process.stdout)
+        self._process = process
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        await self.close()
+        with trio.CancelScope(shield=True):
+            await self.close()
+            if self._said is not None:
+                await self._said.aclose()
 
     @property
     def pid(self) -> int:
@@ -74,10 +72,9 @@ class Spawner:
 
     async def events(self) -> AsyncIterator[NodeEvent]:
         """What the zygote and the nodes say, until all of them are gone."""
-        process = self._running()
-        assert process.stdout is not None
+        assert self._said is not None, "the zygote was not started"
         rest = b""
-        async for raw in process.stdout:
+        async for raw in self._said:
             *lines, rest = (rest + raw).split(b"\n")
             for line in lines:
                 event = parse(line)
@@ -112,30 +109,31 @@ class Spawner:
     async def close(self) -> None:
         """End the zygote and its nodes: by asking, and after a while by force. All are gone when this returns."""
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
             return
         with trio.CancelScope(shield=True):
-            assert process.stdin is not None
-            await process.stdin.aclose()
+            assert self._orders is not None
+            await self._orders.aclose()
             with trio.move_on_after(self._grace):
-                await process.wait()
+                await self._end()
             if process.returncode is None:
                 self.kill_all()
-                await process.wait()
+                await self._end()
 
     def kill_all(self) -> None:
         """End them all at once, without asking."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            hatch.kill(self._process)
 
     async def ended(self) -> None:
         """Wait until the zygote has ended, for whatever reason, and take the nodes that outlived it down as well."""
-        await self._running().wait()
+        await self._end()
         self.kill_all()
 
-    def obituary(self) -> P2pfdError:
+    async def obituary(self) -> P2pfdError:
         """What it means that all are gone although nobody asked for it."""
+        with trio.move_on_after(self._grace):
+            await self._end()
         code = self._running().returncode
         return EnvironmentProblem(
             f"the process that holds the nodes ended by itself ({code}); its last words: {last_line(self._log)}",
@@ -143,16 +141,25 @@ class Spawner:
         )
 
     async def _order(self, order: Mapping[str, object]) -> None:
-        stdin = self._running().stdin
-        assert stdin is not None
+        assert self._orders is not None, "the zygote was not started"
         try:
-            await stdin.send_all(json.dumps(order).encode() + b"\n")
+            await self._orders.send_all(json.dumps(order).encode() + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # it is gone or going; `gone` and `events` tell
 
-    def _running(self) -> trio.Process:
+    async def _end(self) -> None:
+        """Wait for the process's end. A thread does that: it may have been started before there was an event loop."""
+        await trio.to_thread.run_sync(self._running().wait, abandon_on_cancel=True)  # type: ignore[call-arg]
+
+    def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the zygote was not started"
         return self._process
+
+
+def _stream(pipe: IO[bytes]) -> trio.lowlevel.FdStream:
+    """The same pipe for trio, and for nobody else."""
+    with pipe:
+        return trio.lowlevel.FdStream(os.dup(pipe.fileno()))
 
 
 def _failed(event: NodeEvent) -> P2pfdError:

@@ -1,8 +1,8 @@
-"""How a mesh comes up: the task is founded, the nodes are furnished, started, and introduced to one another."""
+"""How a mesh comes up: the task is founded, the nodes are furnished and started, the task is opened, the nodes meet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from p2pfd.core.rng import Rng
@@ -18,18 +18,29 @@ from p2pfd_localnet.watch import Watch
 
 
 async def found(watch: Watch, ledger: Ledger, facts: DataFacts) -> TaskSpec:
-    """Found the task: on the chain if there is one, and in its file."""
-    task = await ledger.open(watch.plan, facts)
+    """Found the task: what it names on the chain, if there is one, and its file."""
+    task = await ledger.found(watch.plan, facts)
     save_task(task, watch.state.task)
     return task
 
 
-async def start_nodes(watch: Watch, spawner: Spawner, furnish: Callable[[str], Path]) -> None:
-    """Give every node what it needs, start it, and tell it whom to dial; all of them are ready when this returns."""
+async def start_nodes(
+    watch: Watch, spawner: Spawner, furnish: Callable[[str], Path], open_task: Callable[[], Awaitable[None]]
+) -> None:
+    """Give every node what it needs, start it, and tell it whom to dial; all of them are ready when this returns.
+
+    A node asks the chain for the task once it has been told whom to dial. The task is opened only then, since it has
+    deadlines, and nobody knows how long it takes until all nodes have come so far on a machine that is busy.
+    """
     names = tuple(watch.view.nodes)
+    alone = watch.plan.seats == 1  # it need not be told
+    if alone:
+        await open_task()
     for name in names:
         await spawner.spawn(name, furnish(name))
     await watch.until(Life.LISTENING)
+    if not alone:
+        await open_task()
     peers = topology.dials(names, Rng(watch.plan.seed).split("topology"))
     for name, others in peers.items():
         addresses = [address for other in others for address in watch.view.nodes[other].addresses[:1]]

@@ -12,7 +12,7 @@ from p2pfd.cli.parse import Parser
 from p2pfd.cli.screen import Screen
 from p2pfd_localnet import words
 from p2pfd_localnet.engines import remote
-from p2pfd_localnet.launch import add_state
+from p2pfd_localnet.options import add_state
 from p2pfd_localnet.reading import Reader
 from p2pfd_localnet.state import State
 

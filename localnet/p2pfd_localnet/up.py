@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 from p2pfd import plugins
@@ -12,7 +13,7 @@ from p2pfd.cli.app import Command
 from p2pfd.cli.parse import Parser, number, one_of
 from p2pfd.cli.screen import Screen
 from p2pfd.core.spec import MOST_NODES
-from p2pfd_localnet import attack, chaos, checks, launch, plan, presets, script, state
+from p2pfd_localnet import attack, chaos, checks, detach, launch, options, plan, presets, script, state
 from p2pfd_localnet.engines import spread
 from p2pfd_localnet.engines.ray import RayEngine
 from p2pfd_localnet.planfile import blaming
@@ -67,7 +68,7 @@ def _options(parser: Parser) -> None:
     parser.suggest("plan", presets.names())
     parser.suggest("adapter", plugins.names("p2pfd.adapters"))
     parser.suggest("chain", plan.CHAINS)
-    launch.add_running(parser)
+    options.add_running(parser)
     spread.add_options(parser)
     parser.add_argument("--fresh", action="store_true", help="delete the mesh that ended in that directory first")
     parser.add_argument(
@@ -112,10 +113,10 @@ def run(args: argparse.Namespace, screen: Screen, entry: str = ENTRY) -> int:
         told = {"plan": chosen.to_plain(), "task": chosen.task(facts).id.hex(), "cost": cost.to_plain()}
         screen.result({**told, **({"machines": machines} if machines else {}), "state": str(args.state)})
         return exits.OK.code
+    options.use_device(args.device)
     lock = state.claim(home, fresh=args.fresh)
-    return launch.launch(
-        launch.Job(chosen, home, facts, entry=entry, port=args.port, engine=engine), lock, args, screen
-    )
+    job = launch.Job(chosen, home, facts, entry=entry, port=args.port, engine=engine)
+    return detach.aside(home, screen, partial(launch.launch, job, lock, args, screen), detached=args.detach)
 
 
 UP = Command(

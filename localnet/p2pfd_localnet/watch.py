@@ -42,8 +42,6 @@ class Watch:
         self._news = trio.Event()
         self.listeners: list[Callable[[NodeEvent], None]] = []
         """Who else is told of each event, once the view has taken it."""
-        self.warm = trio.Event()
-        """Set as soon as nodes can be started."""
         self.held_up: Callable[[], bool] = lambda: False
         """Whether somebody has stopped what others may be waiting for."""
         self._tails = [Tail(state.node(name) / "events.jsonl") for name in self.view.nodes]
@@ -74,7 +72,7 @@ class Watch:
         """Take what comes up the status pipe. It ends only when all are gone, and here nobody asked them to go."""
         async for event in spawner.events():
             self._take(event)
-        raise spawner.obituary()
+        raise await spawner.obituary()
 
     def _take(self, event: NodeEvent) -> None:
         if event.name == "exited" and event.node in self.view.nodes:
@@ -82,8 +80,6 @@ class Watch:
                 self.view.take(late)  # its own last words come before its end
         self._see(event)
         self._news.set()
-        if event.name == "zygote.ready":
-            self.warm.set()
         if event.name != "zygote.ready" and self.view.nodes[event.node].life in GONE:
             self.words.progress(self.view)
 

@@ -22,7 +22,8 @@ PLAN = plans.change(find("small"), nodes=3, rounds=5, phases=PhaseSpec(60, 30, 3
 async def main() -> None:
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
         async with open_ledger(PLAN, State(Path("chain-of-task")), 0) as ledger:
-            task = await ledger.open(PLAN, check_data(PLAN))
+            task = await ledger.found(PLAN, check_data(PLAN))
+            await ledger.open(task, PLAN)
             for name in PLAN.names():
                 keys.save(keys.throwaway(PLAN.seed, name), Path(name) / "keys")
             save_task(task, Path("task.json"))

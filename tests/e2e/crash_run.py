@@ -304,7 +304,8 @@ async def mesh_of(plan: plans.Plan, home: Path, tell: Tell) -> AsyncIterator[Mes
         kind = EncounterLedger if plan.meets else ChainLedger
         local = LocalChain(chain.url, 31_337, chain.pid)
         mesh.ledger = kind(local, requester, home / "chain.log")
-        mesh.task = await mesh.ledger.open(plan, plans.DataFacts(digest_of_set("digits")))
+        mesh.task = await mesh.ledger.found(plan, plans.DataFacts(digest_of_set("digits")))
+        await mesh.ledger.open(mesh.task, plan)
         save_task(mesh.task, state.task)
         for place, name in enumerate(plan.names()):
             mesh.nodes.append(Node(name, furnish(plan, state, name, place, chain.url)))

@@ -72,6 +72,38 @@ def test_a_mesh_that_runs_or_is_none_is_not_started(bench, answer):
     answer("stop", code=6)
 
 
+def test_a_mesh_that_was_stopped_before_its_task_was_open_begins_anew(bench, answer):
+    words = ("up", "--chain", "none", "-n", "2", "--rounds", "1", "--json")
+    process = bench.start("fakes", *words, FAKE_FAULTS="node-1:mute")
+    bench.wait_for(lambda: bench.events("node-0"))
+    assert answer("stop")["status"] == "stopped"
+    process.communicate()
+    assert not (bench.state / "past.json").exists()
+    done = bench.run("fakes", "start", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rounds"] == 1
+    assert [event["event"] for event in bench.events("node-0")].count("node.started") == 1, "its nodes were made anew"
+
+
+def test_a_start_that_is_refused_leaves_nothing_that_runs(bench, answer):
+    process = bench.start("fakes", "up", "--chain", "none", "-n", "2", "--rounds", "1", FAKE_FAULTS="node-0:endless")
+    bench.wait_status("running")
+    answer("stop")
+    process.communicate()
+    keys = bench.state / "nodes" / "node-1" / "keys" / "keys.json"
+    keys.rename(bench.home / "keys.json")
+    for words in (("start", "--json"), ("start", "--json", "--detach")):
+        refused = bench.run("fakes", *words)
+        assert refused.returncode == 9, refused.stderr
+        assert "keys.json is missing" in json.loads(refused.stdout)["error"]["what"]
+        assert not bench.processes()
+    (bench.home / "keys.json").rename(keys)
+    done = bench.run("fakes", "start", "--json", "--detach")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["detached"] is True
+    bench.wait_gone(30)
+
+
 @pytest.mark.long
 def test_meshes_run_side_by_side(bench, answer):
     homes = ("here", "there")

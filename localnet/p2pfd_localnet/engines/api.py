@@ -17,11 +17,6 @@ ENGINES = (LOCAL, RAY)
 class Engine(Protocol):
     """Places nodes, and gives each what it needs to run there."""
 
-    @property
-    def is_slow(self) -> bool:
-        """Whether it may take longer until nodes can be started than a task waits for them."""
-        ...
-
     def furnish(self, plan: Plan, state: State, name: str, chain_url: str, paused: int = 0) -> Path:
         """Write what the node needs; the path of its settings."""
         ...

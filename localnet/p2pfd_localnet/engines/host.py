@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,9 +22,9 @@ from typing import Any
 from p2pfd.node import config, keys
 from p2pfd.node.telemetry import FILE as EVENTS_FILE
 from p2pfd_localnet.events import Tail
+from p2pfd_localnet.hatch import hatch
 from p2pfd_localnet.homes import save_settings
 from p2pfd_localnet.logs import shorten
-from p2pfd_localnet.spawner import ONE_THREAD
 from p2pfd_localnet.state import State
 from p2pfd_localnet.zygote import GRACE
 
@@ -97,16 +96,8 @@ class Host:
         home = self.state.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.state.task.write_text(task, encoding="utf-8")
-        words = [*flags, entry, *([str(self.state.task)] if warm and not flags else [])]
-        with self.state.zygote_log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-m", "p2pfd_localnet.zygote", *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, **ONE_THREAD, "TORCHINDUCTOR_CACHE_DIR": str(home / "torch")},
-            )
+        words = (*flags, entry, *((str(self.state.task),) if warm and not flags else ()))
+        self._process = hatch(self.state.zygote_log, words)
         (home / "zygote.pid").write_text(str(self._process.pid), encoding="ascii")
         self._asked = self.clock()
         threading.Thread(target=self._listen, daemon=True).start()

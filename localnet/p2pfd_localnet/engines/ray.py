@@ -36,8 +36,6 @@ END_SECONDS = GRACE + 12.0
 class RayEngine:
     """Places one host on each machine; they fork the nodes."""
 
-    is_slow = True
-
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
 

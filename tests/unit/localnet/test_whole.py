@@ -115,6 +115,17 @@ def test_a_mesh_that_was_cut_off_before_its_task_was_open_begins_anew(mesh):
     assert sorted(path.name for path in mesh.home.iterdir()) == ["lock", "mesh.json"]
 
 
+def test_a_mesh_that_was_cut_off_while_its_nodes_started_begins_anew(mesh):
+    mesh.past.unlink()
+    for name in mesh.names():
+        told = {"t": 5, "node": name, "event": "node.listening", "addresses": ["/a"]}
+        (mesh.node(name) / "events.jsonl").write_text(json.dumps(told) + "\n")
+        (mesh.node(name) / "node.db").unlink()
+    found = job(mesh)
+    assert (found.past, found.facts is None) == (None, False)
+    assert mesh.names() == []
+
+
 def test_a_mesh_that_was_cut_off_while_its_nodes_were_made_makes_them_anew(mesh):
     shutil.rmtree(mesh.node("node-0"))
     hurt(mesh.node("node-1") / "keys" / "keys.json", "half")
