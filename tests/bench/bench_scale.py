@@ -3,7 +3,8 @@
 Real meshes and simulated ones, one after another. What is measured is kept, a file for each run, in `.bench/scale`: the
 command goes on where it was stopped, and tries again what went wrong. ``--only sim`` takes the runs whose names have
 that in them, ``--tiny`` makes one short run of each kind, and ``--list`` shows all. A run that takes longer than
-``--limit`` minutes is stopped, and the page says so.
+``--limit`` minutes is stopped, and the page says so. On a machine that does other work, too, ``--times 2`` makes each
+run twice: of several of a kind the one that took the least processor time counts.
 
 ``make bench-scale ARGS="--write docs/explanation/scaling.md"`` writes the page and its picture.
 """
@@ -21,7 +22,8 @@ from typing import Any
 from tests.bench.machine import keep, machine
 from tests.bench.scale import page
 from tests.bench.scale.cells import SIM, Cell, plan, tiny_plan
-from tests.bench.scale.runs import FORMAT, measure
+from tests.bench.scale.kept import best, is_whole, known, path_of
+from tests.bench.scale.runs import measure
 
 HOME = Path(__file__).parents[2] / ".bench" / "scale"
 PACKAGES = ("p2pfd", "torch", "numpy", "libp2p", "trio", "py-evm")
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="words that a run's name must have")
     parser.add_argument("--tiny", action="store_true", help="one short run of each kind: kept apart")
     parser.add_argument("--limit", type=float, default=10.0, help="minutes after which a mesh is stopped (10)")
+    parser.add_argument("--times", type=int, default=1, help="how many runs of a kind there are to be (1)")
     parser.add_argument("--list", action="store_true", help="the runs, and which are kept")
     parser.add_argument("--again", action="store_true", help="measure anew what is kept")
     parser.add_argument("--show", action="store_true", help="measure nothing: only show or write what is kept")
@@ -49,13 +52,13 @@ def main() -> None:
         raise SystemExit(f"error: no run's name has {options.only!r} in it. Fix: bench_scale.py --list")
     if options.list:
         for cell in cells:
-            print(f"{'kept' if known(kept, cell) else '':6}{cell.name}")
+            print(f"{sum(not one['problem'] for one in known(kept, cell)):3} kept  {cell.name}")
         return
     if not options.show:
-        found = {cell: known(kept, cell) for cell in cells}
-        todo = [cell for cell, outcome in found.items() if options.again or outcome is None or outcome["problem"]]
-        work(todo, len(cells), kept, options.limit)
-    outcomes = [outcome for cell in every if (outcome := known(kept, cell))]
+        wanted = [(cell, nth) for nth in range(1, options.times + 1) for cell in cells]
+        todo = [(cell, nth) for cell, nth in wanted if options.again or not is_whole(kept, cell, nth)]
+        work(todo, len(wanted), kept, options.limit)
+    outcomes = [best(found) for cell in every if (found := known(kept, cell))]
     if options.write:
         for path in page.write(options.write, outcomes, every):
             print(f"written: {path}")
@@ -64,24 +67,15 @@ def main() -> None:
     print(json.dumps({Cell(**outcome["cell"]).name: outcome.get("cpu") for outcome in outcomes}))
 
 
-def known(folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """What is kept of a run, if it was measured in today's way."""
-    path = folder / f"{cell.name}.json"
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found if found.get("format") == FORMAT else None
-
-
-def work(todo: Sequence[Cell], wanted: int, kept: Path, limit: float) -> None:
+def work(todo: Sequence[tuple[Cell, int]], wanted: int, kept: Path, limit: float) -> None:
     """One run after another; each is kept as soon as it ends."""
     here, begun = machine(PACKAGES), time.monotonic()
     print(f"{wanted - len(todo)} of {wanted} runs are kept, {len(todo)} to do", flush=True)
-    for place, cell in enumerate(todo, start=1):
+    for place, (cell, nth) in enumerate(todo, start=1):
         minutes = (time.monotonic() - begun) / 60
         print(f"[{place}/{len(todo)}, {minutes:.1f} min] {cell.name} … ", end="", flush=True)
         outcome = {**measure(cell, 60 * limit), "machine": here}
-        keep(kept / f"{cell.name}.json", outcome)
+        keep(path_of(kept, cell, nth), outcome)
         print(told(cell, outcome), flush=True)
 
 

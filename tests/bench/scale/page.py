@@ -75,10 +75,10 @@ def machine(outcomes: Sequence[Outcome]) -> str:
         machines.setdefault(f"{one['cores']} cores of {one['processor']}, {one['memory_gb']} GB, {one['system']}", one)
         versions |= {"Python": one["python"], **one["versions"]}
     loads, others = ([outcome[key] for outcome in good] for key in ("load", "others"))
-    minutes = sum(outcome["whole_seconds"] for outcome in good) / 60
     lines = [
         f"- Machine: {'; '.join(machines)}.",
-        f"- {len(good)} runs, {minutes:.0f} minutes. Load when a run began: {min(loads):.1f} to {max(loads):.1f}; "
+        f"- {sum(outcome['runs'] for outcome in good)} runs of {len(good)} kinds.",
+        f"- Load when a run began: {min(loads):.1f} to {max(loads):.1f}; "
         f"meanwhile other processes kept {min(others):.1f} to {max(others):.1f} cores busy.",
         "- Versions: " + ", ".join(f"{name} {each}" for name, each in versions.items()) + ".",
     ]

@@ -16,9 +16,8 @@ from tests.bench import bench_sim
 from tests.bench.processes import LOOK, PROGRAM, Looks, busy, opened
 from tests.bench.scale import gas, traffic
 from tests.bench.scale.cells import EMBEDDED, MEETINGS, SIM, Cell
+from tests.bench.scale.kept import FORMAT
 
-FORMAT = 1
-"""Of what is kept of a run; another one is measured anew."""
 START_SECONDS = "600"
 WEIGH = 10
 """At every so many looks memory is added up."""

@@ -14,11 +14,13 @@ import pytest
 from p2pfd_localnet.checks import check
 from p2pfd_localnet.presets import find
 
+from tests.bench.machine import keep
 from tests.bench.processes import TICKS, Looks, below, busy, proportional_kb
 from tests.bench.scale import gas, page, tables, traffic
 from tests.bench.scale.cells import MEETINGS, SERIES, SIM, Cell, plan, tiny_plan
 from tests.bench.scale.fit import fitted, full_round, reached
 from tests.bench.scale.gas import Call
+from tests.bench.scale.kept import FORMAT, best, is_whole, known, path_of
 from tests.bench.scale.runs import last_word, measure
 
 HERE = {
@@ -39,6 +41,7 @@ def outcome(cell: Cell, cpu: float, **more: Any) -> dict[str, Any]:
         "machine": HERE,
         "load": 0.1,
         "others": 0.05,
+        "runs": 1,
         "whole_seconds": 60.0,
         "rounds": 6,
         "round_seconds": 2.0,
@@ -203,6 +206,20 @@ def test_between_two_looks_time_passes_evenly() -> None:
     looks = Looks(1, history=[(10.0, {"nodes": 1.0}), (12.0, {"nodes": 3.0, "chain": 4.0})])
     assert looks.at(11.0) == {"nodes": 2.0, "chain": 2.0}
     assert looks.between(10.5, 12.0) == {"nodes": 1.5, "chain": 3.0}
+
+
+def test_of_several_runs_the_one_with_the_least_work_counts(tmp_path: Path) -> None:
+    cell = SERIES["nodes"][0]
+    for nth, cpu in ((1, 0.3), (2, 0.2), (3, 0.4)):
+        keep(path_of(tmp_path, cell, nth), {"format": FORMAT, **outcome(cell, cpu)})
+    keep(path_of(tmp_path, cell, 4), {"format": FORMAT, "problem": "cut off", "cell": cell.to_plain()})
+    keep(path_of(tmp_path, cell, 5), {"format": FORMAT - 1, **outcome(cell, 0.1)})
+    found = known(tmp_path, cell)
+    assert len(found) == 4
+    assert (best(found)["cpu"], best(found)["runs"]) == (0.2, 3)
+    assert [is_whole(tmp_path, cell, nth) for nth in range(1, 7)] == [True, True, True, False, False, False]
+    assert best([one for one in found if one["problem"]])["problem"] == "cut off"
+    assert known(tmp_path, SERIES["nodes"][1]) == []
 
 
 def test_a_meshs_last_word_is_its_result(tmp_path: Path) -> None:
