@@ -15,6 +15,8 @@ from tests.bench.scale.tables import GAS, KB, MB, Outcome, number, points
 
 TEMPLATE = Path(__file__).with_name("page.template")
 CHAIN, OFF = "with a chain", "without"
+SERIES_OF = {CHAIN: "nodes", OFF: "nodes off chain"}
+FEWEST = 3
 IDLE = 0.2
 """Cores that others may use on a machine that counts as idle: the bench itself looks twice a second."""
 SEATS = 64
@@ -38,6 +40,7 @@ def markdown(outcomes: Sequence[Outcome], cells: Sequence[Cell], drawing: str) -
         nodes=tables.nodes(outcomes),
         growth=growth(outcomes),
         limit=limit(outcomes),
+        bottleneck=bottleneck(outcomes),
         simulated=tables.simulated(outcomes),
         samples=tables.samples(outcomes),
         nets=tables.nets(outcomes),
@@ -48,19 +51,33 @@ def markdown(outcomes: Sequence[Outcome], cells: Sequence[Cell], drawing: str) -
 
 def figures(outcomes: Sequence[Outcome]) -> str:
     """All tables, to be read where they are."""
-    parts = (tables.nodes, growth, limit, tables.simulated, tables.samples, tables.nets, tables.validators, validator)
+    parts = (
+        tables.nodes,
+        growth,
+        limit,
+        bottleneck,
+        tables.simulated,
+        tables.samples,
+        tables.nets,
+        tables.validators,
+        validator,
+    )
     return "\n\n".join(part(outcomes) for part in parts)
 
 
 def measured(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[float, float]]]:
     """The processor's time of a node and round against the number of nodes."""
-    names = {CHAIN: "nodes", OFF: "nodes off chain"}
-    return {name: points(series, outcomes, lambda row: row.found["cpu"]) for name, series in names.items()}
+    return {name: points(series, outcomes, lambda row: row.found["cpu"]) for name, series in SERIES_OF.items()}
 
 
 def costs(outcomes: Sequence[Outcome]) -> dict[str, Line | None]:
     """The lines through these."""
-    return {name: fitted(found) for name, found in measured(outcomes).items()}
+    return {name: trusted(found) for name, found in measured(outcomes).items()}
+
+
+def trusted(found: Sequence[tuple[float, float]]) -> Line | None:
+    """A line through three points or more: any two points are on one."""
+    return fitted(found) if len(found) >= FEWEST else None
 
 
 def machine(outcomes: Sequence[Outcome]) -> str:
@@ -105,26 +122,30 @@ def missing(outcomes: Sequence[Outcome], cells: Sequence[Cell]) -> str:
 def growth(outcomes: Sequence[Outcome]) -> str:
     """The lines through the figures against the number of nodes, in words."""
     lines = []
-    for name, series in ((CHAIN, "nodes"), (OFF, "nodes off chain")):
+    for name, series in SERIES_OF.items():
         for what, key, unit, word in (
             ("processor time", "cpu", 1.0, "s"),
             ("sent", "sent", KB, "kB"),
-            ("sent to meet the others", "sent_before", KB, "kB"),
             ("gas", "gas", GAS, "thousand"),
         ):
             found = points(series, outcomes, lambda row, key=key: row.found.get(key))  # type: ignore[misc]
-            line = fitted(found)
+            line = trusted(found)
             if line is not None:
                 counts = [int(x) for x, _ in found]
-                sign = "+" if line.b >= 0 else "−"
                 lines.append(
-                    f"| {what}, {name} | {number(line.a / unit)} {sign} {_small(abs(line.b) / unit)} n {word} | "
+                    f"| {what}, {name} | {_formula(line, unit)} {word} | "
                     f"{min(counts)} to {max(counts)} | {100 * line.off:.0f} % |"
                 )
     if not lines:
         return tables.NOTHING
     head = "| of a node and round, n nodes | least squares | measured at n | a point is off by at most |"
     return "\n".join([head, "|---|--:|--:|--:|", *lines])
+
+
+def _formula(line: Line, unit: float) -> str:
+    """A line as people write it."""
+    constant = number(line.a / unit).replace("-", "−")
+    return f"{constant} {'+' if line.b >= 0 else '−'} {_small(abs(line.b) / unit)} n"
 
 
 def _small(value: float) -> str:
@@ -138,26 +159,49 @@ def limit(outcomes: Sequence[Outcome]) -> str:
     for name, line in costs(outcomes).items():
         if line is None:
             continue
-        series = "nodes" if name == CHAIN else "nodes off chain"
+        series = SERIES_OF[name]
         rows = tables.rows_of(series, outcomes)
-        cores = rows[0].found["machine"]["cores"]
-        most = full_round(line, cores)
-        largest = max(row.cell.nodes for row in rows)
+        here = rows[0].found["machine"]
+        cores, most = here["cores"], full_round(line, here["cores"])
+        last = max(rows, key=lambda row: row.cell.nodes)
+        slower = last.found["round_seconds"] * cores / (last.cell.nodes * last.found["cpu"])
+        waiting = full_round(line, cores, 60 / slower) if slower > 1 else None
         if most is not None:
-            beyond = f", beyond the {largest} that were measured" if most > largest else ""
-            seats = (
-                f" A label market has {SEATS} seats, so that is not reached." if name == CHAIN and most > SEATS else ""
+            found = (
+                f"- {name}: the processor time of a round is a minute of {cores} cores at **{most:.0f} nodes**, by "
+                f"n · ({_formula(line, 1.0)}) = 60 s · {cores}."
             )
-            lines.append(
-                f"- {name}: a round keeps {cores} cores busy for a minute at **{most:.0f} nodes**{beyond}, by "
-                f"n · ({number(line.a)} + {_small(line.b)} n) = 60 s · {cores}.{seats}"
-            )
-        room = fitted(points(series, outcomes, lambda row: row.found["memory"] * row.cell.nodes))
-        full = None if room is None else reached(room, rows[0].found["machine"]["memory_gb"] * 1e9)
+            if waiting is not None:
+                found += (
+                    f" But at {last.cell.nodes} nodes a round took {number(slower)} times as long as its processor "
+                    f"time on {cores} cores, others taking {number(last.found['others'])} cores: so it is a minute at "
+                    f"**{waiting:.0f} nodes**."
+                )
+            if min(most, waiting or most) > last.cell.nodes:
+                found += f" No more than {last.cell.nodes} were measured."
+            if name == CHAIN and min(most, waiting or most) > SEATS:
+                found += f" A label market has {SEATS} seats and never gets there."
+            lines.append(found)
+        room = trusted(points(series, outcomes, lambda row: row.found["memory"] * row.cell.nodes))
+        full = None if room is None else reached(room, here["memory_gb"] * 1e9)
         if room is not None and full is not None:
             lines.append(
                 f"- {name}: all processes together take {number(room.a / MB)} MB and {number(room.b / MB)} MB a node, "
                 f"which is all of the machine's memory at {full:.0f} nodes."
+            )
+    return "\n".join(lines) or tables.NOTHING
+
+
+def bottleneck(outcomes: Sequence[Outcome]) -> str:
+    """Which part of a node's processor time is the larger one: what is the same in any mesh, or what grows with it."""
+    lines = []
+    for name, line in costs(outcomes).items():
+        if line is not None and line.a > 0 and line.b > 0:
+            most = max(row.cell.nodes for row in tables.rows_of(SERIES_OF[name], outcomes))
+            share = line.b * most / line.at(most)
+            lines.append(
+                f"- {name}: at {most} nodes {100 * share:.0f} % of a node's processor time is the part that grows with "
+                f"n; it is the larger part from {line.a / line.b:.0f} nodes on."
             )
     return "\n".join(lines) or tables.NOTHING
 

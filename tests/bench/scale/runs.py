@@ -19,7 +19,7 @@ from tests.bench.scale.cells import EMBEDDED, MEETINGS, SIM, Cell
 from tests.bench.scale.kept import FORMAT
 
 START_SECONDS = "600"
-WEIGH = 10
+WEIGH = 4
 """At every so many looks memory is added up."""
 GRACE = 60.0
 """Seconds in which a mesh that is stopped may end by itself."""

@@ -253,10 +253,19 @@ def test_the_page_has_the_figures_and_what_follows_from_them(tmp_path: Path) -> 
     assert f"- `{failed.name}`: cut off after 600 s." in written
     assert "it has not run" not in written
     assert tables.NOTHING not in written
-    assert "at **105 nodes**, beyond the 50 that were measured" in written
+    assert "with a chain: the processor time of a round is a minute of 2 cores at **105 nodes**" in written
+    assert "No more than 50 were measured." in written
+    assert "with a chain: at 50 nodes 83 % of a node's processor time is the part that grows with n" in written
     assert "| processor time, with a chain | 0.100 + 0.01 n s | 10 to 50 | 0 % |" in written
     assert "9.9" not in written
     assert drawing.read_text().startswith("<svg")
+
+
+def test_a_limit_counts_the_waiting_that_was_seen() -> None:
+    waited = [{**one, "round_seconds": one["cpu"] * one["cell"]["nodes"]} for one in some(["nodes"])]
+    assert "a round took 2.00 times as long as its processor time" in page.limit(waited)
+    assert "so it is a minute at **73 nodes**" in page.limit(waited)
+    assert page.limit(waited[:2]) == tables.NOTHING, "two points are always on a line"
 
 
 def test_an_idle_machine_is_not_said_to_have_worked() -> None:
