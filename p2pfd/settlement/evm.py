@@ -31,6 +31,7 @@ PERMIT_SECONDS = 3600
 _UNUSED, _GATHER, _CLOSED = 0, 1, 5
 """Three of the phases in which a task can be, as the contracts number them."""
 _BEHIND = 20
+_LITTLE_GAS, _SPARE_GAS = 1_000_000, 100_000
 """So often an endpoint that is behind is asked again."""
 _PERMIT = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 C = TypeVar("C", bound=AnyClaim)
@@ -89,7 +90,8 @@ class EvmDesk(Generic[C]):
         known = None if intent is None else self._sender.known(intent, at, meant)
         if known is not None:
             return known
-        call, gas = await self._call(claim), kind.gas_for(claim)
+        call = await self._call(claim)
+        gas = await self._limit(claim, call)
         if not isinstance(claim, Deposit):
             return await self._sender.send(at, call, gas, intent=intent, claim=meant)
         async with self._sender.permits:
@@ -113,12 +115,28 @@ class EvmDesk(Generic[C]):
         data = await self._call(claim)
         if isinstance(claim, Deposit):
             data = await self._deposit(claim)
-        call = {"from": self._key.account, "to": self.contract.address, "data": "0x" + data.hex()}
         try:
-            return answers.height(await self._rpc.call("eth_estimateGas", call), "an estimate of gas")
+            return await self._estimate(data)
         except RpcRefusal as refusal:
             why = reason(refusal.data) if refusal.data else refusal.message
             raise ChainError(f"the chain would refuse: {why}") from refusal
+
+    async def _estimate(self, data: bytes) -> int:
+        call = {"from": self._key.account, "to": self.contract.address, "data": "0x" + data.hex()}
+        return answers.height(await self._rpc.call("eth_estimateGas", call), "an estimate of gas")
+
+    async def _limit(self, claim: C, call: bytes) -> int:
+        """A call's gas limit. A chain takes none that the account could not pay for, however little the call then uses:
+
+        where much may be used, it is what is used now and half as much again.
+        """
+        most = self.contract.kind.gas_for(claim)
+        if most <= _LITTLE_GAS or not self._sender.pays:
+            return most
+        try:
+            return min(most, await self._estimate(call) * 3 // 2 + _SPARE_GAS)
+        except RpcRefusal:
+            return most  # it would fail on the chain as this endpoint sees it, which may be a few blocks late
 
     async def final(self, ref: TxRef) -> Receipt:
         """Wait until the claim's fate is final: Included, Reverted or Unknown."""

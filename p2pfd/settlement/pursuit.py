@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from p2pfd.settlement import answers
@@ -123,11 +124,15 @@ class Pursuit:
             await self._raise(intent)
 
     async def _raise(self, intent: Intent) -> None:
-        """The same nonce with a better offer; as it is, where there is none."""
-        last = intent.attempts[-1]
-        offer = self._pen.habits.fees.raised(Offer(last.tip, last.fee), await self._pen.quote())
+        """The same nonce with a better offer; the best one so far, where there is none, or no coins for it."""
+        last, fees = intent.attempts[-1], self._pen.habits.fees
+        if fees.most:
+            said = await self._rpc.call("eth_getBalance", self._pen.account, "latest")
+            fees = replace(fees, most=min(fees.most, answers.number(said, "an account's coins") // intent.wish.gas))
+        offer = fees.raised(Offer(last.tip, last.fee), await self._pen.quote())
         if offer is None:
-            await self._pen.cast(last)
+            within = [attempt for attempt in intent.attempts if attempt.fee <= fees.most]
+            await self._pen.cast(within[-1] if within else intent.attempts[0])
             return
         attempt = self._pen.signed(intent.wish, intent.nonce, offer)
         self._outbox.add_attempt(intent, attempt)

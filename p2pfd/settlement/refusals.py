@@ -18,6 +18,8 @@ class Meaning(Enum):
     """Nonces before this one are missing."""
     CHEAP = auto()
     """It offers too little, for its place or to replace another."""
+    POOR = auto()
+    """The account has not the coins for all the gas that it may use."""
     BUSY = auto()
     """The node has no room for it now."""
     UNFIT = auto()
@@ -32,6 +34,7 @@ _WORDS = (
         Meaning.CHEAP,
         ("underpriced", "fee too low", "less than block base fee", "less than the block's base", "replacement"),
     ),
+    (Meaning.POOR, ("insufficient funds", "enough funds", "insufficient balance")),
     (Meaning.BUSY, ("pool is full", "pool overflow", "queue is full", "rate limit", "too many requests", "timeout")),
 )
 _GANACHE = "correct nonce. account has nonce of: "

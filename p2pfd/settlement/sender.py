@@ -17,6 +17,7 @@ from p2pfd.core.ids import Account
 from p2pfd.errors import ChainError
 from p2pfd.settlement.accounts import AccountKey
 from p2pfd.settlement.api import ChainAwayError, TxRef
+from p2pfd.settlement.fees import Offer
 from p2pfd.settlement.habits import INSTANT, Habits
 from p2pfd.settlement.outbox import Fate, Intent, Outbox, Wish
 from p2pfd.settlement.pen import Pen
@@ -26,6 +27,7 @@ from p2pfd.settlement.rpc import Rpc, RpcRefusal
 from p2pfd.settlement.verdict import hash_of, of_stranger
 
 _SIGNINGS = 4
+_COIN = 10**18
 
 
 class Sender:
@@ -53,6 +55,11 @@ class Sender:
         """Held by whoever signs a permit of this account until it is sent: each names the token's next number."""
         self.trouble: ChainError | None = None
         """What went wrong last in the background; it is tried again."""
+
+    @property
+    def pays(self) -> bool:
+        """Whether gas is paid for here."""
+        return self._habits.fees.most > 0
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -84,9 +91,16 @@ class Sender:
             if meaning(verdict) is Meaning.CHEAP and attempt + 1 < _SIGNINGS:
                 better = self._habits.fees.raised(offer, await pen.quote())
             if better is None:
-                raise verdict
+                raise self._poor(wish, offer) if meaning(verdict) is Meaning.POOR else verdict
             offer = better
         return _ref(fresh)
+
+    def _poor(self, wish: Wish, offer: Offer) -> ChainError:
+        return ChainError(
+            f"the account {self._pen.account} has not the {wish.gas * offer.fee / _COIN:.6f} of the chain's coin that "
+            "this may take in gas",
+            "send it some: it is tried again",
+        )
 
     async def _introduced(self, fresh: Intent) -> RpcRefusal | None:
         """Send an intent for the first time; the refusal where the chain certainly does not have it."""

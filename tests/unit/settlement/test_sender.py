@@ -264,8 +264,8 @@ async def test_a_gap_below_is_filled_with_nothing(autojump_clock: MockClock) -> 
 async def test_what_the_chain_refuses_is_not_kept(autojump_clock: MockClock) -> None:
     town = Town()
     on = sender(town)
-    town.refuse = "insufficient funds for gas * price + value"
-    with pytest.raises(RpcRefusal, match="insufficient funds"):
+    town.refuse = "intrinsic gas too low"
+    with pytest.raises(RpcRefusal, match="intrinsic gas"):
         await on.send(SHOP, b"1", 50_000, intent="rent")
     assert not on._outbox.count(on._pen.scope)
     town.refuse = ""
@@ -273,6 +273,48 @@ async def test_what_the_chain_refuses_is_not_kept(autojump_clock: MockClock) -> 
     async with blocks(town):
         assert (await ended(on, ref)).success
     assert [tx.nonce for tx in town.history()] == [0]
+
+
+async def test_an_account_without_coins_is_named_and_goes_on_when_it_has_some(autojump_clock: MockClock) -> None:
+    town = Town()
+    on = sender(town)
+    town.coins = 50_000 * 10 * GWEI
+    with pytest.raises(ChainError, match=f"{KEY.account} has not the 0.001100 of the chain's coin"):
+        await on.send(SHOP, b"1", 50_000, intent="rent")
+    assert not on._outbox.count(on._pen.scope)
+    town.coins *= 3
+    ref = await on.send(SHOP, b"1", 50_000, intent="rent")
+    async with blocks(town):
+        assert (await ended(on, ref)).success
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["in the pool", "unknown"])
+async def test_nothing_is_offered_that_the_account_cannot_pay(autojump_clock: MockClock, lost: int) -> None:
+    """Whoever goes on raising an offer that is refused for want of coins will not be heard when there are some."""
+    town = Town()
+    on = sender(town)
+    town.lose_answers, town.base = lost, 9 * GWEI
+    ref = await on.send(SHOP, b"1", 50_000)
+    town.base, town.coins = 60 * GWEI, 50_000 * 30 * GWEI
+    if lost:
+        town.pool.clear()
+    done = trio.Event()
+
+    async def wait() -> None:
+        assert (await ended(on, ref)).success
+        done.set()
+
+    async with blocks(town), trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(300)
+        assert not done.is_set()
+        offers = {read(raw).fee for raw in town.sent}
+        assert 20 * GWEI < max(offers) <= 30 * GWEI
+        assert len(town.pool) == 1, "the chain has the best of them"
+        town.coins *= 10
+        await done.wait()
+    assert len(town.history()) == 1
+    assert max(read(raw).fee for raw in town.sent) <= HABITS.fees.most
 
 
 async def test_a_refusal_after_a_lost_answer_proves_nothing(autojump_clock: MockClock) -> None:

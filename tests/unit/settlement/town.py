@@ -71,6 +71,8 @@ class Town(Rpc):
         self.lose_answers = 0
         self.hide_receipts = False
         self.behind = 0
+        self.coins: int | None = None
+        """What every account has; None for all that anybody could need."""
         self.refuse = ""
         """Say this to every transaction."""
         self._salt = 0
@@ -134,6 +136,8 @@ class Town(Rpc):
                 return None if self.hide_receipts else self._receipt(seen, params[0])
             case "eth_sendRawTransaction":
                 return self._taken(bytes.fromhex(params[0][2:]))
+            case "eth_getBalance":
+                return hex(10**30 if self.coins is None else self.coins)
             case "eth_call":
                 data = _ERROR + (32).to_bytes(32, "big") + (3).to_bytes(32, "big") + b"bad".ljust(32, b"\0")
                 return RpcRefusal(method, 3, "execution reverted", data)
@@ -172,6 +176,8 @@ class Town(Rpc):
             return no(self.refuse)
         if tx.nonce < self.count(tx.sender):
             return no(f"nonce too low: next nonce {self.count(tx.sender)}, tx nonce {tx.nonce}")
+        if self.coins is not None and tx.gas * tx.fee > self.coins:
+            return no("Insufficient funds for gas * price + value")
         held = self.pool.get((tx.sender, tx.nonce))
         if held is not None and held.raw == raw:
             return no("already known")
