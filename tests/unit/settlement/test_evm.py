@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ import trio
 from eth_account import Account as Signer
 from trio.testing import MockClock
 
-from p2pfd.core.claims import Advance, Deposit, Enrol, Included, OpenTask, Reverted, TaskClosed, TaskOpened
+from p2pfd.core.claims import Advance, Claim, Deposit, Enrol, Included, OpenTask, Reverted, TaskClosed, TaskOpened
 from p2pfd.core.ids import Account, Amount, TaskId, account_bytes
 from p2pfd.core.spec import ChainSpec
 from p2pfd.errors import ChainError, PlanError
@@ -24,6 +25,8 @@ from p2pfd.settlement.api import GENESIS, Capabilities, Cursor
 from p2pfd.settlement.deploy import deploy, transfer
 from p2pfd.settlement.embedded.methods import Methods
 from p2pfd.settlement.evm import EvmSettlement
+from p2pfd.settlement.fees import GWEI, FeePolicy
+from p2pfd.settlement.habits import Habits
 from p2pfd.settlement.kinds import market_at
 from p2pfd.settlement.profiles import open_chain
 from p2pfd.settlement.rpc import Rpc
@@ -31,6 +34,7 @@ from p2pfd.settlement.sender import Sender
 from p2pfd.settlement.watch import Watcher
 from p2pfd.testing.settlement import SECONDS, terms
 from tests.contracts.chain import BOSS, CHAIN_ID, UNBOND_SECONDS, Contracts, key
+from tests.unit.settlement.town import read
 
 A, B = KEYS = [key(1), key(2)]
 TASK, OTHER = TaskId(b"\1" * 32), TaskId(b"\2" * 32)
@@ -181,6 +185,29 @@ async def test_all_feeds_of_a_process_share_one_look(autojump_clock: MockClock) 
         assert sorted(seen) == sorted([TASK] * 6 + [OTHER] * 2)
         asked = [body for body in on.rpc.asked if b"getLogs" in body]
         assert len(asked) <= 2, "one question for a block, however many follow"
+
+
+async def test_where_gas_is_paid_for_a_dear_call_may_use_what_it_takes_and_half_as_much_again() -> None:
+    async with bench() as on:
+        free = on.settlement(A)
+        await free.submit(Deposit(Amount(1_000)))
+        await free.submit(OpenTask(dataclasses.replace(terms(TASK), pot=Amount(0))))
+        paying = Sender(on.rpc, A, CHAIN_ID, habits=Habits(fees=FeePolicy(most=GWEI)))
+        mine = EvmSettlement(on.rpc, on.watcher, on.spec, CAPS, A, paying)
+
+        async def asked_for(claim: Claim) -> int:
+            """The gas limit of the transaction that was sent."""
+            on.rpc.asked.clear()
+            await mine.submit(claim)
+            (raw,) = [json.loads(body)["params"][0] for body in on.rpc.asked if b"sendRaw" in body]
+            return read(bytes.fromhex(raw[2:])).gas
+
+        dear, little = Advance(TASK), Enrol(TASK)
+        assert await asked_for(dear) == contracts.gas_for(dear), "too early: what it takes is not known"
+        assert await asked_for(little) == contracts.gas_for(little)
+        on.chain.now += SECONDS + 1
+        takes = await free.gas(dear)
+        assert await asked_for(dear) == takes * 3 // 2 + 100_000 < contracts.gas_for(dear) // 5
 
 
 async def test_events_wait_until_they_are_final(autojump_clock: MockClock) -> None:
