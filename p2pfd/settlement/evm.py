@@ -118,8 +118,7 @@ class EvmDesk(Generic[C]):
         try:
             return await self._estimate(data)
         except RpcRefusal as refusal:
-            why = reason(refusal.data) if refusal.data else refusal.message
-            raise ChainError(f"the chain would refuse: {why}") from refusal
+            raise _would_refuse(refusal) from refusal
 
     async def _estimate(self, data: bytes) -> int:
         call = {"from": self._key.account, "to": self.contract.address, "data": "0x" + data.hex()}
@@ -128,15 +127,18 @@ class EvmDesk(Generic[C]):
     async def _limit(self, claim: C, call: bytes) -> int:
         """A call's gas limit. A chain takes none that the account could not pay for, however little the call then uses:
 
-        where much may be used, it is what is used now and half as much again.
+        where much may be used, it is what is used now and half as much again. ChainError where the call would fail now:
+        it would cost all the same, and hold up what is sent after it.
         """
         most = self.contract.kind.gas_for(claim)
         if most <= _LITTLE_GAS or not self._sender.pays:
             return most
         try:
             return min(most, await self._estimate(call) * 3 // 2 + _SPARE_GAS)
-        except RpcRefusal:
-            return most  # it would fail on the chain as this endpoint sees it, which may be a few blocks late
+        except RpcRefusal as refusal:
+            if refusal.data or "revert" in refusal.message.lower():
+                raise _would_refuse(refusal, "it is asked again") from refusal
+            return most  # an endpoint that does not say
 
     async def final(self, ref: TxRef) -> Receipt:
         """Wait until the claim's fate is final: Included, Reverted or Unknown."""
@@ -225,6 +227,11 @@ class EvmSettlement(EvmDesk[ModeClaim]):
         if phase == _UNUSED:
             return None
         return TaskState(account(requester), phase == _GATHER, phase == _CLOSED, rnd, deadline, taken.bit_count())
+
+
+def _would_refuse(refusal: RpcRefusal, fix: str = "") -> ChainError:
+    why = reason(refusal.data) if refusal.data else refusal.message
+    return ChainError(f"the chain would refuse: {why}", fix)
 
 
 def _ask(to: Account, data: bytes, at: str = "latest") -> tuple[str, list[object]]:

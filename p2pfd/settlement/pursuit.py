@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +112,7 @@ class Pursuit:
             if intent.nonce < count:
                 await self._displaced(intent)
             elif intent.nonce == count and stuck:
-                await self._raise(intent)
+                await self._raise(intent, behind=len(waiting) > 1)
             elif self._pen.idle(last) >= habits.resend_seconds:
                 await self._again(intent)
         await self._fill(lowest, count)
@@ -123,7 +123,7 @@ class Pursuit:
         if refusal is not None and meaning(refusal) is Meaning.CHEAP:
             await self._raise(intent)
 
-    async def _raise(self, intent: Intent) -> None:
+    async def _raise(self, intent: Intent, *, behind: bool = False) -> None:
         """The same nonce with a better offer; the best one so far, where there is none, or no coins for it."""
         last, fees = intent.attempts[-1], self._pen.habits.fees
         if fees.most:
@@ -132,7 +132,10 @@ class Pursuit:
         offer = fees.raised(Offer(last.tip, last.fee), await self._pen.quote())
         if offer is None:
             within = [attempt for attempt in intent.attempts if attempt.fee <= fees.most]
-            await self._pen.cast(within[-1] if within else intent.attempts[0])
+            if behind and not within:
+                await self._use([intent.nonce])  # it gets another nonce, behind the others, when that is final
+            else:
+                await self._pen.cast(within[-1] if within else intent.attempts[0])
             return
         attempt = self._pen.signed(intent.wish, intent.nonce, offer)
         self._outbox.add_attempt(intent, attempt)
@@ -175,11 +178,16 @@ class Pursuit:
             self._gap_since = pen.head
         if pen.head - self._gap_since < pen.habits.stuck_blocks and self._finality > 0:
             return
+        await self._use(range(count, min(lowest, count + pen.habits.window)))
+        self._gap_since = None
+
+    async def _use(self, nonces: Iterable[int]) -> None:
+        """Use these nonces for nothing."""
+        pen = self._pen
         offer = await pen.quote()
         async with pen.lock:
-            for nonce in range(count, min(lowest, count + pen.habits.window)):
+            for nonce in nonces:
                 wish = Wish(f"{_FILLER}{nonce}", pen.account, b"", FILLER_GAS)
                 if self._outbox.find(pen.scope, wish.name) is None:
                     filler = self._outbox.add(pen.scope, wish, pen.since(), pen.signed(wish, nonce, offer))
                     await pen.cast(filler.attempts[0])
-        self._gap_since = None

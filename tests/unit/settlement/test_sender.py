@@ -317,6 +317,31 @@ async def test_nothing_is_offered_that_the_account_cannot_pay(autojump_clock: Mo
     assert max(read(raw).fee for raw in town.sent) <= HABITS.fees.most
 
 
+async def test_what_cannot_be_paid_does_not_hold_up_what_can(autojump_clock: MockClock) -> None:
+    town = Town()
+    on = sender(town)
+    town.lose_answers, town.deaf = 1, True
+    dear = await on.send(SHOP, b"dear", 5_000_000, intent="dear")
+    town.deaf, town.coins = False, 100_000 * 22 * GWEI
+    cheap = [await on.send(SHOP, b"cheap %d" % number, 50_000) for number in range(2)]
+    done = trio.Event()
+
+    async def wait() -> None:
+        assert (await ended(on, dear)).success
+        done.set()
+
+    async with blocks(town), trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        for ref in cheap:
+            assert (await ended(on, ref)).success
+        await trio.sleep(200)
+        assert not done.is_set()
+        assert [tx.data for tx in town.history()] == [b"", b"cheap 0", b"cheap 1"], "its nonce was used for nothing"
+        town.coins *= 1000
+        await done.wait()
+    assert [tx.data for tx in town.history()] == [b"", b"cheap 0", b"cheap 1", b"dear"]
+
+
 async def test_a_refusal_after_a_lost_answer_proves_nothing(autojump_clock: MockClock) -> None:
     """The refusal may be the answer to a copy, whose original is in the pool."""
     town = Town()
