@@ -21,16 +21,18 @@ from p2pfd.core.encounter_events import SeatTaken, Settled
 from p2pfd.core.ids import Account, Amount, account_bytes
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.rng import Rng
+from p2pfd.incentives import ptsc
 from p2pfd.incentives.audit import audit
 from p2pfd.incentives.encounter_audit import SeatBook
 from p2pfd.incentives.encounter_award import vote_scores
 from p2pfd.incentives.encounter_purse import Purse
 from p2pfd.incentives.market import Market
-from p2pfd.incentives.sampling import draw, scores_by_counts, variance_by_words
+from p2pfd.incentives.sampling import draw, scores_by_counts, variance, variance_by_words
 from p2pfd.incentives.sortition import committee, drawn_seats, seed
 from p2pfd.incentives.staking import Staking
 from p2pfd.incentives.strategies.candidates import median_scores
-from p2pfd.incentives.strategies.game import SHARES, Game, constant, honest, label_game, strategies, vote_game
+from p2pfd.incentives.strategies.game import SHARES, Game, Strategy, constant, honest, label_game, strategies, vote_game
+from p2pfd.incentives.strategies.play import Player
 from p2pfd.incentives.strategies.rules import pays
 from p2pfd.incentives.strategies.table import Tally, table, verdict
 from tests.unit.incentives.meetings import BOND, TERMS, VALIDATORS
@@ -58,6 +60,7 @@ def test_of_two_workers_each_is_judged_by_the_other_and_a_label_of_no_class_says
     assert scores_by_counts([b"\0\2", b"\0\2"], counts, 2, 2) == (0, 0), "they agree on the second in nothing"
     assert scores_by_counts([b"\0\1"], counts[:1], 2, 2) == (0,)
     assert scores_by_counts([], [], 2, 2) == ()
+    assert ptsc.scores([b"\0\2", b"\0\2"], 2) == (-500_000,) * 2, "worth 3/2 smoothed, less two; and no more"
     assert median_scores([b"\0"], 2) == (0,)
     assert median_scores([b"\0\1", b"\0\1"], 2) == (2_000_000, 2_000_000)
 
@@ -139,6 +142,23 @@ def test_eight_slices_pick_and_then_the_seed_is_hashed() -> None:
     assert asked[8:16] == list(range(100, 108))
     assert asked[16:24] == list(range(100, 108)), "and hashed again after eight more"
     assert len(asked) == 64
+
+
+def test_a_coalition_of_chance_is_as_large_as_often_as_its_distribution_says() -> None:
+    player, code = Player(vote_game(2, 1, 800_000, 900_000, pool=4)), Strategy("code", constant(2, 0), 500_000)
+    sizes = [player.reports(code, player.round(Rng(number)), Rng(number))[0] for number in range(900)]
+    assert set(sizes) == {1, 2}
+    assert abs(sizes.count(2) - 300) < 4 * (900 * 2 / 9) ** 0.5
+
+
+def test_who_says_the_same_always_varies_only_with_how_many_others_speak() -> None:
+    """Of two workers the first says 0 always, and the second says something about every other sample.
+
+    How rare 0 is, is estimated from the same samples, so its score is how many of them are spoken of.
+    """
+    labels = [bytes(240), bytes([0, 1, 2, 2]) * 60]
+    spread = 0.25 * 240 / 239
+    assert variance(labels, 2, 40)[0] == pytest.approx((1 - 40 / 240) * spread / 40)
 
 
 # -- accounts ----------------------------------------------------------------------------------------------------------

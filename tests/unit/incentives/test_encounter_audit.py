@@ -11,7 +11,7 @@ from p2pfd.core import encounter_where as where_
 from p2pfd.core.encounter_claims import ComeBack, Join, Leave, Vacate
 from p2pfd.core.encounter_events import Opened, Settled
 from p2pfd.core.ids import Amount
-from p2pfd.incentives.encounter_audit import End, SeatBook
+from p2pfd.incentives.encounter_audit import End, Judge, SeatBook
 from tests.unit.incentives.meetings import (
     BOND,
     LEARNER,
@@ -116,6 +116,18 @@ def test_a_verdict_takes_more_than_half_of_the_committee_and_of_the_votes(
     votes: tuple[bool | None, ...], verdict: str
 ) -> None:
     assert Audited().judged(*votes).verdict == verdict
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_a_verdict_is_the_majoritys_for_every_ballot_there_can_be(size: int) -> None:
+    blank = Judge(0, None, None, (0, 0), 0, 0, 0, 0)
+    for voting in range(size + 1):
+        for valid in range(voting + 1):
+            votes = [True] * valid + [False] * (voting - valid) + [None] * (size - voting)
+            end = End(TERMS, tuple(replace(blank, vote=vote) for vote in votes), 0, 0, 0, 0)
+            against = voting - valid
+            counts = voting > size - voting and valid != against
+            assert end.verdict == (("valid" if valid > against else "invalid") if counts else "none")
 
 
 def test_who_judged_sees_what_its_vote_was_worth() -> None:

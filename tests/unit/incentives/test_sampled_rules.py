@@ -209,3 +209,20 @@ def test_no_sibling_counts_more_samples_than_stand_beneath_it() -> None:
     assert refused_with(9) == "market: counts too many"
     assert refused_with(9 << 17) == "market: counts too many"
     assert refused_with(1 << 17 * 15) == "market: counts too many"
+
+
+def test_a_count_has_seventeen_bits_for_fifteen_classes_and_none_beyond() -> None:
+    """The count beside the second word is false: what no word can say is told at once, the rest by its tree."""
+    for counted, reason in ((2**255 - 1, "counts too many"), (2**255, "counts too many"), (1, "not in the tree")):
+        told = Told()
+        told.opens(replace(TERMS, samples=128, picks=2))
+        packed = pack(LABELS[ANN][:128])
+        first = (hashlib.sha256(packed[:32]).digest(), word_counts(packed[:32], 2))
+        second = (hashlib.sha256(packed[32:]).digest(), counted)
+        top = sum_node(first, second)
+        told.does(ANN, CommitLabels(TASK, R0, sum_commitment(TASK, R0, ANN, SALT, top)))
+        told.bound(BOB, CAT)
+        told.chain.number += 2
+        told.does(EVE, DrawSamples(TASK, R0))
+        shows = RevealWords(TASK, R0, SALT, top, words_of(packed, (0, 1)), ((second,), (first,)))
+        assert told.refused(ANN, shows) == f"market: {reason}"

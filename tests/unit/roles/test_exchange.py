@@ -314,6 +314,28 @@ def test_waits_end_when_they_would_have_and_newcomers_are_greeted_once_a_second(
         assert SetTimer(DEADLINE, Tick(due)) in again.handle(Tick(now), Restored())
 
 
+def test_newcomers_come_in_crowds_and_are_greeted_together() -> None:
+    machine = Exchange(seat(0, 9, members={}))
+    machine.handle(Tick(0), Started())
+    timers = []
+    for other in (1, 2, 3):
+        effects = machine.handle(Tick(5), Heard(1, PEERS[other], Hello(PEERS[other], ACCOUNTS[other], b"", b"")))
+        timers += [each for each in effects if isinstance(each, SetTimer)]
+    assert timers == [SetTimer("greet", Tick(1_000_005))]
+    assert machine.handle(Tick(1_000_005), TimerFired("greet")) == (Publish(machine.seat.hello),)
+
+
+def test_a_merge_that_nobody_waits_for_is_told_and_left() -> None:
+    machine = Exchange(seat(0, 3))
+    machine.handle(Tick(0), Started())
+    for stage in (Stage.SHARE, Stage.GATHER):
+        assert machine.stage is stage
+        effects = machine.handle(Tick(1), Computed("merge/0", Merged(blob(0, 0))))
+        assert [each.name for each in effects if isinstance(each, Emit)] == ["compute.late"]
+        assert (machine.round, machine.stage) == (0, stage)
+        machine.handle(Tick(2), Computed("share/0", Shared(blob(0, 0), 9)))
+
+
 def test_a_quorum_never_asks_for_more_than_there_are_partners() -> None:
     machine = Exchange(seat(0, 4, quorum=4), partners=1)
     machine.handle(Tick(0), Started())

@@ -142,6 +142,16 @@ def test_who_was_suspended_enrols_again_while_a_round_is_left_to_enter() -> None
         assert claims(made.handle(Tick(6), ChainSaw(WorkerSuspended(TASK, RoundId(0), CROWD[1])))) == []
 
 
+def test_each_enrolment_is_another_intent() -> None:
+    made = node()
+    intents = []
+    for rnd in range(3):
+        made.handle(Tick(5), opened(rnd))
+        effects = made.handle(Tick(6), ChainSaw(WorkerSuspended(TASK, RoundId(rnd), CROWD[0])))
+        intents += [each.intent for each in effects if isinstance(each, Submit)]
+    assert intents == ["enrol/2", "enrol/3", "enrol/4"], "the first was when it started"
+
+
 def test_labels_that_are_made_too_late_for_the_chain_are_not_sent() -> None:
     made = node()
     assert Compute("study/0", Study(RoundId(0))) in made.handle(Tick(5), opened())

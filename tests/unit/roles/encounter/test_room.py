@@ -9,7 +9,7 @@ import pytest
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.effects import SetTimer
 from p2pfd.core.encounter_events import Drawn, Opened, Settled
-from p2pfd.core.events import TimerFired
+from p2pfd.core.events import Started, TimerFired
 from p2pfd.core.ticks import SECOND
 from p2pfd.core.verdict import ACCEPT, Ignore
 from p2pfd.roles.encounter.deal import terms_of, word_of
@@ -17,7 +17,7 @@ from p2pfd.roles.encounter.device import MOST_JUDGED, NEXT
 from p2pfd.roles.encounter.work import Audited, Held
 from p2pfd.sim.encounters import BOND
 from p2pfd.wire.messages import Propose
-from tests.unit.roles.encounter.actors import ACCOUNTS, Actor, Meeting, neighbor, started, validator, where_drawn
+from tests.unit.roles.encounter.actors import ACCOUNTS, PEERS, Actor, Meeting, neighbor, started, validator, where_drawn
 
 THRESHOLD, PREPAYMENT = 2_000, 1_000
 
@@ -109,6 +109,16 @@ def test_an_encounter_that_was_never_opened_is_none_of_those_it_wants() -> None:
     actor.compute(Audited(0, 8_000))
     actor.live(TimerFired(NEXT))
     assert actor.stage == "ask"
+
+
+def test_one_other_is_enough_to_begin() -> None:
+    actor = Actor("learner", encounters=1, serves=0, validates=False)
+    for others, begun in ((0, 0), (1, 1)):
+        actor.members = {PEERS[name]: ACCOUNTS[name] for name in ("ada", "ben")[:others]}
+        actor.device = actor.fresh()
+        actor.live(Started())
+        actor.compute(Audited(0, 8_000))
+        assert len(actor.device.sides) == begun
 
 
 def test_it_begins_nothing_from_the_second_on_in_which_it_stands_down() -> None:

@@ -12,7 +12,7 @@ from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import ACCEPT
 from p2pfd.roles.encounter.work import Judged
 from p2pfd.wire.messages import Bind, Brief, Deliver
-from tests.unit.roles.encounter.actors import COMMITTEE, OTHER, Meeting, bound, briefed, reported
+from tests.unit.roles.encounter.actors import COMMITTEE, OTHER, Meeting, bound, briefed, reported, shown
 
 REPORTED, WINDOW, NOTHING = 150, 20, bytes(32)
 
@@ -137,6 +137,13 @@ def test_a_place_outside_of_the_committee_is_nobodys() -> None:
         wrong: Bind = dataclasses.replace(binds["ben"], place=place)
         assert getattr(ada.hear("ben", wrong), "reason", "") == "a commitment to another result"
     assert ada.hear("ben", binds["ben"]) is ACCEPT
+
+
+def test_a_vote_of_a_place_outside_of_the_committee_is_on_nothing_that_is_known() -> None:
+    meeting, shows = shown()
+    for place in (3, 6):
+        wrong = dataclasses.replace(shows["ben"], place=place)
+        assert getattr(meeting.judges["ada"].hear("ben", wrong), "reason", "") == "a vote on another result"
 
 
 def test_a_vote_in_the_dark_leaves_a_quarter_of_the_window() -> None:
