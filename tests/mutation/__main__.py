@@ -172,6 +172,12 @@ def _by_line(module: str, covered: dict[str, Any]) -> dict[str, list[str]]:
     return by_line
 
 
+def _key(mutant: Mutant, tests: list[str]) -> str:
+    """As long as this is the same, so is what becomes of a mutant."""
+    files = {ROOT / test.split("::")[0] for test in tests} | {_path(mutant.module)}
+    return hashlib.sha256(f"{mutant.name} {_digest(sorted(files))} {' '.join(tests)}".encode()).hexdigest()
+
+
 def _outcomes(todo: list[Mutant], covered: dict[str, Any], longest: float, jobs: int) -> dict[str, str]:
     """What becomes of each mutant, kept from run to run."""
     kept = KEPT / "outcomes.jsonl"
@@ -182,8 +188,7 @@ def _outcomes(todo: list[Mutant], covered: dict[str, Any], longest: float, jobs:
     waiting: list[tuple[Mutant, str, list[str]]] = []
     for mutant in todo:
         tests = _tests(mutant, covered, longest)
-        files = {ROOT / test.split("::")[0] for test in tests} | {_path(mutant.module)}
-        key = hashlib.sha256(f"{mutant.name} {_digest(sorted(files))} {' '.join(tests)}".encode()).hexdigest()
+        key = _key(mutant, tests)
         if not tests:
             found[mutant.name] = "not run"
         elif key in before:
@@ -194,7 +199,11 @@ def _outcomes(todo: list[Mutant], covered: dict[str, Any], longest: float, jobs:
         workers = Workers(jobs)
         for module, tests in {mutant.module: tests[:5] for mutant, _, tests in waiting}.items():
             for site, due in ((FLAWLESS, "survived"), (MISSING, "killed")):
-                if (outcome := workers.tried(Mutant(module, 0, (), "a control", site), tests, covered)) != due:
+                control = Mutant(module, 0, (), f"control {site}", site)
+                key = _key(control, tests)
+                outcome = before.get(key) or workers.tried(control, tests, covered)
+                out.write(json.dumps({"key": key, "mutant": control.name, "outcome": outcome}) + "\n")
+                if outcome != due:
                     raise SystemExit(f"a control of {module} {outcome}; so no outcome would mean anything")
         each = pool.map(lambda one: workers.tried(one[0], one[2], covered), waiting)
         for number, ((mutant, key, _), outcome) in enumerate(zip(waiting, each, strict=True), 1):

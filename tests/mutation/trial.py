@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import resource
 import signal
@@ -25,7 +26,7 @@ LIBRARIES = ("pytest", "hypothesis.strategies", "trio", "numpy", "msgpack", "nac
 MEMORY = 4 << 30
 OPTIONS = ("-o", "faulthandler_timeout=0", "--assert=plain")
 """pytest's own way of loading modules would put the text on disk in the place of the mistake."""
-OUTCOMES = {0: "survived", 1: "killed", 2: "killed", 4: "killed"}
+OUTCOMES = {0: "survived", 1: "killed", 2: "killed", 4: "killed", -signal.SIGXCPU: "timeout"}
 """By pytest's exit code: a test failed, or a module could not be imported, by a test or by our own plugin."""
 
 
@@ -72,11 +73,15 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def noticed(mutant: Mutant, path: Path, tests: list[str], seconds: float) -> str:
-    """``killed`` when a test fails, ``timeout`` when none ends in time, ``survived``, or why nothing was tried."""
+    """``killed`` when a test fails, ``timeout`` when none ends in time, ``survived``, or why nothing was tried.
+
+    The seconds are the processor's, so that a busy machine notices nothing that no test does; who waits for ever
+    without using any is ended after eight times as long.
+    """
     child = os.fork()
     if child == 0:
-        _try(mutant, path, tests)
-    deadline = time.monotonic() + seconds
+        _try(mutant, path, tests, seconds)
+    deadline = time.monotonic() + 8 * seconds
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -87,8 +92,9 @@ def noticed(mutant: Mutant, path: Path, tests: list[str], seconds: float) -> str
     return "timeout"
 
 
-def _try(mutant: Mutant, path: Path, tests: list[str]) -> None:
+def _try(mutant: Mutant, path: Path, tests: list[str], seconds: float) -> None:
     os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 5))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
