@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -58,17 +59,20 @@ class Mutant:
     site: int
     """Which place in the module, or one of the two numbers above."""
     choice: int = 0
+    twin: int = 0
+    """How many before it in the line have the same text."""
 
     @property
     def name(self) -> str:
         """What it is called in tables and in the file of explanations."""
-        return f"{self.module}:{self.line}: {self.what}"
+        return f"{self.module}:{self.line}: {self.what}" + (f" ({self.twin + 1})" if self.twin else "")
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """All mistakes that are tried in a module, in the order of its text."""
     tree = ast.parse(source)
     later = [range(node.body[0].lineno, (node.end_lineno or 0) + 1) for node in ast.walk(tree) if _is_function(node)]
+    same = Counter[tuple[int, str]]()
     for number, (node, statement) in enumerate(_sites(tree)):
         last = statement.body[0].lineno - 1 if _has_body(statement) else statement.end_lineno or statement.lineno
         lines = tuple(range(statement.lineno, max(last, statement.lineno) + 1))
@@ -78,7 +82,8 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             what = _told(node, choice)
             if what is None:
                 break
-            yield Mutant(module, node.lineno, lines, what, number, choice)
+            yield Mutant(module, node.lineno, lines, what, number, choice, same[node.lineno, what])
+            same[node.lineno, what] += 1
 
 
 def wrong(source: str, mutant: Mutant) -> ast.Module:
