@@ -121,10 +121,9 @@ class Looks:
         whole = self.machine[inside[-1]] - self.machine[inside[0]]
         return max(0.0, whole - sum(more.values()) + sum(less.values())) / (ended - begun)
 
-    def heaviest(self, first: float, last: float) -> int:
-        """The most memory at any weighing from one time to the other; of all, where there was none between."""
-        inside = [weight for when, weight in self.weights if first <= when <= last]
-        return max(inside or [weight for _, weight in self.weights], default=0)
+    def heaviest(self, first: float, last: float) -> int | None:
+        """The most memory at any weighing from one time to the other; None where there was none between."""
+        return max((weight for when, weight in self.weights if first <= when <= last), default=None)
 
     def nodes(self) -> list[int]:
         """The nodes' processes."""

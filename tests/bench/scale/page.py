@@ -182,7 +182,7 @@ def limit(outcomes: Sequence[Outcome]) -> str:
             if name == CHAIN and min(most, waiting or most) > SEATS:
                 found += f" A label market has {SEATS} seats and never gets there."
             lines.append(found)
-        room = trusted(points(series, outcomes, lambda row: row.found["memory"] * row.cell.nodes))
+        room = trusted(points(series, outcomes, _memory))
         full = None if room is None else reached(room, here["memory_gb"] * 1e9)
         if room is not None and full is not None:
             lines.append(
@@ -190,6 +190,12 @@ def limit(outcomes: Sequence[Outcome]) -> str:
                 f"which is all of the machine's memory at {full:.0f} nodes."
             )
     return "\n".join(lines) or tables.NOTHING
+
+
+def _memory(row: tables.Row) -> float | None:
+    """Of all processes together, where it was weighed while rounds went on."""
+    each: float | None = row.found["memory"]
+    return None if each is None else each * row.cell.nodes
 
 
 def bottleneck(outcomes: Sequence[Outcome]) -> str:

@@ -132,6 +132,11 @@ def last_word(out: Path) -> Mapping[str, Any]:
     return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
 
 
+def of_each(whole: int | None, nodes: int) -> float | None:
+    """A node's part of what all take together."""
+    return None if whole is None else whole / nodes
+
+
 def _learnt(cell: Cell, mesh: Path, looks: Looks, told: Mapping[str, Any]) -> Outcome:
     """A mesh with rounds: from the second one's opening to the last one's, and bytes from the first one's end."""
     times = opened(mesh)
@@ -151,7 +156,7 @@ def _learnt(cell: Cell, mesh: Path, looks: Looks, told: Mapping[str, Any]) -> Ou
         "sent_before": before,
         "label_bytes": told["label_bytes_per_node"] / told["rounds"],
         "weights_bytes": told["fedavg_bytes_per_node"] / told["rounds"],
-        "memory": looks.heaviest(times[1], times[-1]) / cell.nodes,
+        "memory": of_each(looks.heaviest(times[1], times[-1]), cell.nodes),
         "others": looks.others(times[1], times[-1]),
         "gas": sum(sum(each.values()) for each in paid) / len(paid) / cell.nodes if paid else None,
         "gas_to_settle": sum(each.get("settle", 0) for each in paid) / len(paid) / cell.nodes if paid else None,
@@ -175,7 +180,7 @@ def _met(cell: Cell, mesh: Path, looks: Looks, told: Mapping[str, Any]) -> Outco
         "cpu": sum(spent.values()) / ended,
         "cpu_by_part": {part: used / ended for part, used in sorted(spent.items())},
         "sent": traffic.sent_since(histories, first) / ended,
-        "memory": looks.heaviest(first, last) / cell.nodes,
+        "memory": of_each(looks.heaviest(first, last), cell.nodes),
         "others": looks.others(first, last),
         "gas": paid / ended,
         "calls": calls / ended,

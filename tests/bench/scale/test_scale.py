@@ -187,7 +187,8 @@ def test_looks_see_what_a_process_uses() -> None:
     assert looks.between(first, last)["supervisor"] >= 0.25
     assert looks.machine[1] > looks.machine[0]
     assert looks.at(first - 1) == looks.history[0][1]
-    assert looks.heaviest(0, 1) == looks.weights[0][1], "nothing was weighed then, so it is the most of all"
+    assert looks.heaviest(last, last + 60) == looks.weights[0][1]
+    assert looks.heaviest(0, 1) is None, "nothing was weighed then"
     assert proportional_kb(child.pid) == 0
 
 
@@ -266,6 +267,12 @@ def test_a_limit_counts_the_waiting_that_was_seen() -> None:
     assert "a round took 2.00 times as long as its processor time" in page.limit(waited)
     assert "so it is a minute at **73 nodes**" in page.limit(waited)
     assert page.limit(waited[:2]) == tables.NOTHING, "two points are always on a line"
+
+
+def test_runs_that_were_too_short_to_be_weighed_have_no_memory() -> None:
+    short = [{**one, "memory": None} for one in some(["nodes"])]
+    assert "memory" not in page.limit(short)
+    assert "| 0.600 | 0.600 | – | 0.000 | 50.0 | 100 | – | 188 |" in tables.nodes(short)
 
 
 def test_an_idle_machine_is_not_said_to_have_worked() -> None:
