@@ -71,6 +71,7 @@ def test_phases_and_votes_have_the_numbers_that_the_contracts_keep_and_tell() ->
     theirs = numbers("Encounters.vy")
     assert {lane.name: theirs[lane.name] for lane in Lane} == {lane.name: lane.value for lane in Lane}
     assert len(Lane) == 4
-    assert (Position().phase, Position(ballot=0b1110).states(2)) == (Lane.IDLE, [2, 3])
+    assert Position() == Position(nonce=0, phase=Lane(0), escrow=0, tag=(), ballot=0), "as in a word of zeros"
+    assert (Position().states(7), Position(ballot=0b1110).states(2)) == ([0] * 7, [2, 3])
     assert (encounter_award.VALID, encounter_award.INVALID) == (2, 3), "as `Settled` tells them, two bits a place"
     assert [theirs[rule.upper()] for rule in encounter_claims.RULES] == [0, 1, 2]

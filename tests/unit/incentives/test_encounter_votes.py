@@ -140,6 +140,13 @@ def test_once_all_are_bound_the_first_window_need_not_pass_and_the_last_vote_set
     assert meeting.parties() == (63, -90), "two of three found it worse"
 
 
+def test_before_a_report_nothing_is_bound_or_shown_on_chain() -> None:
+    meeting = Meeting().opens().draws()
+    meeting.commitments = (bytes(32),) * 3
+    assert meeting.refused(meeting.holder(0), commit(meeting, 0, True)) == "encounters: not reported"
+    assert meeting.refused(STRANGER, meeting.reveal(0, True)) == "encounters: not reported"
+
+
 def test_only_a_member_is_bound_by_itself_or_by_its_signature() -> None:
     meeting = Meeting().opens().at(5).reports()
     claim = commit(meeting, 0, True)

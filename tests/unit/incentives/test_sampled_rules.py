@@ -226,3 +226,19 @@ def test_a_count_has_seventeen_bits_for_fifteen_classes_and_none_beyond() -> Non
         told.does(EVE, DrawSamples(TASK, R0))
         shows = RevealWords(TASK, R0, SALT, top, words_of(packed, (0, 1)), ((second,), (first,)))
         assert told.refused(ANN, shows) == f"market: {reason}"
+
+
+def test_labels_behind_the_last_sample_are_refused_though_they_were_bound() -> None:
+    told = Told()
+    told.opens(replace(TERMS, picks=4))
+    packed = pack(PATTERN[0][:199])  # the last sample is left blank, and there is a label in the place behind it
+    last = int.from_bytes(packed[96:], "big") & ~(15 << 4 * 8)
+    packed = packed[:96] + last.to_bytes(32, "big")
+    top = sum_root(packed, 2)
+    told.does(ANN, CommitLabels(TASK, R0, sum_commitment(TASK, R0, ANN, SALT, top)))
+    told.bound(BOB, CAT)
+    told.chain.number += 2
+    told.does(EVE, DrawSamples(TASK, R0))
+    places = (0, 1, 2, 3)
+    shows = RevealWords(TASK, R0, SALT, top, words_of(packed, places), tuple(sum_path(packed, 2, at) for at in places))
+    assert told.refused(ANN, shows) == "market: labels past the samples"

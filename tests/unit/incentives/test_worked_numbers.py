@@ -171,6 +171,7 @@ def test_a_coalition_has_one_seat_at_least_and_on_a_committee_what_the_draw_give
     market, pair = label_game(10, 3, 5, 800_000), vote_game(2, 1, 800_000, 900_000, pool=4)
     assert coalition_sizes(market, 0) == coalition_sizes(market, 1) == ((1, 1),)
     assert coalition_sizes(market, 300_000) == ((3, 1),)
+    assert coalition_sizes(vote_game(3, 1, 800_000, 900_000, pool=10), 100_000) == ((1, 1),), "it is all of the tenth"
     # Half of four are two: beside the one seat, the other is drawn from three, one of them a partner's.
     assert [(size, float(chance)) for size, chance in coalition_sizes(pair, 500_000)] == [
         (1, pytest.approx(2 / 3)),

@@ -62,6 +62,18 @@ def test_of_two_agreements_the_one_that_the_chain_knows_goes_on() -> None:
     assert [deal.terms for deal, _ in side(actor).agreed] == [opened]
 
 
+def test_what_the_chain_names_and_nobody_agreed_to_changes_nothing() -> None:
+    actor = learner(encounters=1)
+    agrees(actor)
+    actor.wait(13)
+    actor.fire("lapse")
+    second = agrees(actor)
+    actor.see(Opened(actor.claim(OpenEncounter).terms.key, 3))
+    actor.compute(Recalled(side(actor).case.sure, b"?" * 32))
+    assert side(actor).case.sure.neighbor == ACCOUNTS[second]
+    assert len(side(actor).agreed) == 2
+
+
 def test_one_agreement_needs_no_question() -> None:
     actor = learner(encounters=1)
     agrees(actor)
@@ -90,6 +102,17 @@ def test_a_chain_that_is_away_has_refused_no_close() -> None:
         actor.live(Settled(submit.intent, Unknown("", "the chain could not be reached")))
     assert len(intents) == 1, "the same claim, however often it is made"
     assert actor.stage == "learn"
+
+
+def test_a_close_is_asked_for_eight_times_at_most() -> None:
+    actor = Meeting().agreed().opened().learner
+    asked = 0
+    while actor.device.sides:
+        actor.fire("close")
+        if actor.all(Submit):
+            asked += 1
+            actor.settle(refused="encounters: too early")
+    assert asked == 8
 
 
 def test_a_close_is_tried_again_a_second_later_each_time_and_not_while_the_chain_owes_an_answer() -> None:

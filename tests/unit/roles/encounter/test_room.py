@@ -9,8 +9,8 @@ import pytest
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.effects import SetTimer
 from p2pfd.core.encounter_events import Drawn, Opened, Settled
-from p2pfd.core.events import Started, TimerFired
-from p2pfd.core.ticks import SECOND
+from p2pfd.core.events import Restored, Started, TimerFired
+from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import ACCEPT, Ignore
 from p2pfd.roles.encounter.deal import terms_of, word_of
 from p2pfd.roles.encounter.device import MOST_JUDGED, NEXT
@@ -119,6 +119,27 @@ def test_one_other_is_enough_to_begin() -> None:
         actor.live(Started())
         actor.compute(Audited(0, 8_000))
         assert len(actor.device.sides) == begun
+
+
+def test_who_has_too_little_looks_again_when_its_patience_is_over_and_not_while_it_pays_in() -> None:
+    poor = Actor("learner", encounters=1, serves=0, validates=False)
+    poor.live(Started())
+    poor.compute(Audited(0, THRESHOLD - 1))
+    assert SetTimer(NEXT, Tick(poor.now + 5 * SECOND)) in poor.done
+    paying = Actor("learner", encounters=1, serves=0, validates=False)
+    paying.live(Started())
+    paying.compute(Audited(9_000, THRESHOLD - 1))
+    assert not [each for each in paying.all(SetTimer) if each.name == NEXT]
+
+
+def test_after_a_restart_whoever_waits_for_its_next_encounter_goes_on_at_once() -> None:
+    waiting, idle = own(encounters=2), own(encounters=0)
+    for actor, timers in ((waiting, [SetTimer(NEXT, waiting.now)]), (idle, [])):
+        again = actor.fresh()
+        again.restore(actor.device.snapshot())
+        actor.device = again
+        actor.live(Restored())
+        assert [each for each in actor.all(SetTimer) if each.name == NEXT] == timers
 
 
 def test_it_begins_nothing_from_the_second_on_in_which_it_stands_down() -> None:
