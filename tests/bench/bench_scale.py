@@ -75,7 +75,8 @@ def work(todo: Sequence[tuple[Cell, int]], wanted: int, kept: Path, limit: float
         minutes = (time.monotonic() - begun) / 60
         print(f"[{place}/{len(todo)}, {minutes:.1f} min] {cell.name} … ", end="", flush=True)
         outcome = {**measure(cell, 60 * limit), "machine": here}
-        keep(path_of(kept, cell, nth), outcome)
+        if not outcome["problem"] or not is_whole(kept, cell, nth):  # what went wrong does not replace what went well
+            keep(path_of(kept, cell, nth), outcome)
         print(told(cell, outcome), flush=True)
 
 
