@@ -240,21 +240,25 @@ class Workers:
         return answer
 
 
-def _known() -> dict[str, str]:
+def _known() -> list[dict[str, str]]:
     """Survivors that are explained: what they change is not behaviour, or what else is said of them."""
-    listed: list[dict[str, str]] = (
-        tomllib.loads(EXPLAINED.read_text()).get("survivor", []) if EXPLAINED.exists() else []
-    )
-    return {f"{entry['module']}: {entry['what']}": entry["why"] for entry in listed}
+    listed: list[dict[str, str]] = tomllib.loads(EXPLAINED.read_text())["survivor"]
+    return listed
 
 
-def _tell(todo: list[Mutant], found: dict[str, str], known: dict[str, str]) -> int:
+def _why(mutant: Mutant, known: list[dict[str, str]]) -> str | None:
+    """What is said of a mutant in a line that holds this text."""
+    text = _path(mutant.module).read_text().splitlines()[mutant.line - 1]
+    fitting = (one for one in known if (one["module"], one["what"]) == (mutant.module, mutant.what))
+    return next((one["why"] for one in fitting if one["where"] in text), None)
+
+
+def _tell(todo: list[Mutant], found: dict[str, str], known: list[dict[str, str]]) -> int:
     by_package: dict[str, Counter[str]] = defaultdict(Counter)
     unexplained = []
     for mutant in todo:
         outcome = found[mutant.name]
-        why = known.get(f"{mutant.module}: {mutant.what}")
-        if outcome in ("survived", "not run") and why is not None:
+        if outcome in ("survived", "not run") and _why(mutant, known) is not None:
             outcome = "explained"
         elif outcome in ("survived", "not run"):
             unexplained.append((mutant, outcome))
