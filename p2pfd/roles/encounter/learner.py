@@ -72,7 +72,6 @@ class Learner(Side):
         """What neighbors have signed; the last one is the one to open, or that was opened."""
         self.takes = 0
         self.certain = False
-        self.learnt = False
 
     def begin(self, now: Tick) -> Effects:
         """Make a request."""
@@ -245,7 +244,7 @@ class Learner(Side):
 
     def on_taken(self, now: Tick, outcome: Taken) -> Effects:
         """The learner is better for it."""
-        self.stage, self.learnt = OVER, True
+        self.stage = OVER
         return [self.tell("learnt", weights=outcome.weights, **outcome.figures)]
 
     def on_untaken(self, now: Tick) -> Effects:

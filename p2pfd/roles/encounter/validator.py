@@ -102,7 +102,6 @@ class Validator(Side):
         self.voted_on = b""
         """The result that the vote is about."""
         self.mine: Signature | None = None
-        self.told = False
 
     def begin(self, now: Tick) -> Effects:
         """Ask the chain what this is about."""

@@ -203,6 +203,14 @@ def test_what_is_heard_is_judged(message, verdict) -> None:
     assert isinstance(answer.verdict, verdict)
 
 
+def test_offers_of_the_next_four_rounds_are_kept() -> None:
+    machine = Exchange(seat(0, 4, rounds=20))
+    machine.handle(Tick(0), Started())
+    for rnd in range(8):
+        machine.handle(Tick(1), Heard(1, PEERS[1], Offer(RoundId(rnd), blob(1, rnd), 5)))
+    assert sorted(machine.offers) == [0, 1, 2, 3, 4]
+
+
 def test_the_first_offer_of_a_round_counts() -> None:
     machine = Exchange(seat(0, 4))
     machine.handle(Tick(0), Started())
