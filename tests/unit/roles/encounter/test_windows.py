@@ -10,9 +10,21 @@ from p2pfd.core.effects import Submit
 from p2pfd.core.encounter_events import Committed
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import ACCEPT
+from p2pfd.roles.encounter.case import Case
+from p2pfd.roles.encounter.deal import terms_of
 from p2pfd.roles.encounter.work import Judged
 from p2pfd.wire.messages import Bind, Brief, Deliver
-from tests.unit.roles.encounter.actors import COMMITTEE, OTHER, Meeting, bound, briefed, reported, shown
+from tests.unit.roles.encounter.actors import (
+    ACCOUNTS,
+    COMMITTEE,
+    OTHER,
+    Actor,
+    Meeting,
+    bound,
+    briefed,
+    reported,
+    shown,
+)
 
 REPORTED, WINDOW, NOTHING = 150, 20, bytes(32)
 
@@ -144,6 +156,21 @@ def test_a_vote_of_a_place_outside_of_the_committee_is_on_nothing_that_is_known(
     for place in (3, 6):
         wrong = dataclasses.replace(shows["ben"], place=place)
         assert getattr(meeting.judges["ada"].hear("ben", wrong), "reason", "") == "a vote on another result"
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_accepted_is_what_more_than_half_voted_on_and_more_of_these_for_than_against(size: int) -> None:
+    case = Case(Actor("ada").device.office, 5)
+    case.terms = dataclasses.replace(
+        terms_of(Meeting().propose.terms, ACCOUNTS["learner"], ACCOUNTS["neighbor"]), size=size
+    )
+    for voting in range(size + 1):
+        for valid in range(voting + 1):
+            states = [2] * valid + [3] * (voting - valid) + [1] * (size - voting)
+            case.end, case.outcome = "settled", sum(state << 2 * place for place, state in enumerate(states))
+            assert case.accepted == (voting > size - voting and valid > voting - valid)
+            case.end = "voided"
+            assert not case.accepted
 
 
 def test_a_vote_in_the_dark_leaves_a_quarter_of_the_window() -> None:
