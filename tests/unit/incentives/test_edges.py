@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -159,6 +160,23 @@ def test_who_says_the_same_always_varies_only_with_how_many_others_speak() -> No
     labels = [bytes(240), bytes([0, 1, 2, 2]) * 60]
     spread = 0.25 * 240 / 239
     assert variance(labels, 2, 40)[0] == pytest.approx((1 - 40 / 240) * spread / 40)
+
+
+def test_a_variance_is_what_leaving_out_one_sample_after_the_other_says() -> None:
+    """The jackknife knows no formula. Half of the samples are spoken of by one worker alone."""
+    rows, rng = Player(label_game(4, 3, 240, 800_000)).round(Rng(b"crowd")).honest, Rng(b"blanks")
+    silent = [rng.below(2) == 0 for _ in range(240)]
+    blanked = (bytes(3 if quiet else label for label, quiet in zip(row, silent, strict=True)) for row in rows[1:])
+    labels = [rows[0], *blanked]
+
+    def mean(rows: list[bytes]) -> list[float]:
+        return [score / len(rows[0]) / ptsc.SCALE for score in ptsc.scores(rows, 3)]
+
+    whole = mean(labels)
+    parts = [mean([row[:at] + row[at + 1 :] for row in labels]) for at in range(240)]
+    for worker, stated in enumerate(variance(labels, 3, 40)):
+        spread = statistics.variance(240 * whole[worker] - 239 * part[worker] for part in parts)
+        assert stated == pytest.approx((1 - 40 / 240) * spread / 40, rel=0.05)
 
 
 # -- accounts ----------------------------------------------------------------------------------------------------------
