@@ -46,7 +46,7 @@ format: install-dev ## write the code in the one style
 	@$(BIN)/ruff format .
 
 coverage: install-dev ## how many lines of the pure packages their quick tests run; fails under nine tenths
-	@$(BIN)/python -m tests.mutation --coverage
+	@$(BIN)/python -m tests.mutation --coverage $(ARGS)
 
 mutation: install-dev ## small mistakes in the pure packages, one at a time, and which the tests miss: ARGS="--sample 150 wire"
 	@$(BIN)/python -m tests.mutation $(ARGS)
