@@ -111,6 +111,7 @@ async def test_a_spawner_takes_over_what_was_started_before_there_was_an_event_l
         assert early.returncode == 0
 
 
+@pytest.mark.usefixtures("importable")
 def test_what_was_started_early_ends_at_once_where_nobody_takes_it_over(tmp_path: Path) -> None:
     early = hatched(tmp_path)
 
