@@ -95,6 +95,7 @@ def machine(outcomes: Sequence[Outcome]) -> str:
     lines = [
         f"- Machine: {'; '.join(machines)}.",
         f"- {sum(outcome['runs'] for outcome in good)} runs of {len(good)} kinds.",
+        *spread(good),
         f"- Load when a run began: {min(loads):.1f} to {max(loads):.1f}; "
         f"meanwhile other processes kept {min(others):.1f} to {max(others):.1f} cores busy.",
         "- Versions: " + ", ".join(f"{name} {each}" for name, each in versions.items()) + ".",
@@ -105,6 +106,18 @@ def machine(outcomes: Sequence[Outcome]) -> str:
             "more than on an idle machine, since whoever waits asks again. Bytes and gas are hardly touched by it."
         )
     return "\n".join(lines)
+
+
+def spread(good: Sequence[Outcome]) -> list[str]:
+    """How far runs of one kind are from each other, where there are several of one."""
+    several = [outcome for outcome in good if outcome["runs"] > 1]
+    if not several:
+        return []
+    most = max(outcome["spread"] for outcome in several)
+    return [
+        f"- {len(several)} kinds have several runs, of which the dearest took up to {100 * most:.0f} % more processor "
+        "time than the cheapest: differences below that say nothing, and the lines and limits below are as uncertain."
+    ]
 
 
 def missing(outcomes: Sequence[Outcome], cells: Sequence[Cell]) -> str:

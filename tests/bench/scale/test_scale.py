@@ -42,6 +42,7 @@ def outcome(cell: Cell, cpu: float, **more: Any) -> dict[str, Any]:
         "load": 0.1,
         "others": 0.05,
         "runs": 1,
+        "spread": 0.0,
         "whole_seconds": 60.0,
         "rounds": 6,
         "round_seconds": 2.0,
@@ -217,7 +218,8 @@ def test_of_several_runs_the_one_with_the_least_work_counts(tmp_path: Path) -> N
     keep(path_of(tmp_path, cell, 5), {"format": FORMAT - 1, **outcome(cell, 0.1)})
     found = known(tmp_path, cell)
     assert len(found) == 4
-    assert (best(found)["cpu"], best(found)["runs"]) == (0.2, 3)
+    assert (best(found)["cpu"], best(found)["runs"], best(found)["spread"]) == (0.2, 3, pytest.approx(1.0))
+    assert "up to 100 % more processor time" in page.machine([best(found)])
     assert [is_whole(tmp_path, cell, nth) for nth in range(1, 7)] == [True, True, True, False, False, False]
     assert best([one for one in found if one["problem"]])["problem"] == "cut off"
     assert known(tmp_path, SERIES["nodes"][1]) == []
