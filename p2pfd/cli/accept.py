@@ -151,5 +151,5 @@ def may_begin(manifest: Manifest, outlook: Outlook, args: argparse.Namespace, sc
             f"{tokens(outlook.missing_tokens)} tokens are missing (of {chain.token})",
             f"ask {manifest.requester} to send them to {outlook.account}",
         )
-    if outlook.caps.live:
+    if outlook.caps.live and not args.dry_run:
         consent.agree(f"take part on chain {chain.chain_id} ({chain.profile}), with real funds?", args.yes, screen)

@@ -88,7 +88,7 @@ async def _do(desk: Desk, name: str, claim: Leave | Vacate | Withdraw | Unstake,
         if why.endswith(_EARLY):
             return False
         raise ChainError(f"the chain did not take {name}: {why}", "say it again: what was done stays done")
-    screen.say(f"{name:<8}in block {receipt.block} · {receipt.cost:,} gas · {receipt.ref}")
+    screen.say(f"{name:<8} in block {receipt.block} · {receipt.cost:,} gas · {receipt.ref}")
     return True
 
 
