@@ -53,7 +53,7 @@ def written(folder: Path, rounds: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "spread.toml"
     few = NODES <= 16
-    kind = {"chain": "embedded" if few else "none", "enrol": 120 + NODES, "wait": 30 if few else 2 * NODES}
+    kind = {"chain": "embedded" if few else "none", "enrol": 120 + NODES, "wait": 30 if few else NODES}
     path.write_text(PLAN.format(nodes=NODES, rounds=rounds, quorum=NODES // 2, **kind))
     return path
 
