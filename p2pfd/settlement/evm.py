@@ -31,7 +31,7 @@ PERMIT_SECONDS = 3600
 _UNUSED, _GATHER, _CLOSED = 0, 1, 5
 """Three of the phases in which a task can be, as the contracts number them."""
 _BEHIND = 20
-_LITTLE_GAS, _SPARE_GAS = 1_000_000, 100_000
+_LITTLE_GAS, _SPARE_GAS, _REFUSED_GAS = 1_000_000, 100_000, 250_000
 """So often an endpoint that is behind is asked again."""
 _PERMIT = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 C = TypeVar("C", bound=AnyClaim)
@@ -127,8 +127,8 @@ class EvmDesk(Generic[C]):
     async def _limit(self, claim: C, call: bytes) -> int:
         """A call's gas limit. A chain takes none that the account could not pay for, however little the call then uses:
 
-        where much may be used, it is what is used now and half as much again. ChainError where the call would fail now:
-        it would cost all the same, and hold up what is sent after it.
+        where much may be used, it is what is used now and half as much again; and little where the call would fail now,
+        so that it neither costs much nor holds up what comes after it.
         """
         most = self.contract.kind.gas_for(claim)
         if most <= _LITTLE_GAS or not self._sender.pays:
@@ -137,7 +137,7 @@ class EvmDesk(Generic[C]):
             return min(most, await self._estimate(call) * 3 // 2 + _SPARE_GAS)
         except RpcRefusal as refusal:
             if refusal.data or "revert" in refusal.message.lower():
-                raise _would_refuse(refusal, "it is asked again") from refusal
+                return min(most, _REFUSED_GAS)
             return most  # an endpoint that does not say
 
     async def final(self, ref: TxRef) -> Receipt:
@@ -229,9 +229,9 @@ class EvmSettlement(EvmDesk[ModeClaim]):
         return TaskState(account(requester), phase == _GATHER, phase == _CLOSED, rnd, deadline, taken.bit_count())
 
 
-def _would_refuse(refusal: RpcRefusal, fix: str = "") -> ChainError:
+def _would_refuse(refusal: RpcRefusal) -> ChainError:
     why = reason(refusal.data) if refusal.data else refusal.message
-    return ChainError(f"the chain would refuse: {why}", fix)
+    return ChainError(f"the chain would refuse: {why}")
 
 
 def _ask(to: Account, data: bytes, at: str = "latest") -> tuple[str, list[object]]:
