@@ -131,7 +131,7 @@ class EvmDesk(Generic[C]):
         so that it neither costs much nor holds up what comes after it.
         """
         most = self.contract.kind.gas_for(claim)
-        if most <= _LITTLE_GAS or not self._sender.pays:
+        if most <= _LITTLE_GAS or not self._caps.live:
             return most
         try:
             return min(most, await self._estimate(call) * 3 // 2 + _SPARE_GAS)

@@ -56,11 +56,6 @@ class Sender:
         self.trouble: ChainError | None = None
         """What went wrong last in the background; it is tried again."""
 
-    @property
-    def pays(self) -> bool:
-        """Whether gas is paid for here."""
-        return self._habits.fees.most > 0
-
     # -- sending -------------------------------------------------------------------------------------------------------
 
     async def send(

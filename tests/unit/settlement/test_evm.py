@@ -193,7 +193,7 @@ async def test_where_gas_is_paid_for_a_dear_call_may_use_what_it_takes_and_half_
         await free.submit(Deposit(Amount(1_000)))
         await free.submit(OpenTask(dataclasses.replace(terms(TASK), pot=Amount(0))))
         paying = Sender(on.rpc, A, CHAIN_ID, habits=Habits(fees=FeePolicy(most=GWEI)))
-        mine = EvmSettlement(on.rpc, on.watcher, on.spec, CAPS, A, paying)
+        mine = EvmSettlement(on.rpc, on.watcher, on.spec, dataclasses.replace(CAPS, live=True), A, paying)
 
         async def asked_for(claim: Claim) -> int:
             """The gas limit of the transaction that was sent."""
