@@ -118,7 +118,8 @@ class EvmDesk(Generic[C]):
         try:
             return await self._estimate(data)
         except RpcRefusal as refusal:
-            raise _would_refuse(refusal) from refusal
+            why = reason(refusal.data) if refusal.data else refusal.message
+            raise ChainError(f"the chain would refuse: {why}") from refusal
 
     async def _estimate(self, data: bytes) -> int:
         call = {"from": self._key.account, "to": self.contract.address, "data": "0x" + data.hex()}
@@ -227,11 +228,6 @@ class EvmSettlement(EvmDesk[ModeClaim]):
         if phase == _UNUSED:
             return None
         return TaskState(account(requester), phase == _GATHER, phase == _CLOSED, rnd, deadline, taken.bit_count())
-
-
-def _would_refuse(refusal: RpcRefusal) -> ChainError:
-    why = reason(refusal.data) if refusal.data else refusal.message
-    return ChainError(f"the chain would refuse: {why}")
 
 
 def _ask(to: Account, data: bytes, at: str = "latest") -> tuple[str, list[object]]:

@@ -242,7 +242,7 @@ class Rpc:
                     raise ChainError(f"{self.url} answered with more than {MAX_ANSWER} bytes", "ask for less")
             elif isinstance(event, h11.Response):
                 status, wish = event.status_code, dict(event.headers).get(b"retry-after", b"")
-                answer = Body(event.headers, MAX_ANSWER)
+                answer = Body(event.headers if status == _OK else (), MAX_ANSWER)  # a refusal's page is not read
             elif isinstance(event, h11.EndOfMessage):
                 break
             elif not isinstance(event, h11.InformationalResponse):

@@ -117,7 +117,8 @@ async def test_a_refusal_after_another_try_is_marked() -> None:
 async def test_what_stays_wrong_is_told_without_the_key_in_the_path(
     status: int, error: type[ChainError], said: str
 ) -> None:
-    async with endpoint(lambda _: (status, [], b"")) as port:
+    page = [("content-encoding", "br")], b"a page, packed in a way that nobody asked for"
+    async with endpoint(lambda _: (status, *page)) as port:
         rpc = Rpc(f"http://user:word@127.0.0.1:{port}/v2/SECRET?apikey=SECRET", patience=0.1)
         with pytest.raises(error, match=said) as caught:
             await rpc.call("eth_chainId")
