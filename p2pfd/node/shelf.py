@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from p2pfd.durable import sync_directory, write_whole
@@ -58,7 +58,7 @@ class Shelf:
             self._at[notice.mark] = path
         self.remove(gone)
 
-    def keep(self, notice: Notice, gone: Iterable[Notice]) -> None:
+    def keep(self, notice: Notice, gone: Sequence[Notice]) -> None:
         """Write one, then remove those that went for it. When this returns, it outlives the machine's next crash."""
         self._last += 1
         name = f"{self._last:015}-{notice.source}-{notice.mark.hex()}.p2pfd"
@@ -66,8 +66,9 @@ class Shelf:
         try:
             write_whole(path, notice.text.encode() + b"\n")
             self._at[notice.mark] = path
-            self.remove(gone)
-            sync_directory(self._folder)
+            if gone:
+                self.remove(gone)
+                sync_directory(self._folder)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}", "check space and owner") from error
 
