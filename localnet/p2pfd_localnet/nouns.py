@@ -66,10 +66,7 @@ def _told(error: object) -> P2pfdError:
     """An error as the mesh told it, of the kind that it was."""
     if not isinstance(error, dict):
         return P2pfdError("the mesh answered something that makes no sense", "is it of another release than this?")
-    kind = getattr(errors, str(error.get("kind")), P2pfdError)
-    if not (isinstance(kind, type) and issubclass(kind, P2pfdError)):
-        kind = P2pfdError
-    return kind(str(error.get("what", "")), str(error.get("fix", "")))
+    return errors.error_of({**error, "error": error.get("what", "")})
 
 
 def _acting(table_of: Callable[[argparse.Namespace], Table]) -> Callable[[argparse.Namespace, Screen], int]:

@@ -12,8 +12,7 @@ from typing import IO
 
 import trio
 
-from p2pfd.cli import exits
-from p2pfd.errors import EnvironmentProblem, P2pfdError
+from p2pfd.errors import EnvironmentProblem, P2pfdError, error_of
 from p2pfd_localnet import hatch
 from p2pfd_localnet.events import NodeEvent, parse
 from p2pfd_localnet.zygote import ENTRY, GRACE, LINE
@@ -81,7 +80,7 @@ class Spawner:
                 if event is None:
                     continue
                 if event.name == "zygote.failed":
-                    raise _failed(event)
+                    raise error_of(event.fields)
                 yield event
 
     async def spawn(self, name: str, config: Path) -> None:
@@ -160,11 +159,6 @@ def _stream(pipe: IO[bytes]) -> trio.lowlevel.FdStream:
     """The same pipe for trio, and for nobody else."""
     with pipe:
         return trio.lowlevel.FdStream(os.dup(pipe.fileno()))
-
-
-def _failed(event: NodeEvent) -> P2pfdError:
-    kind = next((known for known, _ in exits.KINDS if known.__name__ == event.text("kind")), P2pfdError)
-    return kind(event.text("error"), event.text("fix"))
 
 
 def last_line(path: Path) -> str:

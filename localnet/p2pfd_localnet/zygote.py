@@ -30,12 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from p2pfd.errors import P2pfdError
+from p2pfd.errors import EnvironmentProblem, P2pfdError
 
 LINE = 4096
 GRACE = 3.0
 ENTRY = "p2pfd.node.process:run"
-KIND = "EnvironmentProblem"
 ISOLATE, SOLO = "--isolate", "--solo"
 
 Entry = Callable[[Path, int, int], int]
@@ -119,7 +118,9 @@ class Zygote:
         except OSError as error:
             os.close(hear)
             os.close(control)
-            say({"node": name, "event": "failed", "error": f"cannot start a process: {error.strerror}", "kind": KIND})
+            what = f"cannot start a process: {error.strerror}"
+            problem = EnvironmentProblem(what, "end other programs, or raise the limit (ulimit -u)")
+            say({"node": name, "event": "failed", **problem.to_plain()})
             say({"node": name, "event": "exited", "code": 1, "signal": 0})
             return
         if pid == 0:
@@ -259,13 +260,11 @@ def main() -> int:
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         fix = "run `make install`, or `pip install p2pfd` in this environment"
-        say(
-            {"event": "zygote.failed", "error": f"the nodes cannot import {package}: {error}", "fix": fix, "kind": KIND}
-        )
+        problem = EnvironmentProblem(f"the nodes cannot import {package}: {error}", fix)
+        say({"event": "zygote.failed", **problem.to_plain()})
         return 9
     except P2pfdError as error:
-        kind = type(error).__name__
-        say({"event": "zygote.failed", "error": error.what, "fix": error.fix, "kind": kind})
+        say({"event": "zygote.failed", **error.to_plain()})
         return 9
     gc.collect()
     gc.freeze()  # the collector must not write to pages that all children share

@@ -22,7 +22,7 @@ from typing import Any
 from p2pfd.node import config, keys
 from p2pfd.node.telemetry import FILE as EVENTS_FILE
 from p2pfd_localnet.events import Tail
-from p2pfd_localnet.hatch import hatch
+from p2pfd_localnet.hatch import hatch, words_of
 from p2pfd_localnet.homes import save_settings
 from p2pfd_localnet.logs import shorten
 from p2pfd_localnet.state import State
@@ -96,7 +96,7 @@ class Host:
         home = self.state.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.state.task.write_text(task, encoding="utf-8")
-        words = (*flags, entry, *((str(self.state.task),) if warm and not flags else ()))
+        words = words_of(entry, (str(self.state.task),) if warm else (), isolate=bool(flags))
         self._process = hatch(self.state.zygote_log, words)
         (home / "zygote.pid").write_text(str(self._process.pid), encoding="ascii")
         self._asked = self.clock()
