@@ -12,11 +12,12 @@ SYSTEMS = (P2PFD, OFF_CHAIN, GRPC, MEMORY, FLOWER)
 CLEAN, ATTACK, CHURN = "clean", "attack", "churn"
 IID, UNEVEN, BETWEEN = "iid", "dirichlet:0.1", "dirichlet:1"
 SPOKEN = {IID: "IID", UNEVEN: "α = 0.1", BETWEEN: "α = 1"}
-ROUNDS = 10
+ROUNDS = {10: 10, 20: 4}
+"""For so many nodes: with ten rounds of twenty nodes, p2pfl's would not end within half an hour of all runs."""
 ATTACKERS, DYING = 0.2, 0.3
 DIES_AFTER = 3
 """Rounds; those that die do so in the next one."""
-LIMITS = {10: 180.0, 20: 240.0}
+LIMITS = {10: 180.0, 20: 200.0}
 """Seconds after which a run is cut off, for so many nodes."""
 PLAIN = "fedavg"
 
@@ -31,7 +32,7 @@ class Cell:
     trouble: str = CLEAN
     aggregator: str = ""
     seed: int = 1
-    rounds: int = ROUNDS
+    rounds: int = ROUNDS[10]
     slow: float = 1.0
     """By how much longer a run may take, and a node that is dead is waited for: for a machine with other work."""
 
@@ -97,4 +98,4 @@ def tiny(cell: Cell) -> Cell:
 
 def _of(system: str, nodes: int, partition: str, seed: int, trouble: str = CLEAN, aggregator: str = "") -> Cell:
     chosen = aggregator or ("" if system in OURS else PLAIN)
-    return Cell(system, nodes, partition, trouble, chosen, seed)
+    return Cell(system, nodes, partition, trouble, chosen, seed, ROUNDS[nodes])

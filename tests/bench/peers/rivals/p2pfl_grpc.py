@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -21,6 +22,8 @@ import task
 FIRST_PORT = 41_000
 """Free in a network namespace that nobody else is in."""
 PAUSE = 0.2
+GOODBYE = 5.0
+"""Seconds that a node has to stop, when all are done."""
 
 
 def address(number: int) -> str:
@@ -64,7 +67,9 @@ def run_node(folder: Path, number: int) -> None:
         keep(folder, number, node)
     task.say(folder, done=number)
     wait_for(folder, "done", told.nodes - len(told.dying))
-    node.stop()
+    stopping = threading.Thread(target=node.stop, daemon=True)
+    stopping.start()
+    stopping.join(GOODBYE)  # where it waits for others that have gone it does not come back
 
 
 def forked(folder: Path, number: int) -> int:
