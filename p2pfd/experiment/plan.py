@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from p2pfd import behaviours, plugins
+from p2pfd.behaviours import cast
 from p2pfd.core.encounter_claims import MAX_SIZE, RULES
 from p2pfd.core.ids import Amount
 from p2pfd.core.spec import MAX_SEATS, DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
@@ -129,8 +130,7 @@ class Plan:
 
     def counts(self) -> dict[str, int]:
         """How many nodes misbehave, by behaviour, in the order of their names; those of nobody are left out."""
-        found = {name: _count(name, many, self.nodes) for name, many in sorted(self.behaviours.items())}
-        return {name: count for name, count in found.items() if count}
+        return cast.counts(self.behaviours, self.nodes)
 
     def task(self, seed: int) -> TaskSpec:
         """The task that the mesh would be given."""
@@ -211,18 +211,3 @@ def check(plan: Plan) -> None:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise PlanError(f"{plan.nodes} nodes, and behaviours for all of them ({told})", "leave one honest at least")
     plan.task(0)
-
-
-def _count(name: str, many: object, nodes: int) -> int:
-    if isinstance(many, int) and not isinstance(many, bool) and many >= 0:
-        return many
-    if isinstance(many, str) and many.endswith("%") and len(many) <= 8:
-        try:
-            share = float(many[:-1])
-        except ValueError:
-            share = -1.0
-        if 0 <= share <= 100:
-            return round(nodes * share / 100)
-    raise PlanError(
-        f"behaviours.{name} is {many!r}", 'it must be a number of nodes, such as 2, or a share, such as "40%"'
-    )

@@ -11,11 +11,13 @@ from typing import Any
 
 from p2pfd import __version__
 from p2pfd.core.ids import Account, TaskId
-from p2pfd.errors import EnvironmentProblem, StorageError
+from p2pfd.database import Advice, opening, problem
+from p2pfd.errors import StorageError
 from p2pfd.settlement.api import GENESIS, Cursor
 
 FILE = "node.db"
 AFRESH = "restore it from a copy, or remove it to start afresh"
+_ADVICE = Advice("this node runs already: stop that process first", "check its directory's owner and mode", AFRESH)
 _STEPS: tuple[tuple[str, ...], ...] = (
     (
         "create table snapshot (task blob primary key, machine blob not null, learner blob not null,"
@@ -29,7 +31,6 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 )
 """What makes a file of each schema into one of the next; an empty file has schema 0. Steps are added, never changed."""
 SCHEMA = len(_STEPS)
-_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,10 @@ class Store(AbstractContextManager["Store"]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
-        except sqlite3.DatabaseError as error:
-            raise self._problem(error) from error
-        try:
+        with opening(path, _ADVICE, patience=1) as self._db:
             self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise self._problem(error) from error
-        except BaseException:
-            self._db.close()
-            raise
 
     def _prepare(self) -> None:
-        self._db.execute("pragma locking_mode = exclusive")
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        self._db.execute("begin immediate")  # takes the lock, and with it the file, until it is closed
         (version,) = self._db.execute("pragma user_version").fetchone()
         if version > SCHEMA:
             what = f"{self._path} has schema {version}, of a later release"
@@ -74,7 +61,6 @@ class Store(AbstractContextManager["Store"]):
             for statement in statements:
                 self._db.execute(statement)
         self._db.execute(f"pragma user_version = {SCHEMA}")
-        self._db.execute("commit")  # all steps or none
 
     def belongs_to(self, account: Account) -> None:
         """Be this account's from now on; StorageError where it is another's, whose machine would sign with our keys."""
@@ -122,26 +108,14 @@ class Store(AbstractContextManager["Store"]):
         try:
             self._db.execute(statement, row)
         except sqlite3.DatabaseError as error:
-            raise self._problem(error) from error
+            raise problem(self._path, error, _ADVICE) from error
 
     def _read(self, statement: str, row: tuple[object, ...]) -> tuple[Any, ...] | None:
         try:
             found: tuple[Any, ...] | None = self._db.execute(statement, row).fetchone()
         except sqlite3.DatabaseError as error:
-            raise self._problem(error) from error
+            raise problem(self._path, error, _ADVICE) from error
         return found
-
-    def _problem(self, error: sqlite3.DatabaseError) -> StorageError | EnvironmentProblem:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return EnvironmentProblem(
-                f"{self._path} is in use by another process", "this node runs already: stop that process first"
-            )
-        if name in _NO_ROOM or "disk is full" in str(error):
-            return EnvironmentProblem(f"no room to write {self._path}", "free some disk space and start again")
-        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
-            return EnvironmentProblem(f"cannot write {self._path}: {error}", "check its directory's owner and mode")
-        return StorageError(f"{self._path}: {error}", AFRESH)
 
     def close(self) -> None:
         """Close the database."""

@@ -16,10 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from p2pfd.core.ids import Account
+from p2pfd.database import Advice, opening, problem
 from p2pfd.errors import EnvironmentProblem, StorageError
 
 FILE = "outbox.db"
 """Its name in a node's home."""
+_ADVICE = Advice(
+    "let only one process use an account at a time",
+    "name a file you can write to",
+    "restore it from a copy: without it, payments may be made twice",
+)
 _SCHEMA = 1
 _TABLES = """
 create table if not exists intent (
@@ -93,25 +99,12 @@ class Outbox(AbstractContextManager["Outbox"]):
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0, check_same_thread=False)
         except OSError as error:
-            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", "name a file you can write") from error
-        except sqlite3.DatabaseError as error:
-            raise self._problem(error) from error
-        try:
+            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", _ADVICE.barred) from error
+        with opening(path, _ADVICE, threads=True) as self._db:
             self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise self._problem(error) from error
-        except BaseException:
-            self._db.close()
-            raise
 
     def _prepare(self) -> None:
-        self._db.execute("pragma locking_mode = exclusive")
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        self._db.execute("begin immediate")  # takes the lock, and with it the file, until it is closed
         (version,) = self._db.execute("pragma user_version").fetchone()
         if version not in (0, _SCHEMA):
             what = f"{self._path} has schema {version}"
@@ -119,7 +112,6 @@ class Outbox(AbstractContextManager["Outbox"]):
         for statement in _TABLES.split(";"):
             self._db.execute(statement)
         self._db.execute(f"pragma user_version = {_SCHEMA}")
-        self._db.execute("commit")
 
     def find(self, scope: str, name: str) -> Intent | None:
         """The intent of this name."""
@@ -230,19 +222,7 @@ class Outbox(AbstractContextManager["Outbox"]):
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise self._problem(error) from error
-
-    def _problem(self, error: sqlite3.DatabaseError) -> StorageError | EnvironmentProblem:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return EnvironmentProblem(
-                f"{self._path} is in use by another process", "let only one process use an account at a time"
-            )
-        if name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE"):
-            return EnvironmentProblem(f"no room to write {self._path}", "free some disk space and start again")
-        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
-            return EnvironmentProblem(f"cannot write {self._path}: {error}", "name a file you can write to")
-        return StorageError(f"{self._path}: {error}", "restore it from a copy: without it, payments may be made twice")
+            raise problem(self._path, error, _ADVICE) from error
 
     def close(self) -> None:
         """Close the file; what is unfinished is gone on with when it is opened again."""

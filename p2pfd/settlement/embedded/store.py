@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from p2pfd.database import Advice, opening
 from p2pfd.errors import EnvironmentProblem, StorageError
 from p2pfd.settlement.embedded.state import Account, Changes, World
 
 VERSION = 1
+_ADVICE = Advice(
+    "stop that chain, or name another directory",
+    "name a directory you can write to",
+    "this is no chain's state that can be used: name another directory",
+)
 _SCHEMA = """
 create table meta (name text primary key, value blob not null) without rowid;
 create table account (
@@ -75,33 +81,19 @@ class Store:
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
-            self._db.execute("pragma locking_mode = exclusive")
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = full")
-            self._db.execute("begin exclusive")
-            self._migrate()
-            self._db.execute("commit")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise EnvironmentProblem(
-                    f"the chain's state {path} is in use by another process",
-                    "stop that chain, or name another directory",
-                ) from error
-            raise StorageError(
-                f"the chain's state {path} cannot be opened: {error}", "name a directory you can write to"
-            ) from error
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise StorageError(f"{path} is not a chain's state: {error}", "name another directory") from error
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", _ADVICE.barred) from error
+        with opening(path, _ADVICE) as self._db:
+            self._migrate(path)
 
-    def _migrate(self) -> None:
+    def _migrate(self, path: Path | None) -> None:
         version = self._db.execute("pragma user_version").fetchone()[0]
         if version == 0:
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
             self._db.execute(f"pragma user_version = {VERSION}")
         elif version != VERSION:
-            raise sqlite3.DatabaseError(f"format {version}, this release reads {VERSION}")
+            raise StorageError(f"{path} has schema {version}, this release reads {VERSION}", _ADVICE.damaged)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -245,13 +245,13 @@ def test_another_chains_state_is_not_taken_over(on_disk: Path) -> None:
 def test_a_foreign_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "chain.sqlite"
     path.write_bytes(b"something else, and long enough to be looked at" * 100)
-    with pytest.raises(StorageError, match="is not a chain's state"):
+    with pytest.raises(StorageError, match="file is not a database: this is no chain's state"):
         Store(path)
     newer = tmp_path / "newer.sqlite"
     with sqlite3.connect(newer) as db:
         db.execute("pragma user_version = 99")
     db.close()
-    with pytest.raises(StorageError, match="format 99"):
+    with pytest.raises(StorageError, match="has schema 99"):
         Store(newer)
 
 
