@@ -61,12 +61,29 @@ def name_of(message: rpc_pb2.Message) -> bytes:
     return hashlib.sha256(message.from_id + message.seqno).digest()[:NAME_BYTES]
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A message: its bytes are missing where it was seen, and not accepted."""
+
+    topic: str
+    raw: bytes
+    author: bytes
+
+
 class Archive:
-    """The last messages, by topic and in the order in which they came; bounded in number and in bytes."""
+    """The last messages, by topic and in the order in which they came; bounded in number and in bytes.
+
+    Where there is no room, the author of whom most is here loses the oldest: who says a thing again and again pushes
+    out nobody else's only word.
+    """
 
     def __init__(self, count: int = KEPT, size: int = KEPT_BYTES) -> None:
         self._count, self._size = count, size
-        self._kept: OrderedDict[bytes, tuple[str, bytes]] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._by: dict[bytes, OrderedDict[bytes, None]] = {}
+        """The names of each author's messages, the oldest first."""
+        self._weights: Counter[bytes] = Counter()
+        """How much room each author takes: a share of all numbers for each message, and its bytes."""
         self._bytes = 0
         self.changes = 0
         """How many messages came in or were said so far."""
@@ -81,19 +98,35 @@ class Archive:
 
     def _put(self, message: rpc_pb2.Message, raw: bytes) -> None:
         name = name_of(message)
-        _, former = self._kept.get(name, ("", b""))
-        if former:
+        former = self._kept.get(name)
+        if former is not None and former.raw:
             return
-        self._kept[name] = message.topicIDs[0], raw
-        self.changes += 1
+        if former is None:
+            self._weights[message.from_id] += self._size // self._count
+        self._kept[name] = _Kept(message.topicIDs[0], raw, message.from_id)
+        self._kept.move_to_end(name)
+        own = self._by.setdefault(message.from_id, OrderedDict())
+        own[name] = None
+        own.move_to_end(name)
+        self._weights[message.from_id] += len(raw)
         self._bytes += len(raw)
+        self.changes += 1
         while len(self._kept) > self._count or self._bytes > self._size:
-            _, (_, gone) = self._kept.popitem(last=False)
-            self._bytes -= len(gone)
+            able = (author for author in self._weights if author != message.from_id or len(self._by[author]) > 1)
+            self._drop_from(max(able, key=self._weights.__getitem__, default=message.from_id))
+
+    def _drop_from(self, author: bytes) -> None:
+        """Let go of an author's oldest message."""
+        name, _ = self._by[author].popitem(last=False)
+        gone = len(self._kept.pop(name).raw)
+        self._bytes -= gone
+        self._weights[author] -= gone + self._size // self._count
+        if not self._by[author]:
+            del self._by[author], self._weights[author]
 
     def question(self, topic: Topic) -> bytes:
         """Which messages on a topic are here."""
-        names = (name for name, (where, _) in self._kept.items() if where == topic)
+        names = (name for name, kept in self._kept.items() if kept.topic == topic)
         return len(topic.encode()).to_bytes(2, "big") + topic.encode() + b"".join(names)
 
     def told(self, question: bytes) -> tuple[Topic, bool]:
@@ -103,7 +136,7 @@ class Archive:
 
     def summary(self, topic: Topic) -> bytes:
         """A topic and the sum of the names on it: two that have the same messages have the same sum."""
-        names = (name for name, (where, _) in self._kept.items() if where == topic)
+        names = (name for name, kept in self._kept.items() if kept.topic == topic)
         total = functools.reduce(operator.xor, (int.from_bytes(name, "big") for name in names), 0)
         return len(topic.encode()).to_bytes(2, "big") + topic.encode() + total.to_bytes(NAME_BYTES, "big")
 
@@ -116,17 +149,17 @@ class Archive:
 
     def count(self, topic: Topic) -> int:
         """How many messages on a topic are here."""
-        return sum(where == topic for where, _ in self._kept.values())
+        return sum(kept.topic == topic for kept in self._kept.values())
 
     def answer(self, question: bytes) -> bytes:
         """The messages on that topic that the asker lacks, oldest first; DecodeError when it is no question."""
         topic, known = _read(question)
         out = bytearray()
-        for name, (where, raw) in self._kept.items():
-            if where == topic and raw and name not in known:
-                if len(out) + 4 + len(raw) > ANSWER_BYTES:
+        for name, kept in self._kept.items():
+            if kept.topic == topic and kept.raw and name not in known:
+                if len(out) + 4 + len(kept.raw) > ANSWER_BYTES:
                     break
-                out += len(raw).to_bytes(4, "big") + raw
+                out += len(kept.raw).to_bytes(4, "big") + kept.raw
         return bytes(out)
 
 

@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from p2pfd.core.canonical import Plain
+from p2pfd.core.effects import SetTimer
 from p2pfd.core.events import Message
 from p2pfd.core.ids import Account, PeerId
+from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.wire.messages import Commit, Hello, Offer, Reveal
 
@@ -16,6 +18,9 @@ MOST_STRANGERS = 64
 MOST_MEMBERS = 1024
 """So many peers are known at most where a chain says who takes part: it has fewer seats."""
 MOST_KEPT = 4
+GREET = "greet"
+"""The timer after which a node says hello again, for those who came."""
+CROWD = 8
 Said = tuple[Commit | Reveal | Offer, bytes]
 """A message, and the bytes that its sender signed."""
 _KINDS: Mapping[str, Any] = MappingProxyType({"commit": Commit, "reveal": Reveal, "offer": Offer})
@@ -64,6 +69,12 @@ class Circle:
             return _FULL, False
         self.accounts[hello.peer] = hello.account
         return ACCEPT, True
+
+    def greeting(self, now: Tick) -> SetTimer:
+        """When a newcomer is to hear who is here: those who come in a crowd all at once, and the later the more are
+        here, since each of them greets. Without this a large mesh hears little but greetings while it comes together.
+        """
+        return SetTimer(GREET, after(now, max(1, len(self.accounts) // CROWD) * SECOND))
 
     def _let_go(self, workers: Collection[Account]) -> bool:
         idle = [peer for peer, account in self.accounts.items() if account not in workers and peer != self._me]

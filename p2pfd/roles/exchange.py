@@ -17,16 +17,15 @@ from p2pfd.core.canonical import Plain, decode, encode
 from p2pfd.core.effects import Answer, CancelTimer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer, Work
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Outcome, Restored, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, RoundId
-from p2pfd.core.ticks import SECOND, Tick, after
+from p2pfd.core.ticks import Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore, Reject, Verdict
 from p2pfd.errors import DecodeError
-from p2pfd.roles.circle import Circle
+from p2pfd.roles.circle import GREET, Circle
 from p2pfd.roles.distill.seat import Seat
 from p2pfd.roles.work import Conclude, Concluded
 from p2pfd.wire.messages import Hello, Offer
 
-DEADLINE, GREET = "deadline", "greet"
-GREET_AFTER = 1 * SECOND
+DEADLINE = "deadline"
 LOOKAHEAD = 4
 """Offers of so many later rounds are kept; of those who are further ahead, only how far."""
 SNAPSHOT_LIMIT = 4 * 1024 * 1024
@@ -223,7 +222,7 @@ class Exchange:
             return effects
         if not self.greeting and self.seat.hello is not None:
             self.greeting = True
-            effects.append(SetTimer(GREET, after(now, GREET_AFTER)))
+            effects.append(self.circle.greeting(now))
         for message, raw in self.circle.recall(hello.peer):
             if isinstance(message, Offer):
                 self._take(hello.account, message, raw)

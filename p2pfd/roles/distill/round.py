@@ -7,21 +7,19 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from p2pfd.core.canonical import Plain, decode, encode
-from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, SetTimer, accepted
+from p2pfd.core.effects import Answer, Compute, Effect, Emit, Field, Persist, Publish, accepted
 from p2pfd.core.events import ChainSaw, Computed, Event, Heard, Restored, Settled, Started, TimerFired
 from p2pfd.core.ids import Account, Digest, RoundId
 from p2pfd.core.labels import pack
-from p2pfd.core.ticks import SECOND, Tick, after
+from p2pfd.core.ticks import Tick
 from p2pfd.core.verdict import ACCEPT, Ignore, Verdict
 from p2pfd.errors import DecodeError
 from p2pfd.roles.ballot import EARLY, Ballot
-from p2pfd.roles.circle import MOST_MEMBERS, Circle
+from p2pfd.roles.circle import GREET, MOST_MEMBERS, Circle
 from p2pfd.roles.distill.seat import Phase, Seat
 from p2pfd.roles.work import Absorb, Absorbed, Adopt, Adopted, Conclude, Concluded, Studied, Study
 from p2pfd.wire.messages import Commit, Hello, Offer, Reveal
 
-GREET = "greet"
-GREET_AFTER = 1 * SECOND
 SNAPSHOT_LIMIT = 64 * 1024 * 1024
 _SNAPSHOT_VERSION = 3
 _BEFORE = 2
@@ -242,7 +240,7 @@ class DistillRound:
             return tuple(effects)
         if not self.greeting and self.seat.hello is not None:
             self.greeting = True  # newcomers come in crowds: greet them all at once, a little later
-            effects.append(SetTimer(GREET, after(now, GREET_AFTER)))
+            effects.append(self.circle.greeting(now))
         effects += self._met(now)
         for message, raw in self.circle.recall(hello.peer):  # it counts now as if it had been said now
             if not isinstance(message, Offer) and self.ballot.hear(hello.account, message, raw) is ACCEPT:

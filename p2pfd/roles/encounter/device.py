@@ -16,6 +16,7 @@ from p2pfd.core.ids import Account
 from p2pfd.core.ticks import SECOND, Tick, after
 from p2pfd.core.verdict import ACCEPT, Ignore
 from p2pfd.errors import DecodeError
+from p2pfd.roles.circle import GREET
 from p2pfd.roles.encounter.case import Standing
 from p2pfd.roles.encounter.deal import from_plain, proposed, terms_of, unfair
 from p2pfd.roles.encounter.learner import Learner
@@ -27,8 +28,7 @@ from p2pfd.roles.encounter.side import Answered, Side
 from p2pfd.roles.encounter.validator import Validator
 from p2pfd.wire.messages import Agree, Bind, Brief, Deliver, Hello, Propose, Show
 
-GREET, NEXT = "greet", "next"
-GREET_AFTER = 1 * SECOND
+NEXT = "next"
 SNAPSHOT_LIMIT = 16 * 1024 * 1024
 MOST_JUDGED = 256
 """So many encounters are judged at a time at most; each costs its learner and its neighbor an escrow."""
@@ -207,7 +207,7 @@ class Device:
         effects: Effects = [Answer(event.delivery, verdict)]
         if is_new and not self.greeting and self.desk.hello is not None:
             self.greeting = True
-            effects.append(SetTimer(GREET, after(now, GREET_AFTER)))
+            effects.append(self.office.circle.greeting(now))
         return effects
 
     def _take(self, now: Tick, who: Account, message: Message, raw: bytes) -> Answered:

@@ -8,7 +8,7 @@ import math
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2
 from trio.testing import MockClock
@@ -40,8 +40,8 @@ FAST = NetworkSettings(heartbeat_seconds=0.05)
 PEER = PeerId("12D3KooWBFe6c8HvYPEhSqPVrQBJijxE89ceeFKojkiFFhDtSm2i")
 
 
-def message(number: int, topic: str = "t", size: int = 3) -> rpc_pb2.Message:
-    return rpc_pb2.Message(from_id=b"author", seqno=number.to_bytes(8, "big"), topicIDs=[topic], data=bytes(size))
+def message(number: int, topic: str = "t", size: int = 3, author: bytes = b"author") -> rpc_pb2.Message:
+    return rpc_pb2.Message(from_id=author, seqno=number.to_bytes(8, "big"), topicIDs=[topic], data=bytes(size))
 
 
 def numbers(answer: bytes) -> list[int]:
@@ -69,6 +69,34 @@ def test_an_archive_is_bounded_in_number_and_in_bytes() -> None:
         small.keep(message(number, size=100))
     for archive in (few, small):
         assert numbers(archive.answer(Archive().question(Topic("t")))) == [7, 8, 9]
+
+
+def test_who_says_much_pushes_out_nobody_elses_only_word() -> None:
+    few, small = Archive(count=6), Archive(size=6 * message(0, size=100).ByteSize())
+    for archive in (few, small):
+        archive.keep(message(0, size=100, author=b"quiet1"))
+        archive.see(message(1, size=100, author=b"quiet2"))
+        for number in range(10, 30):
+            archive.keep(message(number, size=100))
+        archive.keep(message(2, size=100, author=b"quiet3"))
+    assert numbers(few.answer(Archive().question(Topic("t")))) == [0, 27, 28, 29, 2], "and one that was only seen"
+    assert numbers(small.answer(Archive().question(Topic("t")))) == [0, 26, 27, 28, 29, 2]
+    for archive in (few, small):
+        assert archive.question(Topic("t")).count(name_of(message(1, author=b"quiet2"))) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 60), st.booleans()), max_size=60))
+@settings(max_examples=500)
+def test_an_archive_never_holds_more_than_it_may(said: list[tuple[int, int, int, bool]]) -> None:
+    archive = Archive(count=5, size=200)
+    for author, number, size, accepted in said:
+        one = message(number, size=size, author=bytes([author]))
+        (archive.keep if accepted else archive.see)(one)
+        answer = archive.answer(Archive().question(Topic("t")))
+        assert archive.count(Topic("t")) <= 5
+        assert len(answer) - 4 * len(numbers(answer)) <= 200
+        if accepted and one.ByteSize() <= 200:
+            assert number in numbers(answer), "the last word is here"
 
 
 def test_an_answer_is_bounded_and_the_next_one_goes_on() -> None:

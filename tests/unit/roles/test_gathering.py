@@ -10,7 +10,7 @@ from p2pfd.core.ids import Account, Digest, PeerId, RoundId, TaskId
 from p2pfd.core.labels import commitment, pack
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import Ignore
-from p2pfd.roles.circle import MOST_KEPT, MOST_STRANGERS
+from p2pfd.roles.circle import MOST_KEPT, MOST_STRANGERS, Circle
 from p2pfd.roles.distill import GossipDistill, Phase, Seat
 from p2pfd.wire.messages import Commit, Hello, Reveal
 
@@ -58,6 +58,12 @@ def test_it_waits_no_longer_than_the_deadline():
     greet(node, 1)
     assert any(isinstance(effect, Compute) for effect in node.handle(Tick(9 * SECOND), TimerFired("deadline")))
     assert node.workers == tuple(sorted(ACCOUNTS[:2]))
+
+
+@pytest.mark.parametrize(("here", "seconds"), [(1, 1), (15, 1), (16, 2), (100, 12)])
+def test_the_more_are_here_the_later_a_newcomer_is_greeted(here, seconds):
+    circle = Circle({PeerId(str(n)): Account(f"0x{n:040x}") for n in range(here)}, 1)
+    assert circle.greeting(Tick(5)) == SetTimer("greet", Tick(5 + seconds * SECOND))
 
 
 def test_a_crowd_of_newcomers_is_greeted_once():
