@@ -49,6 +49,8 @@ IDLE = 4
 """So many connected peers that listen to nothing of ours do not count: relays, and nodes of other tasks."""
 AWAY = 2
 """So many neighbours are to be from outside the LAN: those who are quickly found must not become an island."""
+NEAR = 2
+"""So many are to be on the LAN, of those who are there: nobody pays a relay for what a cable at home can carry."""
 RETURNING = 8
 RETURN_SECONDS = 3600.0
 LAN = PeerId("somebody on the LAN")
@@ -128,11 +130,12 @@ class Finder:
         while True:
             self._greet()
             self._come_nearer()
-            need, away = self._lacking()
-            if need + away > 0 and await self._seek(need, away):
+            need, away, near = self._lacking()
+            lacks = need + away + near > 0
+            if lacks and await self._seek(need, away, near):
                 continue
             pause = HELLO_SECONDS if any(map(self._is_new, self._links.peers())) else math.inf
-            if need + away > 0:
+            if lacks:
                 pause = self._settings.redial_max_seconds * (1 + self._rng.unit()) / 2
             with trio.move_on_after(pause):
                 await self._links.change()
@@ -144,14 +147,15 @@ class Finder:
             self._nursery.start_soon(self._ask, peer)
         self._greeted = ours
 
-    def _lacking(self) -> tuple[int, int]:
-        """How many more neighbours are wanted, and how many of them from outside the LAN where some are in it."""
+    def _lacking(self) -> tuple[int, int, int]:
+        """How many more neighbours are wanted, and where somebody is on the LAN, how many from outside it and on it."""
         connected = self._links.peers()
         useful = [peer for peer in connected if self._shares(peer) or self._is_new(peer)]
         counted = len(useful) + max(0, len(connected) - len(useful) - IDLE)
         near = sum(peer in self._near for peer in useful)
         away = min(AWAY, self._target - 1) - (len(useful) - near) if near else 0
-        return max(0, self._target - counted), max(0, away)
+        there = sum(peer not in connected and self._is_fit(peer) for peer in self._near)
+        return max(0, self._target - counted), max(0, away), max(0, min(NEAR - near, there))
 
     def _is_new(self, peer: PeerId) -> bool:
         """Whether a peer has hardly had the time to say what it listens to."""
@@ -164,8 +168,8 @@ class Finder:
             if self._me < peer and self._links.is_relayed(peer):
                 self._nearer(peer, addresses)
 
-    async def _seek(self, need: int, away: int) -> bool:
-        """Dial as many as are needed, so many of them not on the LAN; whether there was anything to try."""
+    async def _seek(self, need: int, away: int, near: int) -> bool:
+        """Dial as many as are needed, so many of them not on the LAN, and on it; whether there was anything to try."""
         connected = self._links.peers()
         unfit = {self._me, *connected}
         able = [peer for peer in self._book.candidates(unfit, self._rng) if self._is_fit(peer)]
@@ -173,7 +177,9 @@ class Finder:
         able += self._rng.sample(heard, len(heard))
         chosen = able[:need]
         away -= sum(peer not in self._near for peer in chosen)
+        near -= sum(peer in self._near for peer in chosen)
         chosen += [peer for peer in able[need:] if peer not in self._near][: max(0, away)]
+        chosen += [peer for peer in able[need:] if peer in self._near][: max(0, near)]
         if chosen:
             async with trio.open_nursery() as nursery:
                 for peer in chosen:
@@ -268,7 +274,7 @@ class Finder:
         self._near[peer] = [address for address in near if relay_in(address) is None]
         if len(self._near) > REMEMBERED:
             self._near.popitem(last=False)
-        if news or self._links.is_relayed(peer):
+        if news or self._links.is_relayed(peer) or peer not in self._links.peers():
             self._links.stir()
 
     def _learn(self, teller: PeerId, told: list[Introduction]) -> bool:

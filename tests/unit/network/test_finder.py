@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.errors import NetworkError
 from p2pfd.network import finder as finder_module
+from p2pfd.network import libp2p as libp2p_module
 from p2pfd.network.introductions import ANSWER_BYTES, INTRODUCED, PROTOCOL, read_answer, write_answer
 from p2pfd.network.libp2p import Libp2pTransport, open_transport
 from p2pfd.network.reach import Reach
@@ -264,6 +266,31 @@ async def test_who_had_no_news_is_asked_again_soon(
     await asker.connect(teller.addresses[0])
     await until(lambda: other.peer in asker.peers())
     assert 0.1 + 0.2 + 0.4 < trio.current_time() - begin < 8, "later each time"
+
+
+async def test_who_has_enough_neighbours_still_connects_to_some_of_the_lan(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all that it hears may come over a relay, though others sit beside it."""
+    tell: list[Callable[[list[str]], None]] = []
+
+    @asynccontextmanager
+    async def announced(_mine: object, _listen: str, overheard: Callable[[list[str]], None]) -> AsyncGenerator[None]:
+        tell.append(overheard)
+        yield
+
+    monkeypatch.setattr(libp2p_module, "announced", announced)
+    far = [await nodes.open() for _ in range(TARGET)]
+    one = await nodes.open(curious(mdns=True), bootstrap=[node.addresses[0] for node in far])
+    near = [await nodes.open() for _ in range(3)]
+    async with trio.open_nursery() as nursery:
+        for node in (*far, one):
+            await nursery.start(Ear(node).run)
+        await until(lambda: {node.peer for node in far} <= set(one.peers()))
+        for node in near:
+            tell[0](list(node.addresses))
+        await until(lambda: len({node.peer for node in near} & set(one.peers())) == finder_module.NEAR)
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_address_that_lets_one_wait_does_not_hold_up_the_next(nodes: Nodes) -> None:
