@@ -148,7 +148,8 @@ def _plot(path: Path, table: Table, measured: Mapping[str, Sequence[Result]]) ->
     for name, results in measured.items():
         rounds = zip(*(result.curve for result in results), strict=True)
         points = tuple((fmean(p.bytes for p in points), fmean(p.accuracy for p in points)) for points in rounds)
-        curves.append(Curve(name, points))
+        if points[-1][0]:  # who sends nothing has no place on the axis
+            curves.append(Curve(name, points))
     try:
         path.write_text(plot(curves, f"accuracy: {table.about}"), encoding="utf-8")
     except OSError as error:

@@ -13,7 +13,8 @@ from p2pfd.core.spec import DataSpec, MoneySpec, PhaseSpec, Setting, TaskSpec
 from p2pfd.learning.data import digest_of_set
 from p2pfd.learning.recipes import Recipe
 
-METHODS = ("cfd", "fedavg", "fedavg-adjusted")
+ALONE = "alone"
+"""No mesh at all: each node learns from its own samples for as many epochs as the rounds would give it."""
 ATTACKS = ("none", "flip", "random", "constant", "copy")
 """Train on labels of the class after the true one, in concert; answer by chance; answer zero; answer what the student
 already says."""

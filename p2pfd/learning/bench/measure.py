@@ -28,8 +28,8 @@ from p2pfd.learning.adapter import (
     Split,
     Task,
 )
-from p2pfd.learning.baseline import averages
-from p2pfd.learning.bench.cell import Cell, Point, Result
+from p2pfd.learning.baseline import accuracy_alone, averages
+from p2pfd.learning.bench.cell import ALONE, Cell, Point, Result
 from p2pfd.learning.codecs import CodecState, form_of, harden, parse, quantise
 from p2pfd.learning.data import deal
 from p2pfd.learning.knobs import whole
@@ -56,6 +56,8 @@ def measure(cell: Cell, adapter: ConsensusAdapter[Any], clock: Callable[[], floa
     shards = [_poisoned(shard) if _flips(cell, place) else shard for place, shard in enumerate(dealt.shards)]
     if cell.method == "cfd":
         curve = _distil(cell, adapter, Task(spec, dealt.public), shards, dealt.test, tell)
+    elif cell.method == ALONE:
+        curve = _alone(cell, Task(spec, dealt.public), shards, dealt.test, tell)
     else:
         curve = _average(cell, shards, dealt.test, tell)
     return Result(tuple(curve), round(clock() - began, 1))
@@ -161,6 +163,14 @@ def _average(cell: Cell, shards: list[Split], test: Split, tell: Tell) -> list[P
         curve.append(Point(4.0 * model.parameters * rnd, model.accuracy(weights, test.x, test.y)))
         tell(rnd, spec.rounds, curve[-1])
     return curve
+
+
+def _alone(cell: Cell, task: Task, shards: list[Split], test: Split, tell: Tell) -> list[Point]:
+    rng = Rng(cell.seed)
+    found = [accuracy_alone(task, shard, test, rng.split("alone", place)) for place, shard in enumerate(shards)]
+    point = Point(0.0, fmean(found))
+    tell(1, 1, point)
+    return [point]
 
 
 def entropy(labels: bytes, before: bytes = b"") -> float:

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from types import MappingProxyType
 
 from p2pfd.errors import PlanError
-from p2pfd.learning.bench.cell import ATTACKS, Cell, Result
+from p2pfd.learning.bench.cell import ALONE, ATTACKS, Cell, Result
 from p2pfd.learning.recipes import Recipe
 
 ELSEWHERE = ("cifar10-jpeg", "synthetic:mixtures", "synthetic:shapes")
@@ -18,7 +18,7 @@ Row = tuple[str, Callable[[int], Cell]]
 Measured = Mapping[str, Sequence[Result]]
 """For each row, in the order of the table, a result for each seed."""
 _UNEVEN = "dirichlet:0.1"
-_METHODS = (("cfd", "cfd"), ("FedAvg", "fedavg"), ("FedAvg, adjusted", "fedavg-adjusted"))
+_METHODS = (("cfd", "cfd"), ("FedAvg", "fedavg"), ("FedAvg, adjusted", "fedavg-adjusted"), ("alone", ALONE))
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,7 @@ def _bits(recipe: Recipe) -> Table:
 def _public(recipe: Recipe) -> Table:
     sources = ("", *(name for name in ELSEWHERE if name != recipe.data))
     rows = tuple((name or "held out", _make(recipe, partition="dirichlet:1", public_from=name)) for name in sources)
+    rows += ((ALONE, _make(recipe, method=ALONE, partition="dirichlet:1")),)
     about = f"{recipe.data}, 10 nodes, dirichlet:1, by where public samples are from"
     return Table("public", about, rows, _listing, _each)
 
@@ -198,7 +199,7 @@ def _short(share: float) -> str:
 
 
 def _make(recipe: Recipe, method: str = "cfd", partition: str = _UNEVEN, **more: object) -> Callable[[int], Cell]:
-    suited = recipe.on(partition) if method == "cfd" else recipe.averaged(partition)
+    suited = recipe.on(partition) if method in ("cfd", ALONE) else recipe.averaged(partition)
     return lambda seed: Cell(suited, seed, method=method, partition=partition, **more)  # type: ignore[arg-type]
 
 

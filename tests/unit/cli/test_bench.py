@@ -17,16 +17,19 @@ def test_a_table_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert PROGRAM.main(words) == 0
     first = capsys.readouterr()
     assert "| cfd |" in first.out
-    assert "3 of 3 meshes measured now" in first.out
-    assert first.err.count("round 1 of 1") == 3
+    assert "4 of 4 meshes measured now" in first.out
+    assert first.err.count("round 1 of 1") == 4
     figures = json.loads(first.out.splitlines()[-1])
     assert figures["seeds"] == [5]
     assert figures["cfd_kb"] < figures["fedavg_kb"] / 100
-    assert (tmp_path / "plot.svg").read_text().startswith("<svg")
+    drawn = (tmp_path / "plot.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "FedAvg" in drawn
+    assert "alone" not in drawn
 
     assert PROGRAM.main([*words, "--json"]) == 0
     again = capsys.readouterr()
-    assert "0 of 3 meshes measured now" in again.err
+    assert "0 of 4 meshes measured now" in again.err
     assert json.loads(again.out) == {"schema": 1, **figures}
 
 

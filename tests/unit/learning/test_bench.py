@@ -12,9 +12,11 @@ from p2pfd_adapters.cfd import Cfd
 
 from p2pfd.core.rng import Rng
 from p2pfd.errors import PlanError, StorageError
-from p2pfd.learning.baseline import federated_average
+from p2pfd.learning.adapter import Task
+from p2pfd.learning.baseline import accuracy_alone, federated_average
 from p2pfd.learning.bench import TABLES, Cache, Cell, Point, Result, measure, only, table_of
 from p2pfd.learning.bench.cache import code_digest
+from p2pfd.learning.bench.cell import ALONE
 from p2pfd.learning.bench.measure import entropy
 from p2pfd.learning.bench.plot import Curve, plot
 from p2pfd.learning.data import deal
@@ -55,6 +57,17 @@ def test_federated_average_is_the_baselines() -> None:
     assert result.accuracy == model.accuracy(weights, dealt.test.x, dealt.test.y)
     assert result.bytes == 2 * 4 * model.parameters
     assert measured(replace(cell, method="fedavg-adjusted")).accuracy != result.accuracy
+
+
+def test_alone_is_what_each_learns_from_its_own_shard() -> None:
+    cell = Cell(LONGER, seed=3, method=ALONE, nodes=4)
+    dealt = deal(cell.task().data, 4)
+    task = Task(cell.task(), dealt.public)
+    shares = [
+        accuracy_alone(task, shard, dealt.test, Rng(3).split(ALONE, place)) for place, shard in enumerate(dealt.shards)
+    ]
+    assert measured(cell) == Result((Point(0.0, sum(shares) / 4),), 0.0)
+    assert 0.1 < measured(cell).accuracy < measured(replace(cell, method="cfd")).accuracy
 
 
 @pytest.mark.parametrize("attack", ["flip", "random", "constant", "copy"])
