@@ -21,6 +21,10 @@ from p2pfd.core.spec import TaskSpec, in_hex
 from p2pfd.errors import UsageError
 from p2pfd.node import keys
 from p2pfd.node.invitation import Outlook, find_chain, look
+from p2pfd.settlement.fees import GWEI
+
+_COMPARED = 30 * GWEI
+"""What gas costs changes by the hour: costs are told at this price too, so that they can be compared."""
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
@@ -111,9 +115,12 @@ def say_cost(outlook: Outlook, screen: Screen) -> None:
     worst = f"; {out.worst:,} if every vote of all goes on the chain by itself" if out.worst else ""
     screen.say(f"gas     about {out.begin:,} to begin and about {out.rounds:,} for all {what}{worst}")
     if price:
-        whole = consent.coins((out.begin + out.rounds) * price, chain_id)
+        gas = out.begin + out.rounds
+        whole = f"{consent.coins(gas * price, chain_id)} at {consent.gwei(price)}"
+        if price != _COMPARED:
+            whole += f" ({consent.coins(gas * _COMPARED, chain_id)} at {consent.gwei(_COMPARED)})"
         reserve, there = consent.coins(out.reserve * price, chain_id), consent.coins(outlook.coins, chain_id)
-        screen.say(f"cost    {whole} at {consent.gwei(price)}; {reserve} must be there to begin, and there are {there}")
+        screen.say(f"cost    {whole}; {reserve} must be there to begin, and there are {there}")
 
 
 def _beside(manifest: Manifest) -> dict[str, object]:

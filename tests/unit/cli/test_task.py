@@ -5,8 +5,16 @@ from p2pfd_localnet.plan import DataFacts
 from p2pfd_localnet.presets import PRESETS
 
 from p2pfd.cli.program import PROGRAM
+from p2pfd.cli.screen import Screen
+from p2pfd.cli.task import say_cost
+from p2pfd.core.claims import Balances
+from p2pfd.core.ids import Account, Amount
 from p2pfd.core.spec import TaskSpec
 from p2pfd.node.config import save_task
+from p2pfd.node.invitation import Outlook
+from p2pfd.settlement.api import Capabilities
+from p2pfd.settlement.fees import GWEI
+from p2pfd.settlement.outlay import Outlay
 
 SPEC: TaskSpec = PRESETS[0].task(DataFacts(bytes(range(32))))
 
@@ -59,3 +67,27 @@ def test_a_file_that_is_no_task_is_a_plan_error_that_names_it(tmp_path, capsys, 
 def test_a_file_that_is_not_there(tmp_path, capsys):
     assert PROGRAM.main(["task", "check", str(tmp_path)]) == 3
     assert "there is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        (
+            25 * GWEI,
+            "cost    0.0125 POL at 25 gwei (0.015 POL at 30 gwei); 0.005 POL must be there to begin, and there",
+        ),
+        (30 * GWEI, "cost    0.015 POL at 30 gwei; 0.006 POL must be there to begin, and there are 1 POL\n"),
+        (0, "gas     about 100,000 to begin and about 400,000 for all rounds\n"),
+    ],
+)
+def test_costs_are_told_at_a_price_that_can_be_compared(
+    price: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = Amount(0)
+    outlay = Outlay(Amount(100_000_000), begin=100_000, reserve=200_000, rounds=400_000)
+    caps = Capabilities("amoy", 80_002, 24, True, 2.0)
+    held = Balances(nothing, nothing, nothing, nothing)
+    say_cost(Outlook("http://x", caps, Account("0x" + "11" * 20), outlay, held, 10**18, price, None, 0), Screen())
+    told = capsys.readouterr().out
+    assert said in told
+    assert ("cost" in told) == (price > 0)
