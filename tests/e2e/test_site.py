@@ -91,7 +91,9 @@ def test_an_error_that_is_typed_into_the_search_is_found(
 ) -> None:
     watcher = Watcher(browser, f"{base}/index.html")
     watcher.page.keyboard.press("/")
-    watcher.page.locator(".md-search__input").fill(typed)
+    # Before the index is read it says so; what is typed by then is searched for at the next key only.
+    watcher.page.locator(".md-search-result__meta", has_text="Type to start searching").wait_for()
+    watcher.page.keyboard.type(typed)
     found = watcher.page.locator(".md-search-result__item")
     found.first.wait_for()
     targets = found.evaluate_all("items => items.slice(0, 6).map(item => item.querySelector('a').href)")
