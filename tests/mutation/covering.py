@@ -19,7 +19,7 @@ class Covering:
         """Measure these packages and write to this file."""
         self.target = target
         self.measured = coverage.Coverage(data_file=None, source_pkgs=source, config_file=False, branch=False)
-        self.measured.set_option("run:disable_warnings", ["module-not-imported"])  # the tests of one need not be another's
+        self.measured.set_option("run:disable_warnings", ["module-not-imported"])  # by this folder's tests
         self.measured.start()
         self.seconds: dict[str, float] = {}
 
