@@ -133,7 +133,7 @@ def _dry_run(screen: Screen, experiment: Experiment, cells: list[Cell]) -> int:
     seconds = estimate(cells, time.perf_counter)
     screen.say(f"about {_long(seconds)} for {len(cells)} meshes on this machine")
     meshes = [{"mesh": title, "key": key, "done": key not in wanted} for title, key in listed]
-    screen.result({"experiment": experiment.name, "meshes": meshes, "estimated_seconds": round(seconds, 1)})
+    screen.result({"experiment": experiment.name, "meshes": meshes, "estimated_seconds": max(0.1, round(seconds, 1))})
     return exits.OK.code
 
 
