@@ -79,6 +79,7 @@ class Archive:
 
     def __init__(self, count: int = KEPT, size: int = KEPT_BYTES) -> None:
         self._count, self._size = count, size
+        self._share = size // count
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._by: dict[bytes, OrderedDict[bytes, None]] = {}
         """The names of each author's messages, the oldest first."""
@@ -102,7 +103,7 @@ class Archive:
         if former is not None and former.raw:
             return
         if former is None:
-            self._weights[message.from_id] += self._size // self._count
+            self._weights[message.from_id] += self._share
         self._kept[name] = _Kept(message.topicIDs[0], raw, message.from_id)
         self._kept.move_to_end(name)
         own = self._by.setdefault(message.from_id, OrderedDict())
@@ -120,7 +121,7 @@ class Archive:
         name, _ = self._by[author].popitem(last=False)
         gone = len(self._kept.pop(name).raw)
         self._bytes -= gone
-        self._weights[author] -= gone + self._size // self._count
+        self._weights[author] -= gone + self._share
         if not self._by[author]:
             del self._by[author], self._weights[author]
 

@@ -31,8 +31,8 @@ PERMIT_SECONDS = 3600
 _UNUSED, _GATHER, _CLOSED = 0, 1, 5
 """Three of the phases in which a task can be, as the contracts number them."""
 _BEHIND = 20
-_LITTLE_GAS, _SPARE_GAS, _REFUSED_GAS = 1_000_000, 100_000, 250_000
 """So often an endpoint that is behind is asked again."""
+_LITTLE_GAS, _SPARE_GAS, _REFUSED_GAS = 1_000_000, 100_000, 250_000
 _PERMIT = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 C = TypeVar("C", bound=AnyClaim)
 View = tuple[Account, Function, Sequence[object]]

@@ -167,7 +167,7 @@ def _average(cell: Cell, shards: list[Split], test: Split, tell: Tell) -> list[P
 
 def _alone(cell: Cell, task: Task, shards: list[Split], test: Split, tell: Tell) -> list[Point]:
     rng = Rng(cell.seed)
-    found = [accuracy_alone(task, shard, test, rng.split("alone", place)) for place, shard in enumerate(shards)]
+    found = [accuracy_alone(task, shard, test, rng.split(ALONE, place)) for place, shard in enumerate(shards)]
     point = Point(0.0, fmean(found))
     tell(1, 1, point)
     return [point]
