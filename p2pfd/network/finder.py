@@ -173,7 +173,8 @@ class Finder:
         connected = self._links.peers()
         unfit = {self._me, *connected}
         able = [peer for peer in self._book.candidates(unfit, self._rng) if self._is_fit(peer)]
-        heard = [peer for peer in self._hearsay if peer not in unfit and peer not in self._book and self._is_fit(peer)]
+        told = dict.fromkeys([*self._hearsay, *self._near])  # who said that it is on the LAN may be there again
+        heard = [peer for peer in told if peer not in unfit and peer not in self._book and self._is_fit(peer)]
         able += self._rng.sample(heard, len(heard))
         chosen = able[:need]
         away -= sum(peer not in self._near for peer in chosen)

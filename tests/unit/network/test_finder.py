@@ -268,18 +268,24 @@ async def test_who_had_no_news_is_asked_again_soon(
     assert 0.1 + 0.2 + 0.4 < trio.current_time() - begin < 8, "later each time"
 
 
-async def test_who_has_enough_neighbours_still_connects_to_some_of_the_lan(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else all that it hears may come over a relay, though others sit beside it."""
-    tell: list[Callable[[list[str]], None]] = []
+@pytest.fixture
+def tell(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
+    """Lets the first node with mDNS overhear that somebody has these addresses on the LAN."""
+    ears: list[Callable[[list[str]], None]] = []
 
     @asynccontextmanager
     async def announced(_mine: object, _listen: str, overheard: Callable[[list[str]], None]) -> AsyncGenerator[None]:
-        tell.append(overheard)
+        ears.append(overheard)
         yield
 
     monkeypatch.setattr(libp2p_module, "announced", announced)
+    return lambda addresses: ears[0](addresses)
+
+
+async def test_who_has_enough_neighbours_still_connects_to_some_of_the_lan(
+    nodes: Nodes, tell: Callable[[list[str]], None]
+) -> None:
+    """Else all that it hears may come over a relay, though others sit beside it."""
     far = [await nodes.open() for _ in range(TARGET)]
     one = await nodes.open(curious(mdns=True), bootstrap=[node.addresses[0] for node in far])
     near = [await nodes.open() for _ in range(3)]
@@ -288,9 +294,24 @@ async def test_who_has_enough_neighbours_still_connects_to_some_of_the_lan(
             await nursery.start(Ear(node).run)
         await until(lambda: {node.peer for node in far} <= set(one.peers()))
         for node in near:
-            tell[0](list(node.addresses))
+            tell(list(node.addresses))
         await until(lambda: len({node.peer for node in near} & set(one.peers())) == finder_module.NEAR)
         nursery.cancel_scope.cancel()
+
+
+async def test_who_is_gone_from_the_lan_is_dialled_when_it_is_back_though_it_says_nothing(
+    nodes: Nodes, tell: Callable[[list[str]], None]
+) -> None:
+    one = await nodes.open(curious(mdns=True))
+    seed, port = nodes.seed(), free_port()
+    async with open_transport(seed) as node:
+        peer = node.peer
+    (nobody,) = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    tell([f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer}"])
+    async with nobody:
+        await (await nobody.accept()).aclose()
+    async with open_transport(seed, f"/ip4/127.0.0.1/tcp/{port}"):
+        await until(lambda: one.peers() == (peer,))
 
 
 async def test_an_address_that_lets_one_wait_does_not_hold_up_the_next(nodes: Nodes) -> None:
