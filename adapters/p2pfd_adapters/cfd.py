@@ -35,6 +35,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         **LOCAL,
         "bits": Whole(1, 1, MOST_BITS),
         "replay": Decimal("1", "0", "10"),
+        "replay_share": Decimal("1", "0.001", "1"),
         "weigh": Flag(True),
         "trust": Choice("recall", tuple(sorted(TRUST))),
         "gate": Flag(True),
@@ -44,7 +45,6 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
         "distil_batch": Whole(32, 1, 4096),
         "distil_rate": Decimal("0.05", "0.00001", "10"),
         "distil_noise": Decimal("0.9", "0", "4"),
-        "finish": Whole(0, 0, 1000),
     }
 )
 """Every setting with its default and its range; `LOCAL` are the ones that the baseline shares."""
@@ -58,7 +58,6 @@ _KEYS = {"kind", "classes", "settings", "seed", "targets", "start", "student", "
 class CfdState:
     """What a node holds: the consensus student, its own model, and the last targets (none before the first round)."""
 
-    rounds: int
     classes: int
     settings: Mapping[str, Setting]
     seed: bytes
@@ -82,7 +81,6 @@ class Cfd:
         model = local_model(spec.settings, spec.data.classes, like=task.public)
         start = model.init(rng)
         return CfdState(
-            rounds=spec.rounds,
             classes=spec.data.classes,
             settings=dict(spec.settings),
             seed=rng.seed,
@@ -97,11 +95,9 @@ class Cfd:
         """From the student, descend on the shard, and on public samples with the last targets."""
         if not len(shard):
             return replace(state, own=state.student)
-        weight = decimal(KNOBS, state.settings, "replay")
-        again = Replay(state.public, state.targets, weight) if state.targets is not None and weight else None
         plan = local_fit(state.settings, budget.epochs)
         bias = log_shares(state.settings, shard, state.classes)
-        own = _model(state).fit(state.student, shard.x, shard.y, plan, rng, bias=bias, replay=again)
+        own = _model(state).fit(state.student, shard.x, shard.y, plan, rng, bias=bias, replay=replayed(state, rng))
         return replace(state, own=own)
 
     def share(self, state: CfdState, task: Task, rnd: RoundId) -> Labels | SoftLabels:
@@ -133,15 +129,13 @@ class Cfd:
             gated=flag(KNOBS, settings, "gate"),
             squared=choice(KNOBS, settings, "target") == "squared",
         )
-        longer = whole(KNOBS, settings, "finish") if rnd == state.rounds - 1 else 0
         plan = Fit(
-            epochs=longer or whole(KNOBS, settings, "distil_epochs"),
+            epochs=whole(KNOBS, settings, "distil_epochs"),
             batch=whole(KNOBS, settings, "distil_batch"),
             rate=decimal(KNOBS, settings, "distil_rate"),
             momentum=decimal(KNOBS, settings, "momentum"),
             decay=decimal(KNOBS, settings, "decay"),
             noise=decimal(KNOBS, settings, "distil_noise"),
-            mirror=longer > 0,
         )
         start = state.student if flag(KNOBS, settings, "warm") else state.start
         student = _model(state).fit(start, state.public, wanted, plan, Rng(state.seed).split("distil", rnd))
@@ -209,7 +203,6 @@ class Cfd:
         model = local_model(known, classes)
         wanted = value["targets"]
         return CfdState(
-            rounds=task.spec.rounds,
             classes=classes,
             settings=known,
             seed=_bytes(value["seed"], "seed"),
@@ -231,6 +224,22 @@ class Cfd:
             if isinstance(payload, (Labels, SoftLabels)) and fault_of(payload, form) is None:
                 votes.setdefault(said.sender, payload)
         return [votes[sender] for sender in sorted(votes)]
+
+
+def replayed(state: CfdState, rng: Rng) -> Replay | None:
+    """What a node goes over again beside its shard: public samples with the last targets, as many as the settings say.
+
+    A model repeats what it has just been told of a sample, be it right or wrong. What it says of the others is news.
+    """
+    weight = decimal(KNOBS, state.settings, "replay")
+    if state.targets is None or not weight:
+        return None
+    count = len(state.public)
+    some = max(1, round(count * decimal(KNOBS, state.settings, "replay_share")))
+    if some == count:
+        return Replay(state.public, state.targets, weight)
+    drawn = sorted(rng.split("replayed").sample(range(count), some))
+    return Replay(state.public[drawn], state.targets[drawn], weight)
 
 
 def _hard(vote: Labels | SoftLabels) -> bytes:

@@ -18,12 +18,12 @@ from p2pfd.core.ids import RoundId
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, Labels, Metrics, Split, Task
-from p2pfd.learning.knobs import choice, decimal, whole
-from p2pfd.learning.learner import AnyLearner, Replay
+from p2pfd.learning.knobs import choice, whole
+from p2pfd.learning.learner import AnyLearner
 from p2pfd.learning.learners import FORMS, learner_of
 from p2pfd.learning.local import LOCAL, local_fit, log_shares
 from p2pfd.learning.models import model_of, require
-from p2pfd_adapters.cfd import KNOBS, Cfd, CfdState
+from p2pfd_adapters.cfd import KNOBS, Cfd, CfdState, replayed
 
 _KIND = "mixed-1"
 _KEYS = {"kind", "common", "learner", "grown"}
@@ -67,11 +67,9 @@ class Mixed(Cfd):
         learner = _learner(state)
         known = state.grown if state.grown is not None else learner.init(rng.split("init"))
         if len(shard):
-            weight = decimal(KNOBS, state.settings, "replay")
-            again = Replay(state.public, state.targets, weight) if state.targets is not None and weight else None
             bias = None if state.learner in FORMS else log_shares(state.settings, shard, state.classes)
             plan = local_fit(state.settings, budget.epochs)
-            known = learner.fit(known, shard.x, shard.y, plan, rng, bias=bias, replay=again)
+            known = learner.fit(known, shard.x, shard.y, plan, rng, bias=bias, replay=replayed(state, rng))
         return MixedState(**_common(state), learner=state.learner, grown=known)
 
     def share(self, state: CfdState, task: Task, rnd: RoundId) -> Labels:

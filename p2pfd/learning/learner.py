@@ -22,9 +22,8 @@ W = TypeVar("W")
 class Fit:
     """How to descend: SGD with momentum and weight decay, at a rate that falls linearly to nothing.
 
-    ``noise`` is the half-width of uniform noise that is added to every pixel, anew each time it is seen; with
-    ``mirror`` every other picture, by chance, is seen with left and right exchanged. A learner that does not descend
-    takes none of it.
+    ``noise`` is the half-width of uniform noise that is added to every pixel, anew each time it is seen. A learner that
+    does not descend takes none of it.
     """
 
     epochs: int
@@ -33,7 +32,6 @@ class Fit:
     momentum: float = 0.9
     decay: float = 5e-4
     noise: float = 0.0
-    mirror: bool = False
 
 
 @dataclass(frozen=True)

@@ -89,17 +89,17 @@ class Model:
             draw = rng.split("epoch", epoch)
             order = shuffled(draw.split("order"), len(x))
             second = shuffled(draw.split("replay"), len(replay.x), at_least=len(x)) if replay else []
-            grain, sides = draw.split("noise"), draw.split("mirror") if plan.mirror else None
+            grain = draw.split("noise")
             for start in range(0, len(x), plan.batch):
                 picked = order[start : start + plan.batch]
-                logits = net(noisy(mirrored(inputs[picked], sides), plan.noise, grain))
+                logits = net(noisy(inputs[picked], plan.noise, grain))
                 if offset is not None:
                     logits = logits + offset
                 gradient.zero_()
                 _add_gradient(_cross_entropy(logits, goals[picked]))
                 if again is not None and replay is not None:
                     drawn = second[start : start + plan.batch]
-                    seen = net(noisy(mirrored(again[0][drawn], sides), plan.noise, grain))
+                    seen = net(noisy(again[0][drawn], plan.noise, grain))
                     _add_gradient(replay.weight * _cross_entropy(seen, again[1][drawn]))
                 velocity.mul_(plan.momentum).add_(gradient).add_(flat, alpha=plan.decay)
                 flat.sub_(velocity, alpha=plan.rate * (1 - step / steps))
@@ -211,14 +211,6 @@ def noisy(x: torch.Tensor, width: float, rng: Rng) -> torch.Tensor:
         return x
     draws = np.frombuffer(rng.bytes(2 * x.numel()), dtype="<u2").astype(np.float32) * np.float32(2.0**-15)
     return x + torch.from_numpy((draws - np.float32(1)) * np.float32(width)).to(x.device).view(x.shape)
-
-
-def mirrored(x: torch.Tensor, rng: Rng | None) -> torch.Tensor:
-    """Pictures, half of them by chance with left and right exchanged; other samples as they are, as without an rng."""
-    if rng is None or x.ndim < 4:
-        return x
-    turned = torch.from_numpy(np.frombuffer(rng.bytes(len(x)), dtype=np.uint8) & np.uint8(1)).to(x.device).bool()
-    return torch.where(turned[:, None, None, None], x.flip(-1), x)
 
 
 def _add_gradient(loss: torch.Tensor) -> None:

@@ -62,7 +62,7 @@ _FASHION = Recipe(
     public=5_000,
     validation=5_000,
     test=10_000,
-    rounds=12,
+    rounds=16,
     settings=MappingProxyType(
         {
             "net": "edges28",
@@ -75,7 +75,7 @@ _FASHION = Recipe(
             "distil_epochs": 8,
             "distil_batch": 64,
             "distil_noise": "0.1",
-            "finish": 20,
+            "replay_share": "0.25",
         }
     ),
     even=(4, 9),
@@ -87,9 +87,7 @@ _CIFAR = Recipe(
     validation=5_000,
     test=10_000,
     rounds=6,
-    settings=MappingProxyType(
-        {**_FASHION.settings, "net": "fast32", "noise": "0.3", "distil_noise": "0.3", "finish": 0, "bits": 4}
-    ),
+    settings=MappingProxyType({**_FASHION.settings, "net": "fast32", "noise": "0.3", "distil_noise": "0.3"}),
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.data: recipe for recipe in (_DIGITS, _FASHION, _CIFAR)})
 """By the name of the set."""

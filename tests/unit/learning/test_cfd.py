@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from p2pfd_adapters.cfd import Cfd, CfdState
+from p2pfd_adapters.cfd import Cfd, CfdState, replayed
 
 from p2pfd.core.canonical import decode, encode
 from p2pfd.core.ids import RoundId
@@ -75,16 +75,24 @@ def test_the_student_hangs_on_the_votes_and_not_on_who_counts_or_in_what_order()
     assert adapter.student(one) != adapter.student(adapter.absorb(state, votes[:4], RoundId(3), Rng(1)))
 
 
-def test_the_last_round_may_be_distilled_for_longer() -> None:
-    adapter, _, state, _ = beginning(net="linear8", finish=2)
+def test_a_node_may_go_over_some_of_the_public_samples_again_and_others_the_next_time() -> None:
+    adapter, _, state, _ = beginning(net="linear8", replay_share="0.25")
+    assert replayed(state, Rng(1)) is None, "nothing has been counted yet"
     votes = [Contribution(f"{n}", Labels(bytes(Rng(n).below(10) for _ in range(64)))) for n in range(5)]
-    plain = replace(state, settings={**state.settings, "finish": 0})
-    last = RoundId(state.rounds - 1)
-    earlier, now = (adapter.absorb(state, votes, rnd, Rng(1)) for rnd in (RoundId(last - 1), last))
-    assert np.array_equal(earlier.student, adapter.absorb(plain, votes, RoundId(last - 1), Rng(1)).student)
-    longer = replace(plain, settings={**plain.settings, "distil_epochs": 2})
-    once, twice = (adapter.absorb(each, votes, last, Rng(1)).student for each in (plain, longer))
-    assert len({students.tobytes() for students in (now.student, once, twice)}) == 3, "longer, and mirrored"
+    state = adapter.absorb(state, votes, RoundId(0), Rng(1))
+    assert state.targets is not None
+    known = {x.tobytes(): goal.tobytes() for x, goal in zip(state.public, state.targets, strict=True)}
+    drawn = []
+    for seed in (1, 2, 1):
+        again = replayed(state, Rng(seed))
+        assert again is not None
+        drawn.append([x.tobytes() for x in again.x])
+        assert len(set(drawn[-1])) == 16
+        assert [known[x] for x in drawn[-1]] == [goal.tobytes() for goal in again.targets]
+    assert drawn[0] == drawn[2] != drawn[1]
+    everything = replayed(replace(state, settings={**state.settings, "replay_share": "1"}), Rng(1))
+    assert everything is not None
+    assert np.array_equal(everything.x, state.public)
 
 
 def test_contributions_that_mean_nothing_do_not_count() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from p2pfd.core.rng import Rng
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.data import deal
-from p2pfd.learning.model import Fit, Model, Replay, mirrored
+from p2pfd.learning.model import Fit, Model, Replay
 from p2pfd.learning.models import NETS, model_of
 from tests.unit.learning.tasks import digits_data
 
@@ -150,17 +150,3 @@ def test_without_torch_there_is_a_sentence_and_the_interface() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.startswith("torch is not installed: pip install")
-
-
-def test_half_of_the_pictures_are_mirrored_by_chance() -> None:
-    x = torch.arange(400 * 6, dtype=torch.float32).view(400, 1, 2, 3)
-    out = mirrored(x, Rng(1))
-    turned = (out != x).any(dim=(1, 2, 3))
-    assert 150 < int(turned.sum()) < 250
-    assert torch.equal(out[turned], x[turned].flip(3))
-    assert torch.equal(mirrored(x, Rng(1)), out)
-
-
-def test_what_is_no_picture_is_not_mirrored() -> None:
-    rows = torch.arange(60.0).view(10, 6)
-    assert mirrored(rows, Rng(1)) is rows
