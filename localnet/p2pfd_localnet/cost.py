@@ -1,8 +1,8 @@
 """What a mesh will take of this machine, estimated before it starts: time, memory, disk, open files.
 
-The constants were measured on two cores with the presets (`make bench-presets`) and are good to a factor of two; a
-machine that does other work takes longer. What a mesh waits for, as chains with slow blocks, counts as time and not as
-work.
+The constants are between what the presets took on two machines of two cores (`make bench-presets`), of which one was
+twice as fast, and are good to a factor of two; a machine that does other work takes longer. What a mesh waits for, as
+chains with slow blocks, counts as time and not as work.
 """
 
 from __future__ import annotations
@@ -16,46 +16,49 @@ from typing import Any
 
 from p2pfd_localnet.plan import Plan
 
-START_CPU = 9.0
+START_CPU = 5.5
 """Seconds of work until the supervisor, the chain and the process that forks the nodes are there."""
-NODE_CPU = 0.5
+NODE_CPU = 0.3
 """Of each node until it is ready, and for its last figures."""
-ROUND_CPU = 0.15
+ROUND_CPU = 0.1
 """Of each node in a round, but for learning and for hearing others."""
-PAIR_CPU = 0.006
+PAIR_CPU = 0.004
 """Of each node in a round for each other node."""
-MEETING_CPU = 1.2
+MEETING_CPU = 0.75
 """Of each encounter, all that take part together, but for learning."""
-STEP_CPU = 0.00022
+STEP_CPU = 0.00014
 """Of one step of a descent, whatever the net."""
-SAMPLE_CPU: Mapping[str, float] = MappingProxyType(
+NETS: Mapping[str, tuple[float, int]] = MappingProxyType(
     {
-        "linear8": 4e-6,
-        "mlp8": 5e-6,
-        "tiny8": 5e-6,
-        "conv8": 24e-6,
-        "linear28": 6e-6,
-        "mlp28": 12e-6,
-        "tiny28": 32e-6,
-        "small28": 42e-6,
-        "fast28": 60e-6,
-        "linear32": 11e-6,
-        "mlp32": 32e-6,
-        "fast32": 150e-6,
+        "linear8": (3e-6, 650),
+        "mlp8": (4e-6, 7_210),
+        "tiny8": (4e-6, 610),
+        "conv8": (16e-6, 9_930),
+        "linear28": (4e-6, 7_850),
+        "mlp28": (8e-6, 101_770),
+        "tiny28": (21e-6, 5_270),
+        "small28": (27e-6, 14_154),
+        "fast28": (39e-6, 55_690),
+        "edges28": (55e-6, 108_362),
+        "linear32": (7e-6, 30_730),
+        "mlp32": (21e-6, 394_634),
+        "fast32": (100e-6, 209_706),
     }
 )
-"""Of one sample in a step, by the name of the net."""
-_ANY_NET = 2e-5
+"""By its name, what a net takes of the processor for one sample in a step, and how many numbers it has."""
+_ANY_NET = (13e-6, 60_000)
 _SHAPES: Mapping[str, int] = MappingProxyType({"8": 64, "28": 784, "32": 3072})
-FOREST_CPU = 0.35
+FOREST_CPU = 0.22
 """Of growing one forest."""
 BASE_MB, NODE_MB, CHAIN_MB = 280, 46, 90
 """Memory of the supervisor with the process that forks nodes, of a node, and of a chain."""
 FOREST_MB = 70
 COPIES = 4
 """Of its samples, that a node holds at the same time."""
-NODE_DISK_MB, SETTLED_DISK_MB, PAIR_DISK_MB, ROUND_DISK_MB = 0.07, 0.08, 0.002, 0.008
-"""Disk of a node: in any case, more where it settles, for each other node, and for each round."""
+SETTLED_DISK_MB, PAIR_DISK_MB, ROUND_DISK_MB = 0.08, 0.002, 0.008
+"""Disk of a node beside its nets: where it settles, for each other node, and for each round."""
+KEPT = 3
+"""Of its net, that a node keeps on disk."""
 CHAIN_DISK_MB = 0.003
 """Of a node in a round, on the chain."""
 NODE_FILES = 24
@@ -101,7 +104,7 @@ def estimate(plan: Plan, samples: int = 0, cores: int = 0) -> Cost:
     forests = sum(plan.learners[place % len(plan.learners)] == "forest" for place in range(n)) if plan.learners else 0
     memory = BASE_MB + n * NODE_MB + (CHAIN_MB if plan.chain != "none" else 0) + forests * FOREST_MB
     memory += round(n * sample_mb * (data.public + data.validation + data.test + shard) * COPIES)
-    disk = n * (NODE_DISK_MB + PAIR_DISK_MB * n + ROUND_DISK_MB * rounds)
+    disk = n * (KEPT * 4e-6 * _numbers(plan) + PAIR_DISK_MB * n + ROUND_DISK_MB * rounds)
     disk += n * (SETTLED_DISK_MB + CHAIN_DISK_MB * rounds) if plan.chain != "none" else 0.0
     return Cost(
         work=work,
@@ -136,7 +139,12 @@ def _alone(plan: Plan, shard: float) -> float:
 def _passes(plan: Plan, samples: float, batch: int) -> float:
     """Once through so many samples."""
     net = str(plan.settings.get("net", "mlp8"))
-    return math.ceil(samples / batch) * STEP_CPU + samples * SAMPLE_CPU.get(net, _ANY_NET)
+    return math.ceil(samples / batch) * STEP_CPU + samples * NETS.get(net, _ANY_NET)[0]
+
+
+def _numbers(plan: Plan) -> int:
+    """How many numbers the plan's net has."""
+    return NETS.get(str(plan.settings.get("net", "mlp8")), _ANY_NET)[1]
 
 
 def _forests(plan: Plan) -> float:
