@@ -112,10 +112,12 @@ def test_validators_that_never_come_cost_the_others_a_deadline_only():
     books_balance(report)
     assert report.left == NODES - 1
     assert report.claims["ReportResult"] > 0
-    assert report.ends["learner accepted"] == report.learnt == 18
     dead = cast.accounts[2]
     in_wallet = cast.chain.book.balances(dead).wallet
     assert report.held == cast.chain.total(dead) - in_wallet, "only the dead device's own tokens are still there"
+    taken = [figures["taken"] for figures in report.figures]
+    assert report.ends["learner accepted"] == report.learnt == sum(taken)
+    assert taken[:2] + taken[3:] == [2] * (NODES - 1), "all that the others wanted"
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 12))])
@@ -217,13 +219,14 @@ def test_who_has_too_little_begins_nothing_and_tops_up_when_it_can():
 
 
 def test_no_committee_no_encounter():
-    # Parties are passed over, so three seats of whom two are parties leave one validator: the draw voids.
+    # Parties are passed over, so three seats of whom two are parties leave one validator: nobody begins.
     world = WorldPlan(nodes=3)
     report = simulate_encounters(EncounterPlan(world, with_habits(encounters=1)))
     books_balance(report, 3)
     assert report.held == 0
     assert set(report.earned) == {0}
-    assert report.ends == {"learner voided": 3, "neighbor voided": 3}
+    assert report.ends == {}
+    assert "OpenEncounter" not in report.claims
 
 
 def test_two_lanes_at_once():

@@ -290,8 +290,8 @@ class Device:
         free = [lane for lane in range(habits.lanes) if lane not in lanes]
         if not free or self.done + len(lanes) >= habits.encounters:
             return []
-        if len(self.office.circle) < 2:
-            return self._later(now, habits.pause)  # nobody has said hello yet
+        if not self.office.partners():
+            return self._later(now, habits.pause)  # nobody has said hello yet, or there are too few seats to judge it
         if self._spare() < self.member.needed():
             # What its membership is at now may change that, and then it is asked here again at once.
             return [] if self.member.at_work else self._later(now, habits.patience)

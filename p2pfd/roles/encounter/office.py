@@ -159,7 +159,15 @@ class Office:
         """In how many encounters at a time this device serves, if one more is this learner's."""
         return self.habits.serves // 2 if who in self.marks else self.habits.serves
 
+    def partners(self, asked: Collection[Account] = ()) -> list[Account]:
+        """Who could be asked, and has not been: an encounter is void unless enough seats are neither party's."""
+        others = [who for who in self.circle.accounts.values() if who != self.me and who not in asked]
+        return [who for who in others if self._judges(who) >= self.habits.size]
+
+    def _judges(self, partner: Account) -> int:
+        return sum(holder not in (self.me, partner) for holder in self.seats.values())
+
     def partner(self, key: int, asked: Collection[Account]) -> Account | None:
         """Whom to ask next: those with the fewest marks first, in an order that nobody else can know."""
-        others = [who for who in self.circle.accounts.values() if who != self.me and who not in asked]
-        return min(others, key=lambda who: (self.marks.get(who, 0), self.hidden("partner", key, who)), default=None)
+        able = self.partners(asked)
+        return min(able, key=lambda who: (self.marks.get(who, 0), self.hidden("partner", key, who)), default=None)

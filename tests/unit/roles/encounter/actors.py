@@ -48,6 +48,7 @@ ACCOUNTS = {name: Account("0x" + hashlib.sha256(name.encode()).hexdigest()[:40])
 BEFORE, AFTER, OTHER = (Digest(letter * 32) for letter in (b"b", b"a", b"o"))
 COMMITTEE = ("ada", "ben", "cyd")
 SEATS = {name: number for number, name in enumerate(COMMITTEE)}
+FAR_SEATS = (3, 4)
 T = TypeVar("T")
 
 
@@ -174,17 +175,22 @@ class Actor:
         return self.side().stage if self.device.sides else "gone"
 
 
+def seated(actor: Actor) -> None:
+    """The chain has told who sits where; somebody far away has enough seats to judge what validators take part in."""
+    for each, number in SEATS.items():
+        actor.see(SeatTaken(number, ACCOUNTS[each]), block=2)
+    for number in FAR_SEATS:
+        actor.see(SeatTaken(number, ACCOUNTS["stranger"]), block=2)
+
+
 def started(name: str, free: int = 8_000, **habits: object) -> Actor:
     """A device that has looked at its balances, and knows who sits where."""
     actor = Actor(name, **habits)
     actor.live(Started())
     seat = SEATS.get(name)
     actor.work(Audit)
+    seated(actor)
     actor.compute(Audited(0, free, seats=() if seat is None else (Held(seat, BOND),)))
-    effects = actor.done
-    for each, number in SEATS.items():
-        actor.see(SeatTaken(number, ACCOUNTS[each]), block=2)
-    actor.done = effects
     return actor
 
 

@@ -21,12 +21,14 @@ from p2pfd.wire.messages import Agree, Commit, Hello, Propose
 from tests.unit.roles.encounter.actors import (
     ACCOUNTS,
     BEFORE,
+    FAR_SEATS,
     PEERS,
     Actor,
     Meeting,
     learner,
     neighbor,
     refusing,
+    seated,
     started,
     validator,
     where_drawn,
@@ -58,6 +60,7 @@ def test_messages_of_other_roles_and_of_strangers_are_ignored():
 def test_it_begins_nothing_before_it_has_looked_and_nothing_it_cannot_pay():
     actor = Actor("learner", encounters=1, serves=0, validates=False)
     actor.live(Started())
+    seated(actor)
     assert actor.stage == "gone"
     actor.compute(Audited(0, 1_999))
     assert actor.stage == "gone", "the threshold is 2,000"
@@ -73,6 +76,7 @@ def test_it_begins_nothing_where_nobody_else_is():
     actor.members.clear()
     actor.device = actor.fresh()
     actor.live(Started())
+    seated(actor)
     actor.compute(Audited(0, 8_000))
     assert actor.stage == "gone"
 
@@ -116,7 +120,8 @@ def test_lanes_are_filled_one_after_the_other_and_an_agreement_finds_its_own():
 def test_who_sits_where_is_what_the_chain_told_last():
     actor = started("ada")
     actor.see(SeatVacated(1))
-    assert actor.device.office.seats == {0: ACCOUNTS["ada"], 2: ACCOUNTS["cyd"]}
+    assert actor.device.office.seats.keys() == {0, 2, *FAR_SEATS}
+    assert actor.device.office.seats[2] == ACCOUNTS["cyd"]
     actor.see(SeatTaken(1, ACCOUNTS["learner"]))
     assert actor.device.office.seats[1] == ACCOUNTS["learner"]
 

@@ -17,7 +17,7 @@ from p2pfd.roles.encounter.office import Office
 from p2pfd.roles.encounter.side import CLOSES
 from p2pfd.roles.encounter.work import Recall, Recalled, Weighed
 from p2pfd.wire.messages import Agree, Propose
-from tests.unit.roles.encounter.actors import ACCOUNTS, PAPERS, Actor, Meeting, learner, started, where_drawn
+from tests.unit.roles.encounter.actors import ACCOUNTS, PAPERS, Actor, Meeting, learner, seated, started, where_drawn
 
 
 def agrees(actor: Actor) -> str:
@@ -149,7 +149,9 @@ def test_reports_and_closes_are_a_second_apart_in_the_order_of_the_turns() -> No
 
 
 def office() -> Office:
-    return Actor("ada", serves=5).device.office
+    actor = Actor("ada", serves=5)
+    seated(actor)
+    return actor.device.office
 
 
 def test_the_next_nonce_of_a_lane_is_one_more_than_the_last_that_ended() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from p2pfd.core import encounter_where as where_
 from p2pfd.core.effects import SetTimer
-from p2pfd.core.encounter_events import Drawn, Opened, Settled
+from p2pfd.core.encounter_events import Drawn, Opened, SeatTaken, Settled
 from p2pfd.core.events import Restored, Started, TimerFired
 from p2pfd.core.ticks import SECOND, Tick
 from p2pfd.core.verdict import ACCEPT, Ignore
@@ -17,7 +17,17 @@ from p2pfd.roles.encounter.device import MOST_JUDGED, NEXT
 from p2pfd.roles.encounter.work import Audited, Held
 from p2pfd.sim.encounters import BOND
 from p2pfd.wire.messages import Propose
-from tests.unit.roles.encounter.actors import ACCOUNTS, PEERS, Actor, Meeting, neighbor, started, validator, where_drawn
+from tests.unit.roles.encounter.actors import (
+    ACCOUNTS,
+    PEERS,
+    Actor,
+    Meeting,
+    neighbor,
+    seated,
+    started,
+    validator,
+    where_drawn,
+)
 
 THRESHOLD, PREPAYMENT = 2_000, 1_000
 
@@ -117,17 +127,39 @@ def test_one_other_is_enough_to_begin() -> None:
         actor.members = {PEERS[name]: ACCOUNTS[name] for name in ("ada", "ben")[:others]}
         actor.device = actor.fresh()
         actor.live(Started())
+        seated(actor)
         actor.compute(Audited(0, 8_000))
         assert len(actor.device.sides) == begun
+
+
+def test_nothing_is_begun_or_proposed_before_enough_seats_are_neither_partys() -> None:
+    """It would be void, for want of validators."""
+    actor = Actor("learner", encounters=1, serves=0, validates=False)
+    actor.live(Started())
+    actor.see(SeatTaken(0, ACCOUNTS["learner"]))
+    actor.see(SeatTaken(1, ACCOUNTS["ada"]))
+    actor.see(SeatTaken(2, ACCOUNTS["ben"]))
+    actor.compute(Audited(0, 8_000))
+    assert not actor.device.sides
+    actor.see(SeatTaken(3, ACCOUNTS["cyd"]))
+    actor.live(TimerFired(NEXT))
+    assert actor.stage == "ask"
+    office = actor.device.office
+    assert office.partners() == [ACCOUNTS["neighbor"]], "each of the others has one of the three that are needed"
+    actor.see(SeatTaken(4, ACCOUNTS["cyd"]))
+    assert set(office.partners()) == {ACCOUNTS[name] for name in ("neighbor", "ada", "ben")}
+    assert set(office.partners([ACCOUNTS["ada"]])) == {ACCOUNTS[name] for name in ("neighbor", "ben")}
 
 
 def test_who_has_too_little_looks_again_when_its_patience_is_over_and_not_while_it_pays_in() -> None:
     poor = Actor("learner", encounters=1, serves=0, validates=False)
     poor.live(Started())
+    seated(poor)
     poor.compute(Audited(0, THRESHOLD - 1))
     assert SetTimer(NEXT, Tick(poor.now + 5 * SECOND)) in poor.done
     paying = Actor("learner", encounters=1, serves=0, validates=False)
     paying.live(Started())
+    seated(paying)
     paying.compute(Audited(9_000, THRESHOLD - 1))
     assert not [each for each in paying.all(SetTimer) if each.name == NEXT]
 
