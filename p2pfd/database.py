@@ -29,12 +29,17 @@ def opening(
     path: Path | None, advice: Advice, *, patience: float = 0, threads: bool = False
 ) -> Iterator[sqlite3.Connection]:
     """A database with a write-ahead log, this process's alone; None is one in memory. What the block does to it, such
-    as making its tables, is done whole or not at all, and where the block fails the file is closed again.
+    as making its tables, is done whole or not at all, and where the block fails the file is closed again. The folder
+    of the file is made where there is none.
 
     ``patience`` is how many seconds another process has to let go of it; with ``threads`` several may use it.
     """
     try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=patience, check_same_thread=not threads)
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", advice.barred) from error
     except sqlite3.DatabaseError as error:
         raise problem(path, error, advice) from error
     try:

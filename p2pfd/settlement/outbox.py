@@ -17,7 +17,7 @@ from typing import Any
 
 from p2pfd.core.ids import Account
 from p2pfd.database import Advice, opening, problem
-from p2pfd.errors import EnvironmentProblem, StorageError
+from p2pfd.errors import StorageError
 
 FILE = "outbox.db"
 """Its name in a node's home."""
@@ -96,11 +96,6 @@ class Outbox(AbstractContextManager["Outbox"]):
     def __init__(self, path: Path | None) -> None:
         """Open or create it; None keeps everything in memory, for funds that are thrown away with the process."""
         self._path = path
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", _ADVICE.barred) from error
         with opening(path, _ADVICE, threads=True) as self._db:
             self._prepare()
 

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ class Bridge:
         """The machines that are not ready to start nodes."""
         self.ending = False
 
-    def open(self, entry: str, flags: Sequence[str], *, warm: bool) -> None:
+    def open(self, entry: str, *, isolate: bool, warm: bool) -> None:
         """A host on each machine that has a node, and on the supervisor's, each with a zygote."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -121,7 +121,7 @@ class Bridge:
                 self._links[machine.id] = link
                 self._cold.add(machine.id)
         self._task = (self._home / "task.json").read_text(encoding="utf-8") if warm else ""
-        opened = [link.host.open.remote(self._task, entry, tuple(flags), warm) for link in self._links.values()]
+        opened = [link.host.open.remote(self._task, entry, isolate=isolate, warm=warm) for link in self._links.values()]
         self._ray.get(opened)
         for link in self._links.values():
             for work in (link.give_orders, lambda link=link: self._follow(link)):
@@ -245,8 +245,8 @@ def main() -> int:
     """Connect, place the hosts, serve: ``bridge CLUSTER.json ENTRY [TASK]``, or with ``--isolate`` before them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's business
     path, *words = sys.argv[1:]
-    flags = [word for word in words if word == ISOLATE]
-    entry = words[len(flags)] if words[len(flags) :] else ENTRY
+    isolate = words[:1] == [ISOLATE]
+    entry, *warm = words[isolate:] or [ENTRY]
     home = Path(path).parent
     try:
         placement = load(home)
@@ -257,7 +257,7 @@ def main() -> int:
                 raise EnvironmentProblem("this machine has joined the cluster anew in between", "try again")
             enter(ray, Entry(placement.mesh, placement.here, str(home), placement.folder))
             bridge = Bridge(ray, placement, home)
-            bridge.open(entry, flags, warm=len(words) > len(flags) + 1)
+            bridge.open(entry, isolate=isolate, warm=bool(warm))
             bridge.serve()
             bridge.close()
     except P2pfdError as error:

@@ -91,12 +91,12 @@ class Host:
         """The directory of this machine's part, laid out as that of a whole mesh."""
         return State(root() / self.folder)
 
-    def open(self, task: str, entry: str, flags: tuple[str, ...], warm: bool) -> None:
+    def open(self, task: str, entry: str, *, isolate: bool, warm: bool) -> None:
         """Start the zygote. ``task`` is the text of the task's file, as far as that is known, to warm up with."""
         home = self.state.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.state.task.write_text(task, encoding="utf-8")
-        words = words_of(entry, (str(self.state.task),) if warm else (), isolate=bool(flags))
+        words = words_of(entry, (str(self.state.task),) if warm else (), isolate=isolate)
         self._process = hatch(self.state.zygote_log, words)
         (home / "zygote.pid").write_text(str(self._process.pid), encoding="ascii")
         self._asked = self.clock()

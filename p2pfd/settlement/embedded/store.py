@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pfd.database import Advice, opening
-from p2pfd.errors import EnvironmentProblem, StorageError
+from p2pfd.errors import StorageError
 from p2pfd.settlement.embedded.state import Account, Changes, World
 
 VERSION = 1
@@ -78,11 +78,6 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         """Open or create it; None keeps everything in memory."""
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EnvironmentProblem(f"cannot write {path}: {error.strerror}", _ADVICE.barred) from error
         with opening(path, _ADVICE) as self._db:
             self._migrate(path)
 

@@ -30,7 +30,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
 
     def make(**settings: float) -> Host:
         one = Host("home-1", **settings)
-        one.open("{}", ENTRY, (), warm=False)
+        one.open("{}", ENTRY, isolate=False, warm=False)
         settings_here = settings_of(PLAN, State(tmp_path / "supervisor"), "node-0", 0, "")
         plain = {**settings_here.__dict__} if hasattr(settings_here, "__dict__") else {}
         plain = plain or {name: getattr(settings_here, name) for name in settings_here.__dataclass_fields__}
