@@ -251,6 +251,16 @@ def test_a_restart_goes_on_where_the_snapshot_stood(stage: str) -> None:
         assert effects[-1] == Compute("merge/0", Merge(RoundId(0), ((ACCOUNTS[1], blob(1, 0), 5),)))
 
 
+def test_who_restarts_after_the_last_round_concludes_and_trains_no_more() -> None:
+    machine, again = (Exchange(seat(0, 1, quorum=1, rounds=1)) for _ in range(2))
+    told = Computed("share/0", Shared(blob(0, 0), 9)), Computed("merge/0", Merged(blob(0, 0), {}))
+    effects = [machine.handle(Tick(1), event) for event in (Started(), *told)][-1]
+    assert effects[-2:] == (Persist(), Compute("conclude", Conclude()))
+    again.restore(machine.snapshot())
+    works = [effect for effect in again.handle(Tick(5), Restored()) if isinstance(effect, Compute)]
+    assert works == [Compute("conclude", Conclude())]
+
+
 @pytest.mark.parametrize("failing", ["share", "merge"])
 def test_a_failure_costs_a_round_and_no_more(failing: str) -> None:
     machine = Exchange(seat(0, 1, quorum=1))

@@ -169,8 +169,10 @@ def test_nothing_is_taken_before_the_chain_has_accepted_it():
     meeting = delivered()
     actor = meeting.learner
     assert actor.stage == "learn"
+    actor.device.office.mark(ACCOUNTS["neighbor"])
     actor.see(Settled(meeting.deal.terms.key, outcome(SETTLED)))
     assert actor.told("learner.settled")["accepted"] is True
+    assert actor.device.office.marks == {}, "it has kept its word this time"
     # It saw no commitments, so it asks the chain which of the neighbor's answers was voted on.
     assert actor.work(Confirm) == Confirm(meeting.deal.terms.key)
     actor.compute(Confirmed(AFTER))

@@ -132,6 +132,7 @@ def test_what_is_kept_on_disk_is_the_state_and_whose_answers_are_in_it() -> None
     for wrong in (
         [one.dump(), []],
         [one.dump(), ["3"], True],
+        [one.dump(), [3, "3"], True],
         [one.dump(), [True], True],
         ["text", [], True],
         [b"", [], 1],
