@@ -161,12 +161,12 @@ def test_the_course_says_what_the_members_say(met: Result):
     assert max(altered) < min(0.0, *unaltered)
 
 
-def test_who_teaches_wrong_labels_is_out_for_good_once_its_stake_is_gone():
+def test_who_teaches_wrong_labels_is_out_once_its_stake_is_gone_and_may_earn_it_back_by_judging():
     text = SMALL.replace("poison = 1, vote-yes = 1", "flip-labels = 2").replace("each = 2", "each = 4\nwallet = 14")
     plan = read(Text("flip.toml", text.replace("goal", 'net = "linear8"\ngoal')), "flip").rows[0].plan
     result = EncounterStage(plan, 1).run(lambda: 0.0, lambda rnd, of: None)
     fates = [fate for fate, one in zip(result.fates, result.members, strict=True) if one.kind == "flip-labels"]
-    assert all(fate.fell > 0 and (fate.begun, fate.back) == (0, 0) for fate in fates)
+    assert all(fate.fell > 0 and fate.begun <= fate.back <= 1 for fate in fates)
     assert result.course[-1].out == 2
     altered = sum(point.altered for point in result.course)
     assert altered >= 4
