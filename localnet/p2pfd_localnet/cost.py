@@ -105,7 +105,7 @@ def estimate(plan: Plan, samples: int = 0, cores: int = 0) -> Cost:
     forests = sum(plan.learners[place % len(plan.learners)] == "forest" for place in range(n)) if plan.learners else 0
     memory = BASE_MB + n * NODE_MB + (CHAIN_MB if plan.chain != "none" else 0) + forests * FOREST_MB
     memory += round(n * sample_mb * (data.public + data.validation + data.test + shard) * COPIES)
-    disk = n * (KEPT * 4e-6 * _numbers(plan) + PAIR_DISK_MB * n + ROUND_DISK_MB * rounds)
+    disk = n * (KEPT * 4e-6 * _net(plan)[1] + PAIR_DISK_MB * n + ROUND_DISK_MB * rounds)
     disk += n * (SETTLED_DISK_MB + CHAIN_DISK_MB * rounds) if plan.chain != "none" else 0.0
     return Cost(
         work=work,
@@ -139,13 +139,12 @@ def _alone(plan: Plan, shard: float) -> float:
 
 def _passes(plan: Plan, samples: float, batch: int) -> float:
     """Once through so many samples."""
-    net = str(plan.settings.get("net", "mlp8"))
-    return math.ceil(samples / batch) * STEP_CPU + samples * NETS.get(net, _ANY_NET)[0]
+    return math.ceil(samples / batch) * STEP_CPU + samples * _net(plan)[0]
 
 
-def _numbers(plan: Plan) -> int:
-    """How many numbers the plan's net has."""
-    return NETS.get(str(plan.settings.get("net", "mlp8")), _ANY_NET)[1]
+def _net(plan: Plan) -> tuple[float, int]:
+    """What `NETS` says of the plan's net."""
+    return NETS.get(str(plan.settings.get("net", "mlp8")), _ANY_NET)
 
 
 def _forests(plan: Plan) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -161,11 +162,10 @@ class Office:
 
     def partners(self, asked: Collection[Account] = ()) -> list[Account]:
         """Who could be asked, and has not been: an encounter is void unless enough seats are neither party's."""
+        held = Counter(self.seats.values())
+        most = len(self.seats) - held[self.me] - self.habits.size  # so many may be the partner's
         others = [who for who in self.circle.accounts.values() if who != self.me and who not in asked]
-        return [who for who in others if self._judges(who) >= self.habits.size]
-
-    def _judges(self, partner: Account) -> int:
-        return sum(holder not in (self.me, partner) for holder in self.seats.values())
+        return [who for who in others if held[who] <= most]
 
     def partner(self, key: int, asked: Collection[Account]) -> Account | None:
         """Whom to ask next: those with the fewest marks first, in an order that nobody else can know."""
