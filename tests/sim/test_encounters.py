@@ -116,7 +116,7 @@ def test_validators_that_never_come_cost_the_others_a_deadline_only():
     in_wallet = cast.chain.book.balances(dead).wallet
     assert report.held == cast.chain.total(dead) - in_wallet, "only the dead device's own tokens are still there"
     taken = [figures["taken"] for figures in report.figures]
-    assert report.ends["learner accepted"] == report.learnt == sum(taken)
+    assert report.ends["learner accepted"] == report.learnt == sum(taken) == 19
     assert taken[:2] + taken[3:] == [2] * (NODES - 1), "all that the others wanted"
 
 
