@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from p2pfd.core.ids import Account
 from p2pfd.settlement import answers
-from p2pfd.settlement.rpc import Rpc
+from p2pfd.settlement.rpc import Rpc, RpcRefusal
 
 BLOCKS_A_REQUEST = 25
 
@@ -36,3 +37,25 @@ async def absent(rpc: Rpc, transactions: Collection[bytes], since: int, until: i
                 return False
         first = last + 1
     return True
+
+
+async def spent(rpc: Rpc, who: Account, nonce: int, newest: int) -> bool:
+    """Whether the blocks up to the newest have used this nonce of an account, when its newest state says so.
+
+    A chain may carry out a transaction a moment before it shows the block that holds it, as anvil does: its state is
+    ahead of its blocks then. The state of the block before cannot be, nor can a transaction in the newest one. A chain
+    that keeps no older state is believed: the embedded one, which shows both at once.
+    """
+    earlier, block = await rpc.several(
+        [("eth_getTransactionCount", [who, hex(max(newest - 1, 0))]), ("eth_getBlockByNumber", [hex(newest), True])]
+    )
+    if isinstance(earlier, RpcRefusal):
+        return True
+    if newest > 0 and answers.height(earlier, "a number of transactions") > nonce:
+        return True
+    if block is None or isinstance(block, RpcRefusal):
+        return False
+    listed = answers.listed(answers.record(block, "a block").get("transactions"), "a block's transactions")
+    held = [answers.record(each, "a transaction") for each in listed]
+    ours = [each for each in held if answers.address(each.get("from"), "a sender") == who]
+    return any(answers.height(each.get("nonce"), "a nonce") >= nonce for each in ours)

@@ -9,7 +9,7 @@ from typing import Any
 
 from p2pfd.settlement import answers
 from p2pfd.settlement.fees import Offer
-from p2pfd.settlement.history import absent
+from p2pfd.settlement.history import absent, spent
 from p2pfd.settlement.outbox import Fate, Intent, Wish
 from p2pfd.settlement.pen import Pen
 from p2pfd.settlement.refusals import Meaning, meaning
@@ -155,6 +155,8 @@ class Pursuit:
             return
         if not await absent(self._rpc, {attempt.tx for attempt in intent.attempts}, intent.since, until):
             return
+        if self._finality == 0 and not await spent(self._rpc, self._pen.account, intent.nonce, until):
+            return  # it is most likely carried out already, in a block that comes at once
         if intent.wish.name.startswith(_FILLER):
             reason = "another transaction took its place"
             self._pen.drop(intent)

@@ -71,6 +71,10 @@ class Town(Rpc):
         self.lose_answers = 0
         self.hide_receipts = False
         self.behind = 0
+        self.ahead = False
+        """The newest state that it shows is that of all blocks, also of those that it does not show yet."""
+        self.forgetful = False
+        """It keeps no state but the newest."""
         self.coins: int | None = None
         """What every account has; None for all that anybody could need."""
         self.refuse = ""
@@ -128,10 +132,14 @@ class Town(Rpc):
                     count += 1
                 return hex(count)
             case "eth_getTransactionCount":
-                return hex(self.count(params[0], None if params[1] == "latest" else int(params[1], 16)))
+                newest = params[1] == "latest" or int(params[1], 16) == len(seen) - 1
+                if self.forgetful and not newest:
+                    return RpcRefusal(method, -32000, "only the newest state is kept", b"")
+                until = len(seen) - 1 if newest else int(params[1], 16)
+                return hex(self.count(params[0], None if newest and self.ahead else until))
             case "eth_getBlockByNumber":
                 number = len(seen) - 1 if params[0] == "latest" else int(params[0], 16)
-                return self._shown(seen[number]) if number < len(seen) else None
+                return self._shown(seen[number], whole=params[1]) if number < len(seen) else None
             case "eth_getTransactionReceipt":
                 return None if self.hide_receipts else self._receipt(seen, params[0])
             case "eth_sendRawTransaction":
@@ -143,12 +151,13 @@ class Town(Rpc):
                 return RpcRefusal(method, 3, "execution reverted", data)
         raise AssertionError(method)
 
-    def _shown(self, block: Block) -> dict[str, Any]:
+    def _shown(self, block: Block, whole: bool) -> dict[str, Any]:
+        named = [{"hash": tx.hash, "from": tx.sender, "nonce": hex(tx.nonce)} for tx in block.txs]
         return {
             "number": hex(block.number),
             "hash": block.hash,
             "parentHash": block.parent,
-            "transactions": [tx.hash for tx in block.txs],
+            "transactions": named if whole else [each["hash"] for each in named],
             "baseFeePerGas": hex(self.base),
         }
 
