@@ -13,9 +13,13 @@ net could lower its divergence by raising its cross-entropy. Divergences are bet
 cross-entropy has the logit adjustment.
 
 And something is added. Where a shard lacks classes, no mentee can teach them on its samples: with ``replay`` both also
-learn how the mentees that were heard see the public samples, and the mentor once more right after hearing them, however
-small its shard. Without it mentors know their shard's classes only. The mean of mentees that each know other classes
-sees next to nothing, and would teach that: the mean of what they say is the better teacher.
+learn how the mentees that were heard see the public samples, and with ``distil_epochs`` the mentor once more right
+after hearing them, however small its shard. Without either mentors know their shard's classes only. The mean of mentees
+that each know other classes sees next to nothing, and would teach that: the mean of what they say is the better
+teacher.
+
+In the paper the mentor answers. Where classes are spread evenly, an averaged mentee has learnt from all shards what a
+mentor has from one, and their shares added up answer better: ``answer`` says who does.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, Contribution, Metrics, Split, Task, Tensors
-from p2pfd.learning.knobs import Choice, Decimal, Knob, choice, decimal, defaults
+from p2pfd.learning.knobs import Choice, Decimal, Knob, choice, decimal, defaults, whole
 from p2pfd.learning.local import LOCAL, local_fit, log_shares
 from p2pfd.learning.model import Model, Replay
 from p2pfd.learning.models import NETS, model_of, require
@@ -43,7 +47,9 @@ from p2pfd_adapters._net import (
     distilling,
     heard_from,
     mean_of,
+    right,
     shapes_of,
+    softened,
     steps,
     views,
     weights_of,
@@ -54,6 +60,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType(
     {
         **LOCAL,
         "mentee": Choice("tiny8", tuple(sorted(NETS))),
+        "answer": Choice("mentor", ("both", "mentee", "mentor")),
         "teach": Decimal("0.3", "0", "10"),
         "replay": Decimal("0.3", "0", "10"),
         "teacher": Choice("ensemble", ("average", "ensemble")),
@@ -87,10 +94,8 @@ class FedKd(NetAdapter):
             return state
         settings = state.settings
         plan = local_fit(settings, budget.epochs)
-        shares = state.extra.get("shares")
-        replay = None
-        if shares is not None and _replays(state):
-            replay = Replay(state.extra["public"], shares, decimal(KNOBS, settings, "replay"))
+        shares, weight = state.extra.get("shares"), decimal(KNOBS, settings, "replay")
+        replay = Replay(state.extra["public"], shares, weight) if shares is not None and weight else None
         mentor, mentee = descend_both(
             Pupil(state.model, state.weights),
             Pupil(_mentee(state), state.extra["mentee"]),
@@ -126,9 +131,12 @@ class FedKd(NetAdapter):
         return replace(state, extra=extra)
 
     def evaluate(self, state: NetState, split: Split) -> Metrics:
-        """``accuracy`` of the mentor, which answers, and ``mentee_accuracy``."""
-        mentee = _mentee(state).accuracy(state.extra["mentee"], split.x, split.y)
-        return {**super().evaluate(state, split), "mentee_accuracy": mentee}
+        """``accuracy`` of whoever answers, ``mentor_accuracy`` and ``mentee_accuracy``."""
+        mentor = softened(state.model.logits(state.weights, split.x))
+        mentee = softened(_mentee(state).logits(state.extra["mentee"], split.x))
+        answers = {"mentor": mentor, "mentee": mentee, "both": mentor + mentee}
+        found = {f"{who}_accuracy": right(answers[who], split.y) for who in ("mentor", "mentee")}
+        return {"accuracy": right(answers[choice(KNOBS, state.settings, "answer")], split.y), **found}
 
     def checked(self, state: NetState) -> NetState:
         """The state, if it has a mentee, and public samples exactly where they are replayed."""
@@ -154,4 +162,4 @@ def _mentee(state: NetState) -> Model:
 
 
 def _replays(state: NetState) -> bool:
-    return decimal(KNOBS, state.settings, "replay") > 0
+    return decimal(KNOBS, state.settings, "replay") > 0 or whole(KNOBS, state.settings, "distil_epochs") > 0

@@ -90,6 +90,7 @@ NETS: Mapping[str, Builder] = MappingProxyType(
         "mlp28": partial(mlp, 784, 128),
         "fast28": partial(fast, 28, 1, (16, 32), 32),
         "edges28": partial(edges, 28, 32, 64),
+        "midedges28": partial(edges, 28, 24, 48),
         "smalledges28": partial(edges, 28, 16, 32),
         "tiny28": partial(fast, 28, 1, (4, 8), 12),
         "small28": partial(fast, 28, 1, (8, 16), 16),

@@ -41,7 +41,7 @@ def test_installed_adapters_conform(name: str) -> None:
         ("gossip", {"merge": "trimmed", "adjust": False}),
         ("oppcl", {"goal": "all", "memory": 0}),
         ("oppcl", {"goal": "0,1,2", "least": "0.1"}),
-        ("fedkd", {"replay": "0", "mentee": "linear8"}),
+        ("fedkd", {"replay": "0", "distil_epochs": 0, "mentee": "linear8", "answer": "both"}),
         ("fedavg", {"cap": "1"}),
     ],
 )

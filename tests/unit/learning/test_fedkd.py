@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from p2pfd_adapters._mutual import Pupil, descend_both
@@ -61,7 +63,8 @@ def test_what_the_mentees_agree_on_reaches_mentors_that_never_saw_it() -> None:
     halves = [Split(data.x[data.y // 5 == half], data.y[data.y // 5 == half]) for half in (0, 1)]
     found = {}
     for replay in ("0", "1"):
-        task = Task(digits_task(public=200, replay=replay), deal(spec.data, 1).public)
+        settings = {"replay": replay, "distil_epochs": 10 * int(replay)}
+        task = Task(digits_task(public=200, **settings), deal(spec.data, 1).public)
         states = [FedKd().init(task, Rng(1))] * 2
         for rnd in map(RoundId, range(4)):
             states = [
@@ -74,6 +77,47 @@ def test_what_the_mentees_agree_on_reaches_mentors_that_never_saw_it() -> None:
         found[replay] = np.mean([FedKd().evaluate(state, probe)["accuracy"] for state in states])
     assert found["0"] < 0.6
     assert found["1"] > found["0"] + 0.15
+
+
+def test_who_answers_is_a_setting() -> None:
+    spec = digits_task(public=40)
+    dealt = deal(spec.data, 3)
+    task = Task(spec, dealt.public)
+    state = FedKd().train(FedKd().init(task, Rng(1)), dealt.shards[0], Budget(2), Rng(2))
+    mentee = model_of("tiny8", 10)
+    logits = [
+        state.model.logits(state.weights, dealt.validation.x),
+        mentee.logits(state.extra["mentee"], dealt.validation.x),
+    ]
+    shares = [np.exp(one) / np.exp(one).sum(axis=1, keepdims=True) for one in logits]
+    seen = {"mentor": shares[0], "mentee": shares[1], "both": shares[0] + shares[1]}
+    wanted = {who: float(np.mean(one.argmax(axis=1) == dealt.validation.y)) for who, one in seen.items()}
+    assert len(set(wanted.values())) == 3, "or it would make no difference here"
+    for who, right in wanted.items():
+        told = FedKd().evaluate(replace(state, settings={**state.settings, "answer": who}), dealt.validation)
+        assert told == {
+            "accuracy": right,
+            "mentor_accuracy": wanted["mentor"],
+            "mentee_accuracy": wanted["mentee"],
+        }
+    assert FedKd().evaluate(state, dealt.validation)["accuracy"] == wanted["mentor"]
+
+
+def test_mentors_can_learn_right_after_hearing_and_nothing_be_gone_over() -> None:
+    """Then a descent on the shard is as if there were no public samples."""
+    dealt = deal(digits_task(public=40).data, 3)
+
+    def after(**settings: str | int) -> tuple[NetState, NetState]:
+        task = Task(digits_task(public=40, **settings), dealt.public)
+        first = FedKd().init(task, Rng(1))
+        heard = [Contribution("a", FedKd().share(first, task, RoundId(0)))]
+        told = FedKd().absorb(first, heard, RoundId(0), Rng(1))
+        return told, FedKd().train(replace(told, weights=first.weights), dealt.shards[0], Budget(1), Rng(2))
+
+    (untaught, plain), (taught, same) = after(replay="0", distil_epochs=0), after(replay="0", distil_epochs=2)
+    assert "public" not in untaught.extra
+    assert not np.array_equal(untaught.weights, taught.weights)
+    assert np.array_equal(plain.weights, same.weights)
 
 
 def test_mentees_cost_a_tenth_of_mentors() -> None:
