@@ -68,8 +68,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         recipe = replace(recipe, rounds=args.rounds, even=None)
     adapter = plugins.load("p2pfd.adapters", "cfd")
     if args.set:
-        given = dict(_setting(text, adapter.defaults) for text in args.set)
-        recipe = replace(recipe, settings={**recipe.settings, **given})
+        recipe = recipe.having(dict(_setting(text, adapter.defaults) for text in args.set))
     if args.epochs:
         recipe = recipe.alike(args.epochs)
     table = table_of(args.table, recipe)

@@ -2,12 +2,13 @@
 
 Where every node has some of every class, a node that trains for long in a round learns more from its shard than it
 forgets: few rounds of many epochs do better there. Where classes are spread unevenly, nodes need the others more often.
+Where public samples are of another kind, what a vote leaves open says as much as what it says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -20,7 +21,7 @@ class Recipe:
     """How much of a set is dealt out as what, for how many rounds a mesh learns, and with which settings of cfd.
 
     ``even`` are rounds, and the epochs of each, where classes are spread evenly; nothing, where that makes no
-    difference.
+    difference. ``foreign`` are settings that are others where public samples are pictures of other things.
     """
 
     data: str
@@ -31,6 +32,15 @@ class Recipe:
     rounds: int
     settings: Mapping[str, Setting]
     even: tuple[int, int] | None = None
+    foreign: Mapping[str, Setting] = field(default_factory=dict)
+
+    def having(self, given: Mapping[str, Setting]) -> Recipe:
+        """The recipe with these settings, wherever public samples are from."""
+        return replace(self, settings={**self.settings, **given}, foreign={**self.foreign, **given})
+
+    def elsewhere(self) -> Recipe:
+        """The recipe for public samples from elsewhere."""
+        return replace(self, settings={**self.settings, **self.foreign})
 
     def on(self, partition: str) -> Recipe:
         """The recipe for data that is dealt out in this way."""
@@ -79,6 +89,7 @@ _FASHION = Recipe(
         }
     ),
     even=(4, 9),
+    foreign=MappingProxyType({"target": "votes", "distil_noise": "0"}),
 )
 _CIFAR = Recipe(
     "cifar10-jpeg",

@@ -37,7 +37,8 @@ class Cell:
     def key(self) -> str:
         """Everything that decides the result, but for the code."""
         recipe = {name: getattr(self.recipe, name) for name in type(self.recipe).__slots__}
-        plain = {**vars(self), "recipe": {**recipe, "settings": dict(self.recipe.settings)}}
+        settings = {"settings": dict(self.recipe.settings), "foreign": dict(self.recipe.foreign)}
+        plain = {**vars(self), "recipe": {**recipe, **settings}}
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     @property

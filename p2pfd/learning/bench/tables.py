@@ -160,7 +160,7 @@ def _attack(recipe: Recipe) -> Table:
 
 
 def _bits(recipe: Recipe) -> Table:
-    names = {bits: "cfd" if bits == 1 else f"cfd, {bits} bits" for bits in (1, 2, 4, 16)}
+    names = {bits: _named("cfd", bits) for bits in (1, 2, 4, 16)}
     rows = tuple((name, _make(_with_bits(recipe, bits))) for bits, name in names.items())
 
     def markdown(measured: Measured) -> str:
@@ -183,11 +183,20 @@ def _bits(recipe: Recipe) -> Table:
 
 
 def _public(recipe: Recipe) -> Table:
-    sources = ("", *(name for name in ELSEWHERE if name != recipe.data))
-    rows = tuple((name or "held out", _make(recipe, partition="dirichlet:1", public_from=name)) for name in sources)
+    sources = tuple(name for name in ELSEWHERE if name != recipe.data)
+    rows: tuple[Row, ...] = (("held out", _make(recipe, partition="dirichlet:1")),)
+    rows += tuple(
+        (_named(name, bits), _make(_with_bits(recipe.elsewhere(), bits), partition="dirichlet:1", public_from=name))
+        for name in sources
+        for bits in (1, 4)
+    )
     rows += ((ALONE, _make(recipe, method=ALONE, partition="dirichlet:1")),)
     about = f"{recipe.data}, 10 nodes, dirichlet:1, by where public samples are from"
     return Table("public", about, rows, _listing, _each)
+
+
+def _named(what: str, bits: int) -> str:
+    return what if bits == 1 else f"{what}, {bits} bits"
 
 
 def _with_bits(recipe: Recipe, bits: int) -> Recipe:

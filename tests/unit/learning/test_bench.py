@@ -19,6 +19,7 @@ from p2pfd.learning.bench.cache import code_digest
 from p2pfd.learning.bench.cell import ALONE
 from p2pfd.learning.bench.measure import entropy
 from p2pfd.learning.bench.plot import Curve, plot
+from p2pfd.learning.bench.tables import ELSEWHERE
 from p2pfd.learning.data import deal
 from p2pfd.learning.local import local_fit, local_model
 from p2pfd.learning.recipes import RECIPES, Recipe, recipe_for
@@ -177,6 +178,22 @@ def test_where_classes_are_spread_evenly_rounds_are_longer_and_fewer() -> None:
     assert plain.averaged("iid") == plain
     assert QUICK.on("iid") is QUICK
     assert QUICK.averaged("iid") == QUICK
+
+
+def test_public_samples_from_elsewhere_have_settings_of_their_own() -> None:
+    recipe = replace(QUICK, settings={"target": "squared", "noise": "0.1"}, foreign={"target": "votes"})
+    cells = dict(table_of("public", recipe).cells([1]))
+    assert cells["held out"].recipe.settings == recipe.settings
+    assert cells["alone"].recipe.settings == recipe.settings
+    for name in ELSEWHERE:
+        once, more = cells[name], cells[f"{name}, 4 bits"]
+        assert (once.public_from, more.public_from) == (name, name)
+        assert once.recipe.settings == {"target": "votes", "noise": "0.1"}
+        assert more.recipe.settings == {**once.recipe.settings, "bits": 4}
+    given = recipe.having({"target": "squared", "noise": "0"})
+    wanted = {"target": "squared", "noise": "0"}
+    assert (given.settings, given.elsewhere().settings) == (wanted, wanted)
+    assert Cell(recipe, 1).key != Cell(replace(recipe, foreign={}), 1).key
 
 
 def test_a_plot_is_well_formed_and_says_what_it_shows() -> None:
