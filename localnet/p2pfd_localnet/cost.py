@@ -40,7 +40,7 @@ NETS: Mapping[str, tuple[float, int]] = MappingProxyType(
         "small28": (27e-6, 14_154),
         "fast28": (39e-6, 55_690),
         "edges28": (55e-6, 108_362),
-        "midedges28": (48e-6, 62_458),
+        "midedges28": (53e-6, 62_458),
         "smalledges28": (41e-6, 29_098),
         "linear32": (7e-6, 30_730),
         "mlp32": (21e-6, 394_634),
