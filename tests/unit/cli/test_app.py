@@ -122,7 +122,7 @@ def test_names_and_sizes_for_people():
 
 
 def spoken(*words, **kwargs):
-    command = [sys.executable, "-c", "import sys; from p2pfd.cli.main import main; sys.exit(main())", *words]
+    command = [sys.executable, "-m", "p2pfd", *words]
     return subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=60, **kwargs)
 
 
