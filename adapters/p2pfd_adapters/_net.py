@@ -110,6 +110,17 @@ def views(model: Model, rows: Sequence[Weights], public: Array, sharpness: float
     return np.asarray(mean / mean.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
+def keeps_public(state: NetState, knobs: Mapping[str, Knob]) -> bool:
+    """Whether a state has public samples: to go over them beside the shard, or to learn them right after hearing."""
+    return decimal(knobs, state.settings, "replay") > 0 or whole(knobs, state.settings, "distil_epochs") > 0
+
+
+def replay_of(state: NetState, knobs: Mapping[str, Knob]) -> Replay | None:
+    """What a descent on the shard goes over beside it: public samples, as those saw them who were heard last."""
+    shares, weight = state.extra.get("shares"), decimal(knobs, state.settings, "replay")
+    return Replay(state.extra["public"], shares, weight) if shares is not None and weight else None
+
+
 def check_views(state: NetState, replays: bool) -> None:
     """DecodeError unless a state has public samples exactly where it replays them, and shares of those at most."""
     public, shares = state.extra.get("public"), state.extra.get("shares")

@@ -35,9 +35,9 @@ from p2pfd.core.rng import Rng
 from p2pfd.core.spec import TaskSpec
 from p2pfd.errors import DecodeError, PlanError
 from p2pfd.learning.adapter import Budget, Contribution, Metrics, Split, Task, Tensors
-from p2pfd.learning.knobs import Choice, Decimal, Knob, choice, decimal, defaults, whole
+from p2pfd.learning.knobs import Choice, Decimal, Knob, choice, decimal, defaults
 from p2pfd.learning.local import LOCAL, local_fit, log_shares
-from p2pfd.learning.model import Model, Replay
+from p2pfd.learning.model import Model
 from p2pfd.learning.models import NETS, model_of, require
 from p2pfd_adapters._mutual import Pupil, descend_both
 from p2pfd_adapters._net import (
@@ -46,7 +46,9 @@ from p2pfd_adapters._net import (
     distilled,
     distilling,
     heard_from,
+    keeps_public,
     mean_of,
+    replay_of,
     right,
     shapes_of,
     softened,
@@ -84,7 +86,7 @@ class FedKd(NetAdapter):
         mentee = _mentee(state)
         require(mentee, task.public, state.classes)
         extra = {"mentee": mentee.init(rng.split("mentee"))}
-        if _replays(state):
+        if keeps_public(state, KNOBS):
             extra["public"] = np.ascontiguousarray(task.public, dtype=np.float32)
         return replace(state, extra=extra)
 
@@ -94,8 +96,6 @@ class FedKd(NetAdapter):
             return state
         settings = state.settings
         plan = local_fit(settings, budget.epochs)
-        shares, weight = state.extra.get("shares"), decimal(KNOBS, settings, "replay")
-        replay = Replay(state.extra["public"], shares, weight) if shares is not None and weight else None
         mentor, mentee = descend_both(
             Pupil(state.model, state.weights),
             Pupil(_mentee(state), state.extra["mentee"]),
@@ -103,7 +103,7 @@ class FedKd(NetAdapter):
             plan,
             rng,
             bias=log_shares(settings, shard, state.classes),
-            replay=replay,
+            replay=replay_of(state, KNOBS),
             teach=decimal(KNOBS, settings, "teach"),
         )
         age = min(MOST_AGE, state.age + steps(plan, len(shard)))
@@ -122,7 +122,7 @@ class FedKd(NetAdapter):
         rows = [weights_of(model, one.payload) for one in kept]
         mentee = mean_of(rows, [1.0] * len(rows))
         extra = {**state.extra, "mentee": mentee}
-        if _replays(state):
+        if keeps_public(state, KNOBS):
             teachers = [mentee] if choice(KNOBS, state.settings, "teacher") == "average" else rows
             sharpness = decimal(KNOBS, state.settings, "sharpness")
             extra["shares"] = views(model, teachers, state.extra["public"], sharpness)
@@ -144,7 +144,7 @@ class FedKd(NetAdapter):
             raise DecodeError("a state of fedkd with other arrays than it keeps")
         if state.extra["mentee"].shape != (_mentee(state).parameters,):
             raise DecodeError("a state of fedkd whose mentee is of another net")
-        check_views(state, _replays(state))
+        check_views(state, keeps_public(state, KNOBS))
         return state
 
 
@@ -159,7 +159,3 @@ def codec_of(spec: TaskSpec) -> str:
 
 def _mentee(state: NetState) -> Model:
     return model_of(choice(KNOBS, state.settings, "mentee"), state.classes)
-
-
-def _replays(state: NetState) -> bool:
-    return decimal(KNOBS, state.settings, "replay") > 0 or whole(KNOBS, state.settings, "distil_epochs") > 0

@@ -26,7 +26,7 @@ from p2pfd.errors import DecodeError
 from p2pfd.learning.adapter import Budget, Contribution, Judgement, Payload, Split, Task, Tensors
 from p2pfd.learning.knobs import Choice, Decimal, Flag, Knob, Whole, choice, decimal, defaults, flag, whole
 from p2pfd.learning.local import LOCAL
-from p2pfd.learning.model import Model, Replay, Weights
+from p2pfd.learning.model import Model, Weights
 from p2pfd_adapters._merge import RULES, believed, merge, same_variance
 from p2pfd_adapters._net import (
     NetAdapter,
@@ -36,6 +36,8 @@ from p2pfd_adapters._net import (
     distilling,
     heard_from,
     judged,
+    keeps_public,
+    replay_of,
     said,
     shapes_of,
     views,
@@ -65,16 +67,13 @@ class Gossip(NetAdapter):
     def init(self, task: Task, rng: Rng) -> NetState:
         """The state before the first round, with the public samples if they are replayed."""
         state = super().init(task, rng)
-        if not _replays(state):
+        if not keeps_public(state, KNOBS):
             return state
         return replace(state, extra={"public": np.ascontiguousarray(task.public, dtype=np.float32)})
 
     def train(self, state: NetState, shard: Split, budget: Budget, rng: Rng) -> NetState:
         """Descend on the shard, and on public samples as those saw them who were heard last."""
-        weight = decimal(KNOBS, state.settings, "replay")
-        shares = state.extra.get("shares")
-        replay = Replay(state.extra["public"], shares, weight) if shares is not None and weight else None
-        return descend(state, shard, budget, rng, replay=replay)
+        return descend(state, shard, budget, rng, replay=replay_of(state, KNOBS))
 
     def share(self, state: NetState, task: Task, rnd: RoundId) -> Tensors:
         """The model and its age."""
@@ -89,7 +88,7 @@ class Gossip(NetAdapter):
         rows = [weights_of(model, one.payload) for one in kept]
         ages = [one.payload.age for one in kept if isinstance(one.payload, Tensors)]
         merged = _merged(state, model, rows, ages)
-        if not _replays(state):
+        if not keeps_public(state, KNOBS):
             return merged
         public = state.extra["public"]
         shares = views(model, rows, public, decimal(KNOBS, state.settings, "sharpness"))
@@ -100,7 +99,7 @@ class Gossip(NetAdapter):
         """The state, if it has public samples exactly where they are replayed, and shares of them at most."""
         if set(state.extra) - {"public", "shares"}:
             raise DecodeError("a state of gossip with other arrays than it keeps")
-        check_views(state, _replays(state))
+        check_views(state, keeps_public(state, KNOBS))
         return state
 
     # -- encounters ----------------------------------------------------------------------------------------------------
@@ -135,10 +134,6 @@ class Gossip(NetAdapter):
         weights = weights_of(state.model, after)
         assert isinstance(after, Tensors)
         return replace(state, weights=weights, age=max(state.age, after.age))
-
-
-def _replays(state: NetState) -> bool:
-    return decimal(KNOBS, state.settings, "replay") > 0 or whole(KNOBS, state.settings, "distil_epochs") > 0
 
 
 def _merged(state: NetState, model: Model, rows: Sequence[Weights], ages: Sequence[int]) -> NetState:

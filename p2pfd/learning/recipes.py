@@ -52,7 +52,7 @@ class Recipe:
 
     def alike(self, epochs: int) -> Recipe:
         """The recipe with so many epochs in every round, however the data is dealt out."""
-        return replace(self, settings={**self.settings, "epochs": epochs}, even=None)
+        return replace(self.having({"epochs": epochs}), even=None)
 
     def averaged(self, partition: str) -> Recipe:
         """The recipe for averages of weights: as many epochs in all, and in each round as many as are usual."""

@@ -200,7 +200,7 @@ def _named(what: str, bits: int) -> str:
 
 
 def _with_bits(recipe: Recipe, bits: int) -> Recipe:
-    return recipe if bits == 1 else replace(recipe, settings={**recipe.settings, "bits": bits})
+    return recipe if bits == 1 else recipe.having({"bits": bits})
 
 
 def _short(share: float) -> str:

@@ -276,3 +276,4 @@ async def test_a_heartbeat_rests_while_there_is_nothing_to_mend_or_to_tell(nodes
     while any(router.mesh[TOPIC] for router in routers):  # noqa: ASYNC110 - the other side hears of it when it does
         await trio.sleep(0.01)
     await rest()
+    assert not any(router.mesh[TOPIC] for router in routers)
